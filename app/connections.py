@@ -1,0 +1,81 @@
+"""Postgres and Redis, opened once a process and never carried over a fork.
+
+The web and everybody else need opposite clients. The web must answer Meta in milliseconds, so each of its
+calls is bounded and none is retried here. A worker must outlive any outage, and a Celery worker with a
+socket timeout stops consuming for good after a stall, so theirs wait.
+"""
+
+import os
+from functools import cache
+from typing import Any
+
+from redis import Redis
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.retry import Retry
+from sqlalchemy import Engine, create_engine
+
+from config.settings import settings
+
+WEB_REDIS_TIMEOUT_SECONDS = 0.2  # with the write itself below the 250 ms that a request may wait for Redis
+WORKER_REDIS_RETRIES = 3
+CONNECT_TIMEOUT_SECONDS = 5
+# A peer that vanished without a word is noticed by TCP after about this long
+KEEPALIVE: dict[str, Any] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+
+
+@cache
+def engine() -> Engine:
+    """The process's pool of Postgres connections."""
+    return create_engine(
+        settings().database_url,
+        pool_size=5,
+        max_overflow=10,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "application_name": "neverdrop",
+            **KEEPALIVE,
+        },
+    )
+
+
+@cache
+def redis() -> "Redis":
+    """The client of ingest, workers, beat and the command line: patient."""
+    endpoint = settings().redis
+    return Redis.from_url(
+        endpoint.url,
+        **endpoint.ssl,
+        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        socket_keepalive=True,
+        retry=Retry(ExponentialWithJitterBackoff(cap=1, base=0.05), WORKER_REDIS_RETRIES),
+    )
+
+
+@cache
+def web_redis() -> "Redis":
+    """The client of the web: each call takes at most WEB_REDIS_TIMEOUT_SECONDS, or fails."""
+    endpoint = settings().redis
+    return Redis.from_url(
+        endpoint.url,
+        **endpoint.ssl,
+        socket_timeout=WEB_REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=WEB_REDIS_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def forget() -> None:
+    """Drop what is open, without closing sockets that a parent process still uses."""
+    if engine.cache_info().currsize:
+        engine().dispose(close=False)
+    for opened in (engine, redis, web_redis):
+        opened.cache_clear()
+
+
+os.register_at_fork(after_in_child=forget)

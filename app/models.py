@@ -1,0 +1,215 @@
+"""The tables. Postgres is the truth; what is in Redis can be rebuilt from here.
+
+    deliveries ──1:n── events ──1:n── attempts
+                         │ lane
+    conversations ───────┘        conversation_aliases: every name of a conversation → its id
+    message_statuses              one row for each message we sent (and group participant)
+    dead_letter_actions           who retried or discarded what, when and why
+
+States of an event::
+
+    ingested ──handler?──▶ pending ──▶ done
+        │                   │   ▲
+        └─ none ─▶ done     ▼   │ retry (by a person)
+                           dead ─┴─▶ discarded (by a person)
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Enum,
+    ForeignKey,
+    Identity,
+    Index,
+    Sequence,
+    SmallInteger,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Door(StrEnum):
+    """Which store took a delivery."""
+
+    JOURNAL = "journal"
+    POSTGRES = "postgres"  # the second door, when Redis could not
+
+
+class DeliveryState(StrEnum):
+    STORED = "stored"  # waits in Postgres to be split; only second-door deliveries are ever in it
+    SPLIT = "split"  # its events are rows
+    UNREADABLE = "unreadable"  # kept with its body; its one event is a dead letter
+
+
+class EventState(StrEnum):
+    PENDING = "pending"  # waits for its turn, for its handler, or for its next attempt
+    DONE = "done"  # its handler's effects are committed, or it has no handler
+    DEAD = "dead"  # failed for good; a person may retry or discard it
+    DISCARDED = "discarded"  # dead, and a person decided that it need not be handled
+
+
+class MessageStatus(StrEnum):
+    """A sent message's status, in rank order: the database compares the enum, so it only moves forward."""
+
+    SENT = "sent"
+    FAILED = "failed"
+    DELIVERED = "delivered"
+    READ = "read"
+    PLAYED = "played"
+
+
+def _enum(values: type[StrEnum], name: str) -> Enum:
+    return Enum(values, name=name, values_callable=lambda members: [m.value for m in members])
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {  # noqa: RUF012  (SQLAlchemy's own contract)
+        datetime: DateTime(timezone=True),
+        int: BigInteger,
+        str: Text,
+        Door: _enum(Door, "door"),
+        DeliveryState: _enum(DeliveryState, "delivery_state"),
+        EventState: _enum(EventState, "event_state"),
+        MessageStatus: _enum(MessageStatus, "message_status"),
+    }
+
+
+class Delivery(Base):
+    """One POST body. ``body`` is kept only while it is needed: until it is split, or if it is unreadable."""
+
+    __tablename__ = "deliveries"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)  # UUIDv7: its order is the order of acceptance
+    accepted_at: Mapped[datetime]
+    door: Mapped[Door]
+    state: Mapped[DeliveryState]
+    body: Mapped[bytes | None]
+    error: Mapped[str | None]
+    ingested_at: Mapped[datetime | None]
+    events: Mapped[int] = mapped_column(SmallInteger, server_default="0")  # accepted from this delivery
+    duplicates: Mapped[int] = mapped_column(SmallInteger, server_default="0")  # known from an earlier one
+
+    __table_args__ = (
+        Index("deliveries_stored", "id", postgresql_where=text("state = 'stored'")),
+    )
+
+
+# A lane is a conversation's id, or for an event of no conversation a number of its own from the same sequence.
+lane_ids = Sequence("lane_ids", metadata=Base.metadata)
+
+
+class Conversation(Base):
+    """A lane with a name, and the order of the last event handled in it (what is earlier comes late)."""
+
+    __tablename__ = "conversations"
+
+    id: Mapped[int] = mapped_column(lane_ids, primary_key=True)
+    key: Mapped[str]  # the strongest name it was first known by
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    merged_into: Mapped[int | None] = mapped_column(ForeignKey("conversations.id"))
+    handled_occurred_at: Mapped[datetime | None]
+    handled_delivery_id: Mapped[UUID | None]
+    handled_position: Mapped[int | None] = mapped_column(SmallInteger)
+
+    __table_args__ = (
+        Index("conversations_merged", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
+    )
+
+
+class ConversationAlias(Base):
+    """A name (phone_number_id with a BSUID, a phone or a group) → the conversation it stands for."""
+
+    __tablename__ = "conversation_aliases"
+
+    key: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
+    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversations.id"), index=True)
+
+
+class Event(Base):
+    """One message, status or other item inside a delivery."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    key: Mapped[str] = mapped_column(Text(collation="C"), unique=True)
+    delivery_id: Mapped[UUID]
+    position: Mapped[int] = mapped_column(SmallInteger)  # its place in the body, from 0
+    lane: Mapped[int]
+    occurred_at: Mapped[datetime]  # Meta's timestamp, or the time of acceptance where there is none
+    accepted_at: Mapped[datetime]
+    kind: Mapped[str]
+    type: Mapped[str]
+    payload: Mapped[str]  # JSON as ASCII text: jsonb cannot hold a NUL or a lone surrogate
+    state: Mapped[EventState]
+    late: Mapped[bool] = mapped_column(server_default="false")  # ran after a later one of its lane was done
+    attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")  # ever begun: the fence; never reset
+    attempts_at_retry: Mapped[int] = mapped_column(SmallInteger, server_default="0")  # `attempts` at its last retry
+    due_at: Mapped[datetime | None]  # not before; NULL is at once
+    holds: Mapped[bool] = mapped_column(server_default="true")  # while it waits for due_at its lane waits too
+    handler: Mapped[str | None]  # that is to run it, or ran it; NULL when none was registered
+    error: Mapped[str | None]  # of the last failed attempt, as "Class: text"
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index(
+            "events_pending", "lane", "occurred_at", "delivery_id", "position",
+            postgresql_where=text("state = 'pending'"),
+        ),
+        Index("events_due", "due_at", postgresql_where=text("state = 'pending' AND due_at IS NOT NULL")),
+        Index("events_dead", "id", postgresql_where=text("state = 'dead'")),
+        Index("events_delivery", "delivery_id"),
+    )
+
+
+class Attempt(Base):
+    """One run of a handler. ``finished_at`` stays NULL when its worker died under it."""
+
+    __tablename__ = "attempts"
+
+    event_id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    worker: Mapped[str]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    error: Mapped[str | None]  # NULL when it succeeded
+    traceback: Mapped[str | None]
+
+
+class MessageState(Base):
+    """A sent message's furthest status and the time of each (per participant in a group)."""
+
+    __tablename__ = "message_statuses"
+
+    message_id: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
+    participant: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True, server_default="")
+    status: Mapped[MessageStatus]
+    sent_at: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
+    read_at: Mapped[datetime | None]
+    played_at: Mapped[datetime | None]
+
+
+class DeadLetterAction(Base):
+    """A person's decision about a dead letter."""
+
+    __tablename__ = "dead_letter_actions"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    event_id: Mapped[int] = mapped_column(index=True)
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+    action: Mapped[str]  # retry or discard
+    who: Mapped[str]
+    reason: Mapped[str | None]
+
+
+def columns(row: Base) -> dict[str, Any]:
+    """A row as a dict by column name."""
+    return {column.key: getattr(row, column.key) for column in row.__table__.columns}

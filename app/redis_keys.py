@@ -1,0 +1,23 @@
+"""Every key that Neverdrop keeps in Redis besides Celery's own. Pure: no I/O.
+
+Redis is transport: all of these but the journal can be lost at any moment without losing an event.
+Whatever identifies a person (a wamid holds the phone number) is hashed before it becomes part of a key.
+"""
+
+from hashlib import blake2b
+
+JOURNAL = "journal"  # hash: delivery id → raw body, from acceptance until ingest has committed it
+JOURNAL_INDEX = "journal:index"  # zset: delivery id → accept time, Unix milliseconds
+WOKEN = "lanes:woken"  # zset: lane → time of the wake that waits in the queue, Unix milliseconds
+CLAIM_PREFIX = "claim:"  # claim:<hash> = token, with a lease; one for a lane, one for the event under way
+WORKERS = "workers"  # zset: worker name → time of its last heartbeat, Unix seconds
+
+
+def lane_claim(lane: int) -> str:
+    """The claim that lets one worker at a time run a lane."""
+    return f"{CLAIM_PREFIX}lane:{lane}"
+
+
+def event_claim(event_key: str) -> str:
+    """The claim that lets one worker at a time run an event."""
+    return f"{CLAIM_PREFIX}{blake2b(event_key.encode(), digest_size=16).hexdigest()}"

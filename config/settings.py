@@ -1,0 +1,191 @@
+"""Everything that can be set, typed and read once from the environment.
+
+Every name may also be given as ``NAME_FILE``, the path of a file that holds the value (Docker and
+Kubernetes secrets). All faults are reported together, so that one restart mends them all.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from config.redis_endpoint import RedisEndpoint
+
+# A development secret is public on purpose: anybody may sign with it, so production refuses it.
+DEVELOPMENT_APP_SECRET = "neverdrop-development-secret"  # noqa: S105
+DEVELOPMENT_VERIFY_TOKEN = "neverdrop-development-token"  # noqa: S105
+
+
+class SettingsError(Exception):
+    """The environment does not add up; the message lists every fault, one a line."""
+
+
+def _split(value: Any) -> Any:
+    """``"a, b"`` → ``["a", "b"]``; what is a list already stays one."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+class FileSettingsSource(EnvSettingsSource):
+    """Reads ``NAME_FILE`` for every field ``name``; an unreadable file is a fault like any other."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        path = os.environ.get(f"{field_name.upper()}_FILE")
+        if path is None:
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{field_name.upper()}_FILE: cannot read {path}: {error}") from error
+
+
+class Settings(BaseSettings):
+    """One attribute per environment variable, in lower case; times are in seconds."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    # Mode
+    neverdrop_env: Literal["production", "development"] = "production"
+    log_format: Literal["json", "console"] = "json"
+    log_personal_data: bool = False
+
+    # Meta
+    whatsapp_app_secret: Secrets = ()
+    whatsapp_verify_token: Secrets = ()
+
+    # Stores
+    redis_url: str = ""
+    database_url: str = ""
+
+    # Web
+    port: int = Field(8000, ge=1, le=65535)
+    web_threads: int = Field(32, ge=1, description="requests one web process answers at a time")
+
+    # Handlers and lanes
+    handlers: Names = ()
+    handler_time_limit_seconds: float = Field(60, gt=0, le=3600)
+    claim_lease_seconds: float = Field(30, ge=1)
+    order_settle_seconds: float = Field(2, ge=0)
+    advance_budget_seconds: float = Field(10, gt=0)
+
+    # Recovery: how long a thing must be without progress before a sweep enqueues it again
+    sweep_grace_seconds: float = Field(10, ge=1)
+
+    # Watching
+    sentry_dsn: str = ""
+    flower_basic_auth: SecretStr = SecretStr("")
+    alert_webhook_url: str = ""
+    alert_backlog_size: int = Field(10_000, ge=1)
+    alert_backlog_growth: int = Field(1_000, ge=1, description="more events waiting than a window ago")
+    alert_growth_window_seconds: float = Field(300, gt=0)
+    alert_oldest_seconds: float = Field(300, gt=0)
+    alert_dead_letters: int = Field(1, ge=1)
+    alert_no_worker_seconds: float = Field(30, gt=0)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, FileSettingsSource(settings_cls)
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_dialect(cls, url: str) -> str:
+        """Heroku and others say postgres://, which SQLAlchemy does not know."""
+        for scheme in ("postgres://", "postgresql://", "postgresql+psycopg2://"):
+            if url.startswith(scheme):
+                return "postgresql+psycopg2://" + url.removeprefix(scheme)
+        if url:
+            raise ValueError("must start with postgresql:// or postgres://")
+        return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, url: str) -> str:
+        if url:
+            RedisEndpoint.parse(url)
+        return url
+
+    @model_validator(mode="after")
+    def _secrets_given(self) -> "Settings":
+        """Without secrets a production receiver would accept nothing, or anything."""
+        missing = [
+            f"{name.upper()} is not set: {why}"
+            for name, why in {
+                "whatsapp_app_secret": "copy it from your app's Settings > Basic at developers.facebook.com",
+                "whatsapp_verify_token": "choose a string and enter the same one beside your callback URL",
+                "redis_url": "for example redis://localhost:6379/0",
+                "database_url": "for example postgresql://localhost/neverdrop",
+            }.items()
+            if not getattr(self, name) and self.neverdrop_env == "production"
+        ]
+        if any(s.get_secret_value() == DEVELOPMENT_APP_SECRET for s in self.whatsapp_app_secret) and (
+            self.neverdrop_env == "production"
+        ):
+            missing.append("WHATSAPP_APP_SECRET is the public development secret: use your app's own")
+        if missing:
+            raise ValueError("\n".join(missing))
+        return self
+
+    @property
+    def app_secrets(self) -> tuple[bytes, ...]:
+        return tuple(s.get_secret_value().encode() for s in self.whatsapp_app_secret) or (
+            DEVELOPMENT_APP_SECRET.encode(),
+        )
+
+    @property
+    def verify_tokens(self) -> tuple[bytes, ...]:
+        return tuple(s.get_secret_value().encode() for s in self.whatsapp_verify_token) or (
+            DEVELOPMENT_VERIFY_TOKEN.encode(),
+        )
+
+    @property
+    def redis(self) -> RedisEndpoint:
+        return RedisEndpoint.parse(self.redis_url or "redis://localhost:6379/0")
+
+    @property
+    def advance_time_limit_seconds(self) -> float:
+        """Hard limit of one ``advance`` task: its budget, one handler begun at the very end, some slack."""
+        return self.advance_budget_seconds + self.handler_time_limit_seconds + 10
+
+    @property
+    def visibility_timeout_seconds(self) -> int:
+        """When the broker gives an unacknowledged message to another worker: after any task must have ended."""
+        return int(self.advance_time_limit_seconds) + 30
+
+
+def load(**overrides: Any) -> Settings:
+    """Settings from the environment; SettingsError lists every fault and what to do about it."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_sentence(fault) for fault in error.errors())) from error
+
+
+def _sentence(fault: Any) -> str:
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    name = str(fault["loc"][0]).upper() if fault["loc"] else ""
+    return f"{name}: {message}" if name else message
+
+
+@cache
+def settings() -> Settings:
+    """The process's settings, read at the first call."""
+    return load()
