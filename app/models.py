@@ -26,6 +26,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    Integer,
     Sequence,
     SmallInteger,
     Text,
@@ -93,8 +94,8 @@ class Delivery(Base):
     body: Mapped[bytes | None]
     error: Mapped[str | None]
     ingested_at: Mapped[datetime | None]
-    events: Mapped[int] = mapped_column(SmallInteger, server_default="0")  # accepted from this delivery
-    duplicates: Mapped[int] = mapped_column(SmallInteger, server_default="0")  # known from an earlier one
+    events: Mapped[int] = mapped_column(Integer, server_default="0")  # accepted from this delivery
+    duplicates: Mapped[int] = mapped_column(Integer, server_default="0")  # known from an earlier one
 
     __table_args__ = (
         Index("deliveries_stored", "id", postgresql_where=text("state = 'stored'")),
@@ -116,7 +117,7 @@ class Conversation(Base):
     merged_into: Mapped[int | None] = mapped_column(ForeignKey("conversations.id"))
     handled_occurred_at: Mapped[datetime | None]
     handled_delivery_id: Mapped[UUID | None]
-    handled_position: Mapped[int | None] = mapped_column(SmallInteger)
+    handled_position: Mapped[int | None] = mapped_column(Integer)
 
     __table_args__ = (
         Index("conversations_merged", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
@@ -140,7 +141,7 @@ class Event(Base):
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     key: Mapped[str] = mapped_column(Text(collation="C"), unique=True)
     delivery_id: Mapped[UUID]
-    position: Mapped[int] = mapped_column(SmallInteger)  # its place in the body, from 0
+    position: Mapped[int] = mapped_column(Integer)  # its place in the body, from 0
     lane: Mapped[int]
     occurred_at: Mapped[datetime]  # Meta's timestamp, or the time of acceptance where there is none
     accepted_at: Mapped[datetime]
