@@ -1,0 +1,158 @@
+"""Programs run as children: each in a session of its own, recorded on disk, ended without a trace.
+
+A record outlives a parent that was killed, so that the warden, or the next start, ends what is left.
+What it cannot see: a child whose parent was killed after the start and before the record, some microseconds.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+KILL_SECONDS = 5  # from SIGKILL until the process must be gone
+CLOCK_SLACK_SECONDS = 2  # the boot time, on which start times are based, moves when the clock is set
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to run, and how to end it."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)  # besides the parent's own
+    user: str | None = None  # system user; only root may name one
+    stop_signal: signal.Signals = signal.SIGTERM
+    grace_seconds: float = 10  # between stop_signal and SIGKILL
+    server: bool = False  # others need it: started first, ended last
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A program and its process, which may have ended."""
+
+    program: Program
+    process: psutil.Process
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs; a child that has ended is reaped."""
+        if isinstance(self.process, psutil.Popen):
+            return self.process.poll() is None
+        return self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE
+
+    def send(self, number: int) -> None:
+        """Signal the main process; nothing happens if it is gone."""
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            self.process.send_signal(number)
+
+    def send_all(self, number: int) -> None:
+        """Signal the main process and everything it has started."""
+        try:
+            tree = [self.process, *self.process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            tree = []
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, number)  # also what a dead main process left behind
+        for process in tree:
+            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+                process.send_signal(number)
+
+
+class Records:
+    """The file that names what was started: one JSON object a line, appended before anything else is done."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(self, running: Running) -> None:
+        line = {
+            "name": running.program.name,
+            "pid": running.process.pid,
+            "created": running.process.create_time(),
+            "stop_signal": int(running.program.stop_signal),
+            "grace_seconds": running.program.grace_seconds,
+            "server": running.program.server,
+        }
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def alive(self) -> list[Running]:
+        """What is recorded and still runs, in the order of its start."""
+        if not self.path.exists():
+            return []
+        lines = self.path.read_text(encoding="utf-8").splitlines()
+        found = (_recorded(line) for line in lines)
+        return [running for running in found if running is not None and running.alive]
+
+    def clear(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def _recorded(line: str) -> Running | None:
+    """The process of a record, unless it is gone or its number is another's by now."""
+    try:
+        record: dict[str, Any] = json.loads(line)
+        process = psutil.Process(record["pid"])
+        if abs(process.create_time() - record["created"]) > CLOCK_SLACK_SECONDS:
+            return None
+    except (ValueError, KeyError, psutil.NoSuchProcess):  # ValueError: a line cut short by a full disk
+        return None
+    program = Program(
+        name=record["name"],
+        argv=(),
+        stop_signal=signal.Signals(record["stop_signal"]),
+        grace_seconds=record["grace_seconds"],
+        server=record["server"],
+    )
+    return Running(program, process)
+
+
+def start(program: Program, records: Records, output: int | IO[bytes] = subprocess.DEVNULL) -> Running:
+    """Start a program in a session of its own, so that a terminal's Ctrl-C reaches its parent alone.
+
+    ``output`` takes its standard output and error. OSError if it cannot be started.
+    """
+    process = psutil.Popen(
+        list(program.argv),
+        env={**os.environ, **program.env},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        user=program.user,
+        group=program.user,
+        extra_groups=[] if program.user else None,
+    )
+    running = Running(program, process)
+    records.add(running)
+    return running
+
+
+def end(everything: Iterable[Running]) -> None:
+    """End all of them: first those that need servers, side by side, then the servers."""
+    everything = list(everything)
+    _end_together([running for running in everything if not running.program.server])
+    _end_together([running for running in everything if running.program.server])
+
+
+def _end_together(group: list[Running]) -> None:
+    """Ask each to stop, wait for its grace, then kill it and whatever it left behind."""
+    if not group:
+        return
+    for running in group:
+        running.send(signal.SIGCONT)  # one that was stopped could not hear the next signal
+        running.send(running.program.stop_signal)
+    psutil.wait_procs(
+        [running.process for running in group if running.alive],
+        timeout=max(running.program.grace_seconds for running in group),
+    )
+    for running in group:
+        running.send_all(signal.SIGKILL)
+    psutil.wait_procs([running.process for running in group], timeout=KILL_SECONDS)

@@ -1,0 +1,112 @@
+"""Real Valkey and Postgres for the tests that ask for them, and a clean database for each test.
+
+Each process of the test run has servers of its own. A test gets a copy of a migrated template database and
+an empty Valkey with ``appendfsync always``.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from app import connections
+from app.migrate import migrate
+from app.models import Base
+from config.settings import Settings
+from config.settings import settings as current_settings
+from tests import services as servers
+from tests.services import Services
+
+TIERS = ("unit", "integration", "acceptance")
+APP_SECRET = "test-app-secret"
+VERIFY_TOKEN = "test-verify-token"
+
+numbers = count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test's tier is the directory it is in."""
+    here = Path(__file__).parent
+    for item in items:
+        tier = item.path.relative_to(here).parts[0]
+        if tier in TIERS[1:]:
+            item.add_marker(tier)
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    """The servers of this process of the test run, with the migrated template database."""
+    with servers.directory() as path, servers.running_services(path) as running:
+        _make_template(running.postgres_url)
+        yield running
+
+
+def _make_template(postgres_url: str) -> None:
+    servers.execute(postgres_url, f"CREATE DATABASE {servers.TEMPLATE}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEVERDROP_ENV", "development")
+        patch.setenv("DATABASE_URL", servers.database(postgres_url, servers.TEMPLATE))
+        _forget()
+        migrate()
+        Base.metadata.create_all(connections.engine())
+        _forget()
+
+
+def _forget() -> None:
+    """Close what is open and drop what was read, so that the environment is read again."""
+    if connections.engine.cache_info().currsize:
+        connections.engine().dispose()
+    for client in (connections.redis, connections.web_redis):
+        if client.cache_info().currsize:
+            client().close()
+    connections.forget()
+    current_settings.cache_clear()
+
+
+@pytest.fixture
+def redis_url(services: Services) -> str:
+    """An empty Valkey."""
+    client = Redis.from_url(services.redis_url)
+    client.flushall()
+    client.close()
+    return services.redis_url
+
+
+@pytest.fixture
+def database_url(services: Services) -> Iterator[str]:
+    """A database of the test's own, with all tables and no rows."""
+    name = f"test_{next(numbers)}"
+    servers.execute(services.postgres_url, f"CREATE DATABASE {name} TEMPLATE {servers.TEMPLATE}")
+    yield servers.database(services.postgres_url, name)
+    servers.execute(services.postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def env(
+    redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Settings]]:
+    """Points the process at the test's stores; ``env(CLAIM_LEASE_SECONDS="1")`` sets more."""
+
+    def configure(**variables: str) -> Settings:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        _forget()
+        return current_settings()
+
+    configure(
+        NEVERDROP_ENV="development",
+        REDIS_URL=redis_url,
+        DATABASE_URL=database_url,
+        WHATSAPP_APP_SECRET=APP_SECRET,
+        WHATSAPP_VERIFY_TOKEN=VERIFY_TOKEN,
+    )
+    yield configure
+    _forget()
+
+
+@pytest.fixture
+def settings(env: Callable[..., Settings]) -> Settings:
+    """The settings of a process that has the test's stores."""
+    return env()
