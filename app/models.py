@@ -16,14 +16,12 @@ States of an event::
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     DateTime,
     Enum,
-    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -114,7 +112,7 @@ class Conversation(Base):
     id: Mapped[int] = mapped_column(lane_ids, primary_key=True)
     key: Mapped[str]  # the strongest name it was first known by
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    merged_into: Mapped[int | None] = mapped_column(ForeignKey("conversations.id"))
+    merged_into: Mapped[int | None]
     handled_occurred_at: Mapped[datetime | None]
     handled_delivery_id: Mapped[UUID | None]
     handled_position: Mapped[int | None] = mapped_column(Integer)
@@ -125,12 +123,16 @@ class Conversation(Base):
 
 
 class ConversationAlias(Base):
-    """A name (phone_number_id with a BSUID, a phone or a group) → the conversation it stands for."""
+    """A name (phone_number_id with a BSUID, a phone or a group) → the conversation it stands for.
+
+    No foreign key: a name is inserted before its conversation, since only the insert of the name tells
+    whether somebody else created the conversation at the same moment.
+    """
 
     __tablename__ = "conversation_aliases"
 
     key: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
-    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversations.id"), index=True)
+    conversation_id: Mapped[int] = mapped_column(index=True)
 
 
 class Event(Base):
@@ -211,6 +213,32 @@ class DeadLetterAction(Base):
     reason: Mapped[str | None]
 
 
-def columns(row: Base) -> dict[str, Any]:
-    """A row as a dict by column name."""
-    return {column.key: getattr(row, column.key) for column in row.__table__.columns}
+class BacklogSample(Base):
+    """How much was unfinished at a moment: what growth over a window is told from."""
+
+    __tablename__ = "backlog_samples"
+
+    at: Mapped[datetime] = mapped_column(primary_key=True, server_default=func.now())
+    size: Mapped[int]
+    oldest_seconds: Mapped[float]
+    dead_letters: Mapped[int]
+
+
+class Alert(Base):
+    """Where an alert stands; without a row it was never raised."""
+
+    __tablename__ = "alerts"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    raised: Mapped[bool] = mapped_column(server_default="false")
+    suspected_at: Mapped[datetime | None]  # since when that holds which must last before the alert is raised
+    raised_at: Mapped[datetime | None]
+    cleared_at: Mapped[datetime | None]
+    value: Mapped[float | None]  # at the last change, as threshold and text are
+    threshold: Mapped[float | None]
+    text: Mapped[str | None]
+    notified_at: Mapped[datetime | None]  # NULL while the last change has still to reach the webhook
+    notify_after: Mapped[datetime | None]  # a watch is at it: no other tries before
+
+
+Index("events_oldest", Event.accepted_at, postgresql_where=text("state = 'pending'"))

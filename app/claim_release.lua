@@ -1,0 +1,9 @@
+-- claim_release(KEYS = claim:...; ARGV = token) → how many claims were released
+-- Keys written: the claims that are still the token's are deleted; somebody else's are left alone.
+local released = 0
+for i = 1, #KEYS do
+  if redis.call('GET', KEYS[i]) == ARGV[1] then
+    released = released + redis.call('DEL', KEYS[i])
+  end
+end
+return released

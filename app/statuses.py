@@ -1,0 +1,66 @@
+"""A sent message's status only moves forward, however its updates arrive.
+
+The rank is the order of the enum ``message_status`` in Postgres: sent < failed < delivered < read < played. Each
+status's own first time is kept, so a ``failed`` that came after ``read`` can still be seen.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, text
+
+from app.models import MessageStatus
+from app.payload import StatusUpdate
+
+RANK = {status: rank for rank, status in enumerate(MessageStatus)}
+
+MOVE_FORWARD = text(
+    """
+INSERT INTO message_statuses AS known
+  (message_id, participant, status, sent_at, failed_at, delivered_at, read_at, played_at)
+SELECT * FROM unnest(
+  CAST(:message_id AS text[]), CAST(:participant AS text[]), CAST(:status AS message_status[]),
+  CAST(:sent AS timestamptz[]), CAST(:failed AS timestamptz[]), CAST(:delivered AS timestamptz[]),
+  CAST(:read AS timestamptz[]), CAST(:played AS timestamptz[]))
+ON CONFLICT (message_id, participant) DO UPDATE SET
+  status = greatest(known.status, excluded.status),
+  sent_at = least(known.sent_at, excluded.sent_at),
+  failed_at = least(known.failed_at, excluded.failed_at),
+  delivered_at = least(known.delivered_at, excluded.delivered_at),
+  read_at = least(known.read_at, excluded.read_at),
+  played_at = least(known.played_at, excluded.played_at)
+"""
+)
+
+
+def move_forward(connection: Connection, updates: Iterable[tuple[StatusUpdate, datetime]]) -> None:
+    """Apply updates, each with the time to use where Meta gave none, in one statement.
+
+    Rows are written in the order of their key, so that two transactions never wait for each other in a circle.
+    """
+    rows = merge(updates)
+    if not rows:
+        return
+    keys = sorted(rows)
+    connection.execute(
+        MOVE_FORWARD,
+        {
+            "message_id": [message_id for message_id, _ in keys],
+            "participant": [participant for _, participant in keys],
+            "status": [max(rows[key], key=RANK.__getitem__).value for key in keys],
+            **{status.value: [rows[key].get(status) for key in keys] for status in MessageStatus},
+        },
+    )
+
+
+def merge(
+    updates: Iterable[tuple[StatusUpdate, datetime]],
+) -> dict[tuple[str, str], dict[MessageStatus, datetime]]:
+    """(message id, participant) → the first time of each status. Pure: no I/O."""
+    rows: dict[tuple[str, str], dict[MessageStatus, datetime]] = {}
+    for update, fallback in updates:
+        at = fallback if update.occurred_at is None else datetime.fromtimestamp(update.occurred_at, UTC)
+        times = rows.setdefault((update.message_id, update.participant), {})
+        status = MessageStatus(update.status)
+        times[status] = min(times.get(status, at), at)
+    return rows

@@ -1,0 +1,65 @@
+"""The tasks that beat schedules on the queue ``maintenance``, and the retry of a dead letter by its message."""
+
+import time
+
+from app import alerts, dead_letters, sweeper
+from app.connections import engine, redis
+from app.handlers.registry import registry
+from app.ingest import ingest
+from app.wakes import wake
+from config import celery as names
+from config.logging import get_logger
+from config.settings import settings
+from tasks import app
+
+STORED_BUDGET_SECONDS = 20
+
+log = get_logger(__name__)
+
+
+@app.task(name=names.SWEEP_DUE, time_limit=names.MAINTENANCE_TIME_LIMIT_SECONDS)
+def sweep_due() -> None:
+    """Wake the lanes whose next attempt is due."""
+    with engine().connect() as connection:
+        lanes = sweeper.due_lanes(connection)
+    wake(redis(), lanes)
+
+
+@app.task(name=names.SWEEP_STORED, time_limit=names.MAINTENANCE_TIME_LIMIT_SECONDS)
+def sweep_stored() -> None:
+    """Ingest what was accepted through the second door."""
+    stop_at = time.monotonic() + STORED_BUDGET_SECONDS
+    while time.monotonic() < stop_at:
+        with engine().connect() as connection:
+            deliveries = sweeper.stored_deliveries(connection)
+        if not deliveries:
+            return
+        ingest(engine(), redis(), registry, deliveries)
+
+
+@app.task(name=names.SWEEP_LOST, time_limit=names.MAINTENANCE_TIME_LIMIT_SECONDS)
+def sweep_lost() -> None:
+    """Enqueue again the deliveries and lanes whose messages were lost."""
+    grace_seconds = settings().sweep_grace_seconds
+    sweeper.sweep_journal(redis(), grace_seconds)
+    sweeper.sweep_lanes(engine(), redis(), grace_seconds)
+
+
+@app.task(name=names.SWEEP_DEAD_LETTERS, time_limit=names.MAINTENANCE_TIME_LIMIT_SECONDS)
+def sweep_dead_letters() -> None:
+    """Make the queue of dead letters equal to the table."""
+    dead_letters.reconcile(engine(), redis())
+
+
+@app.task(name=names.WATCH_BACKLOG, time_limit=names.MAINTENANCE_TIME_LIMIT_SECONDS)
+def watch_backlog() -> None:
+    """Measure the backlog, keep a sample, raise and clear alerts."""
+    alerts.watch(engine(), redis(), settings())
+
+
+@app.task(name=names.RETRY_DEAD_LETTER, time_limit=names.MAINTENANCE_TIME_LIMIT_SECONDS)
+def retry_dead_letter(event_id: int, who: str = "task") -> None:
+    """Retry a dead letter by its event's id, as sent from Flower's task API."""
+    decided = dead_letters.retry(engine(), redis(), registry, [event_id], who)
+    for refused, why in decided.refused.items():
+        log.warning("event.retry_refused", event_id=refused, reason=why)
