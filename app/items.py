@@ -1,0 +1,184 @@
+"""What is in a webhook body: entries × changes × items. Pure: no I/O.
+
+Nothing is left out for being unknown. A list whose items have an identity gives an item each; a change
+with no such list is one item itself, and so is an entry or change of a shape that Meta does not document.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from app.identity import Item, canonical, digest, storable, text
+from app.names import Contact, Contacts, account_of, own_phone_of
+
+WHATSAPP = "whatsapp_business_account"
+CONTEXT_LIMIT = 16 * 1024  # characters of context stored with one item
+# Lists whose items are events of their own, in the order in which they count
+ITEM_LISTS = (
+    "messages",
+    "statuses",
+    "message_echoes",
+    "calls",
+    "groups",
+    "user_preferences",
+    "user_id_update",
+    "automatic_events",
+    "history",
+    "user_actions",
+)
+ERRORS = "errors"
+# Here value.errors is a list of faults; on other fields it is one of the change's particulars
+MESSAGING_FIELDS = ("messages", "calls", "smb_message_echoes", "message_echoes", "standby", "history")
+STANDBY = "standby"  # field and object of the same name: its lists are one level deeper
+ENVELOPE = frozenset(("messaging_product", "metadata", "contacts", STANDBY))
+
+
+class UnreadableBody(Exception):
+    """The body holds no entry and no change; the text says why."""
+
+
+class BodyItem(NamedTuple):
+    """Something to make an event of. ``source`` is its list, "errors" for that whole list, or "" for the
+    change itself."""
+
+    change: "Change"
+    source: str
+    raw: Any
+
+
+class Change:
+    """One change, and what its items share."""
+
+    def __init__(self, kind: str, field: str | None, value: Any, entry: str, scope: str) -> None:
+        self.kind = kind  # the type of an event that has none of its own: the field, "entry" or "change"
+        self.field = field
+        self.field_json = canonical(None if field is None else kind)
+        self.value = value
+        self.entry = entry  # the entry's id as JSON
+        self.scope = scope  # hash of all that tells this place in a body from another: object, entry, field
+        inner = value.get(STANDBY) if isinstance(value, dict) and field == STANDBY else None
+        whole = (value,) if isinstance(value, dict) else ()
+        self.parts: tuple[Item, ...] = (*whole, inner) if isinstance(inner, dict) else whole
+        self.length = 0  # how many items of ITEM_LISTS it has
+        metadata = next((part["metadata"] for part in self.parts if "metadata" in part), None)
+        self.account = account_of(metadata)
+        self.own_phone = own_phone_of(metadata)
+        self._contexts: dict[int, str | None] = {}
+
+    @cached_property
+    def contacts(self) -> Contacts:
+        lists = [part["contacts"] for part in self.parts if isinstance(part.get("contacts"), list)]
+        return Contacts([contact for contacts in lists for contact in contacts])
+
+    @cached_property
+    def _members(self) -> Item:
+        members: Item = {}
+        for part in self.parts:
+            members |= {name: member for name, member in part.items() if not isinstance(member, list)}
+        if self.field == STANDBY and len(self.parts) > 1:
+            del members[STANDBY]
+        return members
+
+    @cached_property
+    def _members_length(self) -> int:
+        return len(canonical(self._members))
+
+    def content(self, source: str, item: str) -> str:
+        """The hash of an item (as canonical JSON) in this place. What is no list's item has nothing that
+        tells it from its like in another body but the whole value."""
+        whole = self.field is not None and source not in ITEM_LISTS
+        return digest(self.scope, self.account, source, canonical(self.value) if whole else item)
+
+    def context(self, contact: Contact | None, limit: int) -> str | None:
+        """The value without its lists, with the item's contact, as JSON; None above ``limit`` characters."""
+        place = contact.place if contact else -1
+        if place not in self._contexts:
+            self._contexts[place] = self._context(contact, limit)
+        return self._contexts[place]
+
+    def _context(self, contact: Contact | None, limit: int) -> str | None:
+        if self._members_length > limit:
+            return None
+        members = self._members | {"contacts": [contact.raw]} if contact else self._members
+        context = canonical(members)
+        return context if len(context) <= limit else None
+
+
+def items(body: Any) -> Iterator[BodyItem]:
+    """Every item of a body, in order; raises UnreadableBody where there is no entry and no change."""
+    if not isinstance(body, dict):
+        raise UnreadableBody("not a JSON object")
+    owner = body.get("object")
+    foreign = "" if owner in (None, WHATSAPP) else canonical(owner)
+    entries = body.get("entry")
+    if isinstance(entries, list):
+        for entry in entries:
+            yield from _entry_items(entry, foreign)
+    elif isinstance(body.get("field"), str):  # the body of the App Dashboard's test
+        yield from _change_items(body, "null", digest(foreign, "null"), foreign)
+    else:
+        raise UnreadableBody("no entry and no change in it")
+
+
+def _entry_items(entry: Any, foreign: str) -> Iterator[BodyItem]:
+    """``foreign`` is the JSON of the body's ``object``, "" for WhatsApp's."""
+    changes = entry.get("changes") if isinstance(entry, dict) else None
+    if not isinstance(changes, list) or (not changes and entry.keys() - {"id", "time", "changes"}):
+        yield _odd_entry(entry, foreign)
+        return
+    named = entry.get("id")
+    shown = canonical(storable(text(named)) or None)
+    scope = digest(foreign, canonical(named))
+    for change in changes:
+        yield from _change_items(change, shown, scope, foreign)
+
+
+def _odd_entry(entry: Any, foreign: str) -> BodyItem:
+    """``entry.time`` may differ between two sendings of one body, so it is kept beside the item."""
+    beside: Item = {}
+    if isinstance(entry, dict) and "time" in entry:
+        beside, entry = {"time": entry["time"]}, {name: entry[name] for name in entry if name != "time"}
+    return BodyItem(Change("entry", None, beside, "null", digest(foreign)), "", entry)
+
+
+def _change_items(raw: Any, entry: str, scope: str, foreign: str) -> Iterator[BodyItem]:
+    field = raw.get("field") if isinstance(raw, dict) else None
+    if not isinstance(field, str) or not field:
+        yield BodyItem(Change("change", None, None, entry, scope), "", raw)
+        return
+    change = Change(storable(field), field, raw.get("value", raw), entry, digest(scope, canonical(field)))
+    if foreign or not isinstance(change.value, dict):
+        yield BodyItem(change, "", change.value)
+    else:
+        yield from _split(change)
+
+
+def _split(change: Change) -> Iterator[BodyItem]:
+    """The items of a change's lists; then its errors, as one; then what else is beside them, as one."""
+    lists = [
+        (name, part[name]) for part in change.parts for name in ITEM_LISTS if isinstance(part.get(name), list)
+    ]
+    change.length = sum(len(raws) for _, raws in lists)
+    for name, raws in lists:
+        for raw in raws:
+            yield BodyItem(change, name, raw)
+    faults = [part[ERRORS] for part in change.parts if isinstance(part.get(ERRORS), list)]
+    if not lists and not (faults and change.field in MESSAGING_FIELDS):
+        yield BodyItem(change, "", change.value)
+        return
+    if any(faults):
+        yield BodyItem(change, ERRORS, [fault for part in faults for fault in part])
+    rest = _rest(change)
+    if rest:
+        yield BodyItem(change, "", rest)
+
+
+def _rest(change: Change) -> Item:
+    """What a change with items has besides them that no item's context shows."""
+    known = (*ITEM_LISTS, ERRORS)
+    return {
+        name: member
+        for part in change.parts
+        for name, member in part.items()
+        if name not in ENVELOPE and member and isinstance(member, list) != (name in known)
+    }
