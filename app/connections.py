@@ -14,6 +14,7 @@ from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Engine, create_engine
 
+from app import postgres_wait
 from config.settings import settings
 
 WEB_REDIS_TIMEOUT_SECONDS = 0.2  # with the write itself below the 250 ms that a request may wait for Redis
@@ -70,11 +71,26 @@ def web_redis() -> "Redis":
     )
 
 
+@cache
+def web_engine() -> Engine:
+    """The web's Postgres connections: each statement commits itself, and its wait can be given an end."""
+    postgres_wait.install()
+    return create_engine(
+        settings().database_url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=1,
+        max_overflow=4,  # for those who ask whether it answers
+        pool_timeout=1,
+        connect_args={"application_name": "neverdrop-web", **KEEPALIVE},
+    )
+
+
 def forget() -> None:
     """Drop what is open, without closing sockets that a parent process still uses."""
-    if engine.cache_info().currsize:
-        engine().dispose(close=False)
-    for opened in (engine, redis, web_redis):
+    for pool in (engine, web_engine):
+        if pool.cache_info().currsize:
+            pool().dispose(close=False)
+    for opened in (engine, redis, web_redis, web_engine):
         opened.cache_clear()
 
 

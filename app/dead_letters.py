@@ -239,7 +239,7 @@ def reconcile(engine: Engine, redis: "Redis") -> tuple[int, int]:
     with engine.connect() as connection:
         if length == connection.execute(DEAD_COUNT).scalar() and length > COMPARED_IN_FULL:
             return 0, 0
-        queued = redis.lrange(DEAD_LETTERS, 0, -1)
+        queued: Any = redis.lrange(DEAD_LETTERS, 0, -1)
         dead = {row.id: row.settled for row in connection.execute(DEAD_IDS, {"settled": SETTLED_SECONDS})}
     expected = {retry_dead_letter_message(id_): settled for id_, settled in dead.items()}
     present = set(queued)

@@ -13,7 +13,6 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -45,7 +44,9 @@ class Outcome(StrEnum):
     WAITING = "waiting"  # the first event is not due yet; a sweep wakes the lane
     HELD = "held"  # somebody else runs it, and goes on when done
     SETTLING = "settling"  # an earlier delivery is being stored
-    OVERTAKEN = "overtaken"  # somebody else got there first, or our claim ran out: nothing of ours was committed
+    OVERTAKEN = (
+        "overtaken"  # somebody else got there first, or our claim ran out: nothing of ours was committed
+    )
     DONE = "done"
     FAILED = "failed"
     DEAD = "dead"

@@ -8,7 +8,9 @@ from app.errors import Permanent, RetryAfter
 
 # With these an event is dead about a quarter of an hour after its first attempt
 MAX_ATTEMPTS = 10
-BASE_SECONDS = 2.0  # the longest wait before the second attempt; before each further one it may be twice as long
+BASE_SECONDS = (
+    2.0  # the longest wait before the second attempt; before each further one it may be twice as long
+)
 CAP_SECONDS = 600.0
 
 Jitter = Callable[[float, float], float]

@@ -9,7 +9,7 @@ Each function first finds, then acts; every sweep may run several times at once.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from redis import Redis
 from sqlalchemy import Connection, Engine, text
@@ -80,7 +80,7 @@ def forget_lost_wakes(redis: "Redis", grace_seconds: float) -> int:
     before = now_ms(redis) - grace_seconds * 1000
     oldest = redis.lindex(CONVERSATIONS, -1)
     if oldest is not None:
-        waits_since = redis.zscore(WOKEN, arguments_of(oldest)[0])
+        waits_since = redis.zscore(WOKEN, arguments_of(cast(bytes, oldest))[0])
         before = min(before, waits_since if waits_since is not None else 0)
     return redis.zremrangebyscore(WOKEN, "-inf", f"({before}")
 
@@ -120,9 +120,10 @@ def lost_deliveries(redis: "Redis", before: float) -> list[str]:
     """Ids in the journal enqueued before ``before`` (Unix ms) and before the oldest message that still waits."""
     oldest = redis.lindex(WEBHOOKS, -1)
     if oldest is not None:
-        waiting = [id_ for id_, _ in arguments_of(oldest)[0]]
+        waiting = [id_ for id_, _ in arguments_of(cast(bytes, oldest))[0]]
         before = min([before, *_enqueued_ms(redis, waiting).values()])
-    old = [id_.decode() for id_ in redis.zrangebyscore(JOURNAL_INDEX, "-inf", f"({before}")]
+    found: Any = redis.zrangebyscore(JOURNAL_INDEX, "-inf", f"({before}")
+    old = [id_.decode() for id_ in found]
     return [
         id_ for chunk in _chunks(old) for id_, since in _enqueued_ms(redis, chunk).items() if since < before
     ]
@@ -148,7 +149,8 @@ def _groups(redis: "Redis", ids: Sequence[str]) -> Iterator[list[tuple[str, byte
     group: list[tuple[str, bytes]] = []
     size = 0
     for chunk in _chunks(ids, BODIES_A_MESSAGE):
-        for id_, body in zip(chunk, redis.hmget(JOURNAL, chunk), strict=True):
+        bodies: Any = redis.hmget(JOURNAL, chunk)
+        for id_, body in zip(chunk, bodies, strict=True):
             if body is None:
                 continue  # ingested meanwhile
             if group and (len(group) == BODIES_A_MESSAGE or size + len(body) > BYTES_A_MESSAGE):

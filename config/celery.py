@@ -14,7 +14,9 @@ from config.settings import Settings
 WEBHOOKS = "webhooks"  # bodies to be split into events
 CONVERSATIONS = "conversations"  # lanes that have work
 MAINTENANCE = "maintenance"  # sweeps and watches
-DEAD_LETTERS = "dead_letters"  # one message per dead event, consumed by nobody: its length is what people watch
+DEAD_LETTERS = (
+    "dead_letters"  # one message per dead event, consumed by nobody: its length is what people watch
+)
 QUEUES = (WEBHOOKS, CONVERSATIONS, MAINTENANCE, DEAD_LETTERS)
 
 # Tasks

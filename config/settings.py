@@ -41,7 +41,7 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 class FileSettingsSource(EnvSettingsSource):
     """Reads ``NAME_FILE`` for every field ``name``; an unreadable file is a fault like any other."""
 
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002  (the signature is given)
         path = os.environ.get(f"{field_name.upper()}_FILE")
         if path is None:
             return None, field_name, False

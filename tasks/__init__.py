@@ -8,13 +8,17 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init
+from redis.exceptions import RedisError
 
 from app import heartbeats, redis_checks, reporting
 from app.connections import redis
+from app.errors import NeverdropError
 from app.handlers import registry
 from config.celery import celery_config
-from config.logging import configure
+from config.logging import configure, describe, get_logger
 from config.settings import settings
+
+log = get_logger(__name__)
 
 app = Celery("neverdrop", include=["tasks.ingest", "tasks.lanes", "tasks.maintenance"])
 app.conf.update(celery_config(settings()))
@@ -30,8 +34,13 @@ def _logging(**_: Any) -> None:
 @celeryd_init.connect
 def _worker_starts(**_: Any) -> None:
     """In the main process, before the pool forks: what is wrong is said once, and the start ends here."""
-    registry.load(settings().handlers, settings().handler_time_limit_seconds)
-    redis_checks.refuse_unsafe(redis(), settings())
+    try:
+        registry.load(settings().handlers, settings().handler_time_limit_seconds)
+        redis_checks.inspect(redis(), production=settings().neverdrop_env == "production")
+    except NeverdropError as error:
+        raise SystemExit(f"neverdrop cannot start: {error}") from error
+    except RedisError as error:
+        log.warning("redis.unavailable", error=describe(error))  # the worker waits for it
     reporting.start(settings(), "worker")
 
 

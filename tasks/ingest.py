@@ -29,7 +29,6 @@ def ingest_deliveries(bodies: list[tuple[str, bytes]]) -> None:
     while True:
         try:
             ingest(engine(), redis(), registry, deliveries)
-            return
         except (OperationalError, InterfaceError) as error:
             if time.monotonic() + wait > give_up_at:
                 log.error("ingest.gave_up", deliveries=len(deliveries), error=type(error).__name__)
@@ -38,6 +37,8 @@ def ingest_deliveries(bodies: list[tuple[str, bytes]]) -> None:
         except RedisError as error:
             # It is in the tables; the journal's sweep will find the deliveries known, and wake their lanes.
             log.warning("ingest.redis_not_reached", deliveries=len(deliveries), error=type(error).__name__)
+            return
+        else:
             return
         time.sleep(random.uniform(wait / 2, wait))
         wait = min(wait * 2, LONGEST_WAIT_SECONDS)

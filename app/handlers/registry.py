@@ -39,7 +39,9 @@ class Registry:
         known = self.handlers.get((kind, type_))
         if known is not None:
             wanted = f"{kind} {type_!r}" if type_ else f"every {kind}"
-            raise HandlerError(f"two handlers for {wanted}: {known.name} and {handler.name}; keep one of them")
+            raise HandlerError(
+                f"two handlers for {wanted}: {known.name} and {handler.name}; keep one of them"
+            )
         self.handlers[kind, type_] = handler
 
     def find(self, kind: str, type_: str) -> Handler | None:
