@@ -210,8 +210,8 @@ def watch(engine: Engine, redis: "Redis", settings: Settings) -> list[Change]:
     3. log and report the changes that were ours;
     4. post what the webhook has not taken yet.
 
-    Dying between 2 and 3 costs a log line and a report, not the webhook's message: the next watch makes up for
-    4. Raises RedisError while Redis is away.
+    Dying between 2 and 3 costs a log line and a report, not the webhook's message: the next watch makes up
+    for 4. Raises RedisError while Redis is away.
     """
     now_in_redis = backlog.transport(redis)
     try:

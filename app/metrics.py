@@ -1,6 +1,6 @@
 """``GET /metrics``: the backlog's numbers and the web's own counters, for Prometheus.
 
-The backlog is the same whichever process answers. The web's counters are those of the process that answers,
+The backlog is the same whichever process answers. The counters are those of the web process that answers,
 unless PROMETHEUS_MULTIPROC_DIR names a directory that all web processes share: then they are of all together.
 Nothing personal is in a label. A store that does not answer has ``neverdrop_up`` 0, and its numbers are left
 out.
@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, g, request
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
+    REGISTRY,
     CollectorRegistry,
-    Counter,
     Histogram,
     generate_latest,
     multiprocess,
@@ -41,31 +41,22 @@ BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 T = TypeVar("T")
 
-web_registry = CollectorRegistry()
-accepted = Counter(
-    "neverdrop_deliveries_accepted", "Deliveries answered 200, by the store that took them", ["door"],
-    registry=web_registry,
-)  # fmt: skip
-rejected = Counter(
-    "neverdrop_deliveries_rejected", "Requests not answered 200, by reason", ["reason"], registry=web_registry
-)
 seconds = Histogram(
-    "neverdrop_delivery_seconds",
-    "From the request to the 200",
-    buckets=BUCKETS_SECONDS,
-    registry=web_registry,
+    "neverdrop_webhook_seconds", "From the request's headers to the answer", buckets=BUCKETS_SECONDS
 )
+blueprint = Blueprint("metrics", __name__)
 
 
-def delivery_accepted(door: str, duration_seconds: float) -> None:
-    """Count a delivery that was answered 200."""
-    accepted.labels(door).inc()
-    seconds.observe(duration_seconds)
+@blueprint.before_app_request
+def _start_clock() -> None:
+    g.started = time.perf_counter()
 
 
-def delivery_rejected(reason: str) -> None:
-    """Count a request that was not; ``reason`` is a constant of ours, never something the request said."""
-    rejected.labels(reason).inc()
+@blueprint.after_app_request
+def _stop_clock(response: Response) -> Response:
+    if request.endpoint == "webhook.receive":
+        seconds.observe(time.perf_counter() - g.started)
+    return response
 
 
 class BacklogCollector(Collector):
@@ -147,19 +138,18 @@ def _gauge(name: str, documentation: str, value: float) -> GaugeMetricFamily:
 
 backlog_registry = CollectorRegistry()
 backlog_registry.register(BacklogCollector())
-blueprint = Blueprint("metrics", __name__)
 
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Prometheus's text format, within seconds whatever the stores do."""
-    body = generate_latest(_web_registry()) + generate_latest(backlog_registry)
+    body = generate_latest(_own_registry()) + generate_latest(backlog_registry)
     return Response(body, content_type=CONTENT_TYPE_LATEST)
 
 
-def _web_registry() -> CollectorRegistry:
+def _own_registry() -> CollectorRegistry:
     if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        return web_registry
+        return REGISTRY
     together = CollectorRegistry()
     multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
     return together

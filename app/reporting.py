@@ -26,7 +26,7 @@ MOST_WARNED = 1000  # pairs of handler and error that are remembered
 _warned: dict[tuple[str, str], float] = {}
 
 
-def start(settings: Settings, process: str) -> None:
+def start(settings: Settings, process: str = "web") -> None:
     """Start reporting, if SENTRY_DSN is set. ``process`` (web, worker ...) becomes a tag."""
     if not settings.sentry_dsn:
         return

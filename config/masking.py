@@ -63,6 +63,7 @@ QUOTED = re.compile(
 DATABASE_VALUES = re.compile(
     r"(?P<head>\[parameters: |=\()(?P<values>.*?)(?P<tail>\]$|\)(?= )|\n|$)", re.MULTILINE
 )
+KEY_WORD = re.compile(r"[a-z_]{0,20}|~?[0-9a-f]{64}")
 # Their texts quote code, not values.
 CODE_ERRORS = (AttributeError, ImportError, NameError, TypeError, SyntaxError)
 # Keys of a payload whose values are words of the protocol.
@@ -86,6 +87,12 @@ def mask_phone(value: str) -> str:
     """A phone number → ``…`` and its last two digits; what holds fewer digits than a number → ``…``."""
     digits = [character for character in value if character.isdigit()]
     return MASK + "".join(digits[-LAST_DIGITS:]) if len(digits) >= FEWEST_DIGITS else MASK
+
+
+def mask_key(value: str) -> str:
+    """An event's key: its noun and the words in it stay, each id in it is masked as ``mask_id`` does."""
+    noun, *parts = value.split(":")
+    return ":".join((noun, *(part if KEY_WORD.fullmatch(part) else mask_id(part) for part in parts)))
 
 
 def mask_name(value: str) -> str:
@@ -203,9 +210,8 @@ def describe(error: BaseException) -> str:
 
 
 FIELDS: Mapping[str, Callable[[str], str]] = {
-    **dict.fromkeys(
-        ("wamid", "message_id", "user_id", "from_user_id", "recipient_user_id", "group_id"), mask_id
-    ),
+    "key": mask_key,
+    **dict.fromkeys(("conversation", "wamid", "message_id", "user_id", "from_user_id", "group_id"), mask_id),
     **dict.fromkeys(("phone", "from", "to", "wa_id", "recipient", "recipient_id", "participant"), mask_phone),
     **dict.fromkeys(
         ("name", "profile_name", "username", "first_name", "last_name", "formatted_name"), mask_name
