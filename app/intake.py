@@ -1,0 +1,89 @@
+"""Makes a body durable: the journal first, Postgres as the second door, then and only then it is accepted.
+
+Every step is bounded: Meta waits, and what it is not told in time it sends again. After a failure of the
+first door the next groups go straight to the second; one group a second tries the first again.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+from prometheus_client import Counter
+
+from app import delivery_id, first_door, second_door
+from app.errors import NeverdropError
+from app.group_commit import GroupCommit, NotWritten
+from app.models import Door
+from config.logging import describe, get_logger
+
+FIRST_DOOR_SECONDS = 0.25
+PROBE_SECONDS = 1.0
+
+Write = Callable[[Sequence[tuple[str, bytes]]], None]
+
+log = get_logger(__name__)
+accepted = Counter("neverdrop_deliveries_accepted", "Deliveries stored, by the door they took", ["door"])
+
+
+class Unavailable(NeverdropError):
+    """Neither store took the body: it must not be acknowledged, so that Meta sends it again."""
+
+
+class Intake:
+    """Two doors behind one group commit. Safe for threads."""
+
+    def __init__(self, first: Write, second: Write, clock: Callable[[], float] = time.monotonic) -> None:
+        self._first = first
+        self._second = second
+        self._clock = clock
+        self._closed_until: float | None = None  # the first door; None while it is open
+        # In a thread of its own, so that no name lookup, handshake or trickle of bytes outlasts the bound
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="first-door")
+        self._groups = GroupCommit(self._store)
+
+    def accept(self, body: bytes) -> None:
+        """Returns when ``body`` is stored; Unavailable when it may not be."""
+        try:
+            self._groups.submit(body)
+        except NotWritten as error:
+            raise Unavailable("neither Redis nor Postgres could take the webhook") from error
+
+    def _store(self, bodies: Sequence[bytes]) -> None:
+        deliveries = list(zip(delivery_id.ids.take(len(bodies)), bodies, strict=True))
+        door = Door.JOURNAL if self._through_first(deliveries) else Door.POSTGRES
+        if door is Door.POSTGRES:
+            self._second(deliveries)
+        accepted.labels(door).inc(len(bodies))
+
+    def _through_first(self, deliveries: Sequence[tuple[str, bytes]]) -> bool:
+        if self._closed_until is not None and self._clock() < self._closed_until:
+            return False
+        try:
+            self._worker.submit(self._first, deliveries).result(FIRST_DOOR_SECONDS)
+        except Exception as error:  # whatever it is, the second door is still there
+            self._close(error)
+            return False
+        self._reopen()
+        return True
+
+    def _close(self, error: Exception) -> None:
+        if self._closed_until is None:
+            log.error("journal.unavailable", error=describe(error))
+        self._closed_until = self._clock() + PROBE_SECONDS
+
+    def _reopen(self) -> None:
+        if self._closed_until is not None:
+            log.info("journal.available")
+            self._closed_until = None
+
+
+@cache
+def intake() -> Intake:
+    """The process's own."""
+    return Intake(first_door.write, second_door.write)
+
+
+def accept(body: bytes) -> None:
+    """Returns when ``body`` is stored; Unavailable when it may not be."""
+    intake().accept(body)

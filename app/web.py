@@ -1,0 +1,53 @@
+"""The web process: ``granian --interface wsgi app.web:app``.
+
+``app`` is made when it is first asked for, so that importing this module starts nothing.
+"""
+
+from functools import cache
+from typing import Any
+
+from flask import Flask
+from redis.exceptions import RedisError
+
+from app import envelope, first_door, health, metrics, redis_checks, reporting, webhook
+from config import logging
+from config.settings import SettingsError, settings
+
+log = logging.get_logger(__name__)
+
+
+def create_app() -> Flask:
+    """The routes; needs no server."""
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = webhook.MAX_BODY_BYTES
+    for part in (webhook, health, metrics):
+        app.register_blueprint(part.blueprint)
+    return app
+
+
+@cache
+def start() -> Flask:
+    """Set the process up, then the routes; SystemExit says what keeps it from accepting webhooks safely."""
+    try:
+        logging.configure(settings(), "web")
+    except SettingsError as error:
+        raise SystemExit(f"neverdrop cannot start:\n{error}") from error
+    reporting.start(settings(), "web")
+    envelope.prepare()
+    _inspect_redis()
+    return create_app()
+
+
+def _inspect_redis() -> None:
+    try:
+        first_door.inspect()
+    except redis_checks.UnsafeJournal as error:
+        raise SystemExit(f"neverdrop cannot start: {error}") from error
+    except RedisError as error:
+        log.warning("journal.unavailable", error=logging.describe(error))
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        return start()
+    raise AttributeError(name)
