@@ -32,6 +32,7 @@ PROBE_SECONDS = 1
 SOCKET_PATH_LIMIT = 100  # bytes; Linux allows 107, macOS 103
 POSTGRES_SOCKET = ".s.PGSQL.5432"
 DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "save": '""'}
+QUIET_POSTGRES = {"log_checkpoints": "off"}
 # Tests that are not about durability: a crash of the machine may cost everything
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
 
@@ -53,6 +54,7 @@ def valkey(directory: Path, port: int, password: str, options: Mapping[str, str]
     """A Valkey (or Redis) that keeps its data in ``directory``; ServerMissingError if none runs here."""
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o700)  # what is in it are people's messages
     binary = valkey_binary()
     _end_leftover(directory / "valkey.pid", directory)
     config = directory / "valkey.conf"
@@ -62,6 +64,7 @@ def valkey(directory: Path, port: int, password: str, options: Mapping[str, str]
         "port": str(port),
         "requirepass": password,
         "dir": f'"{directory}"',
+        "loglevel": "warning",
         "pidfile": f'"{directory / "valkey.pid"}"',
         **options,
     }
@@ -106,7 +109,7 @@ def _valkey_answers(url: str) -> bool:
         client.close()
 
 
-def postgres(directory: Path, options: Mapping[str, str] | None = None) -> Server:
+def postgres(directory: Path, options: Mapping[str, str] = {}) -> Server:
     """A Postgres that keeps its data in ``directory``, which is made at the first call.
 
     ``options`` are settings of postgresql.conf. As root it runs as the system user ``pgserver``, since
@@ -132,7 +135,7 @@ def postgres(directory: Path, options: Mapping[str, str] | None = None) -> Serve
             f"cannot make a Postgres in {directory}: {error}. Or set DATABASE_URL."
         ) from error
     sockets = _socket_directory(directory)
-    settings = {"listen_addresses": "", "unix_socket_directories": str(sockets), **(options or {})}
+    settings = {"listen_addresses": "", "unix_socket_directories": str(sockets), **QUIET_POSTGRES, **options}
     flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     program = Program(
         "postgres",

@@ -17,6 +17,7 @@ from typing import IO, Any
 import psutil
 
 KILL_SECONDS = 5  # from SIGKILL until the process must be gone
+RECORDS_PREFIX = "processes."
 CLOCK_SLACK_SECONDS = 2  # the boot time, on which start times are based, moves when the clock is set
 
 
@@ -44,8 +45,15 @@ class Running:
     def alive(self) -> bool:
         """Whether it still runs; a child that has ended is reaped."""
         if isinstance(self.process, psutil.Popen):
-            return self.process.poll() is None
+            ended: bool = self.process.poll() is not None
+            return not ended
         return self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE
+
+    @property
+    def output(self) -> IO[bytes] | None:
+        """What it writes, if it was started with PIPE."""
+        stream: IO[bytes] | None = getattr(self.process, "stdout", None)
+        return stream
 
     def send(self, number: int) -> None:
         """Signal the main process; nothing happens if it is gone."""
@@ -66,10 +74,20 @@ class Running:
 
 
 class Records:
-    """The file that names what was started: one JSON object a line, appended before anything else is done."""
+    """The file that names what one parent started: one JSON object a line."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @classmethod
+    def of_this_process(cls, directory: Path) -> "Records":
+        """A new file: a dead parent's warden must never read what its successor started."""
+        return cls(directory / f"{RECORDS_PREFIX}{os.getpid()}")
+
+    @classmethod
+    def all_in(cls, directory: Path) -> list["Records"]:
+        """Those of every parent that left any behind."""
+        return [cls(path) for path in sorted(directory.glob(f"{RECORDS_PREFIX}*"))]
 
     def add(self, running: Running) -> None:
         line = {

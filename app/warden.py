@@ -14,8 +14,6 @@ from pathlib import Path
 
 from app.processes import Records, end
 
-RECORDS = "processes"
-
 
 @dataclass(frozen=True, slots=True)
 class Warden:
@@ -29,24 +27,24 @@ class Warden:
         self.process.wait()
 
 
-def watch(directory: Path) -> Warden:
-    """Start a warden over everything that ``directory``/processes records."""
+def watch(records: Records) -> Warden:
+    """Start a warden over everything that is in ``records`` when this process ends."""
     return Warden(
         subprocess.Popen(  # noqa: S603  (our own module)
-            [sys.executable, "-m", "app.warden", str(directory)],
+            [sys.executable, "-m", "app.warden", str(records.path)],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
     )
 
 
-def main(directory: Path) -> None:
+def main(records: Records) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while os.read(sys.stdin.fileno(), 1):
         pass
-    end(Records(directory / RECORDS).alive())
+    end(records.alive())
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Records(Path(sys.argv[1])))

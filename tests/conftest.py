@@ -13,7 +13,6 @@ from redis import Redis
 
 from app import connections
 from app.migrate import migrate
-from app.models import Base
 from config.settings import Settings
 from config.settings import settings as current_settings
 from tests import services as servers
@@ -50,7 +49,6 @@ def _make_template(postgres_url: str) -> None:
         patch.setenv("DATABASE_URL", servers.database(postgres_url, servers.TEMPLATE))
         _forget()
         migrate()
-        Base.metadata.create_all(connections.engine())
         _forget()
 
 

@@ -38,7 +38,7 @@ def directory() -> Iterator[Path]:
     It is not pytest's own: that is closed to other users, and Postgres is another user when root runs it.
     """
     path = Path(tempfile.mkdtemp(prefix="nd-"))
-    warden = watch(path)
+    warden = watch(Records.of_this_process(path))
     try:
         yield path
     finally:
@@ -61,7 +61,7 @@ def running_services(path: Path, postgres_options: Mapping[str, str] = FORGETFUL
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(str(missing))
-    records = Records(path / "processes")
+    records = Records.of_this_process(path)
     started: list[Running] = []
     try:
         started.extend(launch(server, records, path) for server in servers)
