@@ -1,8 +1,8 @@
 """Postgres and Redis, opened once a process and never carried over a fork.
 
 The web and everybody else need opposite clients. The web must answer Meta in milliseconds, so each of its
-calls is bounded and none is retried here. A worker must outlive any outage, and a Celery worker with a
-socket timeout stops consuming for good after a stall, so theirs wait.
+calls is bounded and none is retried here. The others would rather wait a few seconds than fail. (Celery's own
+connections, which fetch the messages, must have no timeout at all: see ``config.celery``.)
 """
 
 import os
@@ -18,6 +18,7 @@ from app import postgres_wait
 from config.settings import settings
 
 WEB_REDIS_TIMEOUT_SECONDS = 0.2  # with the write itself below the 250 ms that a request may wait for Redis
+WORKER_REDIS_TIMEOUT_SECONDS = 5
 WORKER_REDIS_RETRIES = 3
 CONNECT_TIMEOUT_SECONDS = 5
 # A peer that vanished without a word is noticed by TCP after about this long
@@ -52,6 +53,7 @@ def redis() -> "Redis":
     return Redis.from_url(
         endpoint.url,
         **endpoint.ssl,
+        socket_timeout=WORKER_REDIS_TIMEOUT_SECONDS,
         socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
         socket_keepalive=True,
         retry=Retry(ExponentialWithJitterBackoff(cap=1, base=0.05), WORKER_REDIS_RETRIES),
