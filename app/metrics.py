@@ -69,6 +69,11 @@ class BacklogCollector(Collector):
         self._postgres: Probe[Stored] = Probe()
         self._redis: Probe[Transport] = Probe()
 
+    def forget(self) -> None:
+        """Measure anew at the next scrape."""
+        with self._lock:
+            self._measured_at = float("-inf")
+
     def collect(self) -> Iterable[GaugeMetricFamily]:
         with self._lock:
             if time.monotonic() - self._measured_at >= CACHED_SECONDS:
@@ -137,7 +142,8 @@ def _gauge(name: str, documentation: str, value: float) -> GaugeMetricFamily:
 
 
 backlog_registry = CollectorRegistry()
-backlog_registry.register(BacklogCollector())
+backlog_collector = BacklogCollector()
+backlog_registry.register(backlog_collector)
 
 
 @blueprint.get("/metrics")
