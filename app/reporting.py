@@ -23,6 +23,19 @@ WARNING_EVERY_SECONDS = 60.0
 FLUSH_SECONDS = 2
 MOST_WARNED = 1000  # pairs of handler and error that are remembered
 
+OFF: Any = {"mode": "off"}
+# What Sentry's integrations would gather by themselves; ``send_default_pii`` is its older, coarser name.
+NOTHING_OF_A_PERSON: Any = {
+    "user_info": False,
+    "cookies": OFF,
+    "http_headers": {"request": OFF},
+    "http_bodies": [],
+    "url_query_params": OFF,
+    "database_query_data": False,
+    "queues": False,
+    "stack_frame_variables": False,
+}
+
 _warned: dict[tuple[str, str], float] = {}
 
 
@@ -34,10 +47,8 @@ def start(settings: Settings, process: str = "web") -> None:
         dsn=settings.sentry_dsn,
         environment=settings.neverdrop_env,
         release=f"neverdrop@{release()}",
-        send_default_pii=False,
+        data_collection=NOTHING_OF_A_PERSON,
         max_request_body_size="never",
-        include_local_variables=False,
-        include_source_context=True,
         traces_sample_rate=None,
         # Only what these integrations see by themselves is reported besides what is reported below.
         integrations=[

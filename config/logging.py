@@ -25,6 +25,7 @@ from config.masking import (
     mask_field,
     mask_fields,
     mask_id,
+    mask_key,
     mask_name,
     mask_phone,
     mask_text,
@@ -33,7 +34,7 @@ from config.settings import Settings
 
 __all__ = [
     "configure", "describe", "get_logger", "hiding", "mask_error", "mask_field",
-    "mask_id", "mask_name", "mask_phone", "mask_text",
+    "mask_id", "mask_key", "mask_name", "mask_phone", "mask_text",
 ]  # fmt: skip
 
 STDERR = 2
