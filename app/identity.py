@@ -37,7 +37,7 @@ canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circul
 
 def text(value: Any) -> str:
     """An id as text; "" for what is none. Numbers count: Meta writes some ids both ways."""
-    if isinstance(value, str):
+    if type(value) is str:
         return value
     return str(value) if type(value) is int else ""
 
@@ -98,18 +98,15 @@ def event_key(field: str, source: str, item: Any, content: Content) -> str:
     return join((field, *_ids(source, item)), content())
 
 
-def participant(status: Item) -> str:
-    """Who in a group a status is about, "" outside groups. Meta prints the name both ways round."""
-    for name in (
-        "recipient_participant_user_id",
-        "participant_recipient_user_id",
-        "recipient_participant_id",
-        "participant_recipient_id",
-    ):
-        found = text(status.get(name))
-        if found:
-            return found
-    return ""
+def participant(status: Item) -> Any:
+    """Who in a group a status is about, "" outside groups. Meta prints the names both ways round."""
+    return (
+        status.get("recipient_participant_user_id")
+        or status.get("participant_recipient_user_id")
+        or status.get("recipient_participant_id")
+        or status.get("participant_recipient_id")
+        or ""
+    )
 
 
 def _noun(field: str, noun: str, home: tuple[str, ...]) -> str:
@@ -128,10 +125,10 @@ def _by_id(noun: str, item: Item, content: Content) -> str:
 
 
 def _status_key(noun: str, item: Item, content: Content) -> str:
-    found, status, kind = _id(item), _id(item, "status"), item.get("type")
-    if not found or not status or not isinstance(kind, str | None):
+    found, status, who, kind = _id(item), _id(item, "status"), participant(item), item.get("type")
+    if not found or not status or (who and not text(who)) or not isinstance(kind, str | None):
         return join((noun, found), content())
-    ids = (noun, found, status, participant(item))
+    ids = (noun, found, status, text(who))
     if kind in ORDINARY:
         return join(ids)
     return join((*ids, kind, *_transaction(item)))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from app.identity import Item, canonical, digest, storable, text
+from app.identity import Item, canonical, digest, part, storable, text
 from app.names import Contact, Contacts, account_of, own_phone_of
 
 WHATSAPP = "whatsapp_business_account"
@@ -53,35 +53,34 @@ class Change:
         self.kind = kind  # the type of an event that has none of its own: the field, "entry" or "change"
         self.field = field
         self.field_json = canonical(None if field is None else kind)
+        self.noun = part(field or kind)  # what its keys begin with; hashed once, however long a field is
         self.value = value
         self.entry = entry  # the entry's id as JSON
         self.scope = scope  # hash of all that tells this place in a body from another: object, entry, field
         inner = value.get(STANDBY) if isinstance(value, dict) and field == STANDBY else None
         whole = (value,) if isinstance(value, dict) else ()
-        self.parts: tuple[Item, ...] = (*whole, inner) if isinstance(inner, dict) else whole
+        self.levels: tuple[Item, ...] = (*whole, inner) if isinstance(inner, dict) else whole
         self.length = 0  # how many items of ITEM_LISTS it has
-        metadata = next((part["metadata"] for part in self.parts if "metadata" in part), None)
+        metadata = next((level["metadata"] for level in self.levels if "metadata" in level), None)
         self.account = account_of(metadata)
         self.own_phone = own_phone_of(metadata)
         self._contexts: dict[int, str | None] = {}
 
     @cached_property
     def contacts(self) -> Contacts:
-        lists = [part["contacts"] for part in self.parts if isinstance(part.get("contacts"), list)]
+        lists = [level["contacts"] for level in self.levels if isinstance(level.get("contacts"), list)]
         return Contacts([contact for contacts in lists for contact in contacts])
 
     @cached_property
-    def _members(self) -> Item:
+    def _members(self) -> str:
+        """The value without its lists, as the JSON between the braces."""
         members: Item = {}
-        for part in self.parts:
-            members |= {name: member for name, member in part.items() if not isinstance(member, list)}
-        if self.field == STANDBY and len(self.parts) > 1:
-            del members[STANDBY]
-        return members
-
-    @cached_property
-    def _members_length(self) -> int:
-        return len(canonical(self._members))
+        for level in self.levels:
+            members |= {name: member for name, member in level.items() if not isinstance(member, list)}
+        beside = [STANDBY] if len(self.levels) > 1 else []
+        for name in (*beside, "contacts"):
+            members.pop(name, None)
+        return canonical(members)[1:-1]
 
     def content(self, source: str, item: str) -> str:
         """The hash of an item (as canonical JSON) in this place. What is no list's item has nothing that
@@ -97,11 +96,11 @@ class Change:
         return self._contexts[place]
 
     def _context(self, contact: Contact | None, limit: int) -> str | None:
-        if self._members_length > limit:
-            return None
-        members = self._members | {"contacts": [contact.raw]} if contact else self._members
-        context = canonical(members)
-        return context if len(context) <= limit else None
+        parts = [f'"contacts":[{canonical(contact.raw)}]'] if contact else []
+        if self._members:
+            parts.append(self._members)
+        length = sum(map(len, parts))
+        return f"{{{','.join(parts)}}}" if length <= limit else None
 
 
 def items(body: Any) -> Iterator[BodyItem]:
@@ -109,7 +108,7 @@ def items(body: Any) -> Iterator[BodyItem]:
     if not isinstance(body, dict):
         raise UnreadableBody("not a JSON object")
     owner = body.get("object")
-    foreign = "" if owner in (None, WHATSAPP) else canonical(owner)
+    foreign = "" if owner in (None, WHATSAPP) else digest(canonical(owner))
     entries = body.get("entry")
     if isinstance(entries, list):
         for entry in entries:
@@ -121,7 +120,7 @@ def items(body: Any) -> Iterator[BodyItem]:
 
 
 def _entry_items(entry: Any, foreign: str) -> Iterator[BodyItem]:
-    """``foreign`` is the JSON of the body's ``object``, "" for WhatsApp's."""
+    """``foreign`` is the hash of the body's ``object``, "" for WhatsApp's."""
     changes = entry.get("changes") if isinstance(entry, dict) else None
     if not isinstance(changes, list) or (not changes and entry.keys() - {"id", "time", "changes"}):
         yield _odd_entry(entry, foreign)
@@ -156,18 +155,21 @@ def _change_items(raw: Any, entry: str, scope: str, foreign: str) -> Iterator[Bo
 def _split(change: Change) -> Iterator[BodyItem]:
     """The items of a change's lists; then its errors, as one; then what else is beside them, as one."""
     lists = [
-        (name, part[name]) for part in change.parts for name in ITEM_LISTS if isinstance(part.get(name), list)
+        (name, level[name])
+        for level in change.levels
+        for name in ITEM_LISTS
+        if isinstance(level.get(name), list)
     ]
     change.length = sum(len(raws) for _, raws in lists)
     for name, raws in lists:
         for raw in raws:
             yield BodyItem(change, name, raw)
-    faults = [part[ERRORS] for part in change.parts if isinstance(part.get(ERRORS), list)]
+    faults = [level[ERRORS] for level in change.levels if isinstance(level.get(ERRORS), list)]
     if not lists and not (faults and change.field in MESSAGING_FIELDS):
         yield BodyItem(change, "", change.value)
         return
     if any(faults):
-        yield BodyItem(change, ERRORS, [fault for part in faults for fault in part])
+        yield BodyItem(change, ERRORS, [fault for errors in faults for fault in errors])
     rest = _rest(change)
     if rest:
         yield BodyItem(change, "", rest)
@@ -178,7 +180,7 @@ def _rest(change: Change) -> Item:
     known = (*ITEM_LISTS, ERRORS)
     return {
         name: member
-        for part in change.parts
-        for name, member in part.items()
+        for level in change.levels
+        for name, member in level.items()
         if name not in ENVELOPE and member and isinstance(member, list) != (name in known)
     }

@@ -16,6 +16,7 @@ from app.identity import ORDINARY, Item, canonical, event_key, participant, stor
 from app.items import CONTEXT_LIMIT, ERRORS, BodyItem, Change, UnreadableBody, items
 from app.names import NOBODY, Contact, Party, aliases, party_of
 
+UNREADABLE = "unreadable"  # the type of the event that stands for a body that could not be read
 MAX_ITEMS = 20_000  # of one body; Meta batches up to 1,000
 ALL_CONTEXT_LIMIT = 16 * 1024 * 1024  # characters of context stored with all events of a body
 LATEST = 100_000_000_000  # Unix seconds; what is greater is no time, or counts milliseconds
@@ -65,21 +66,22 @@ def parse(body: bytes) -> ParsedBody:
     try:
         found = list(islice(items(_read(body)), MAX_ITEMS + 1))
         if len(found) > MAX_ITEMS:
-            return _unreadable(body, f"more items than {MAX_ITEMS}")
+            return unreadable_body(body, f"more items than {MAX_ITEMS}")
         limit = min(CONTEXT_LIMIT, ALL_CONTEXT_LIMIT // max(len(found), 1))
         return ParsedBody([_event(index, item, limit) for index, item in enumerate(found)])
     except UnreadableBody as error:
-        return _unreadable(body, str(error))
+        return unreadable_body(body, str(error))
     except RecursionError:
-        return _unreadable(body, "nested too deeply")
+        return unreadable_body(body, "nested too deeply")
     except Exception as error:  # a fault in here costs a dead letter, and does not stop the bodies after it
-        return _unreadable(body, f"{type(error).__name__} while splitting")
+        return unreadable_body(body, f"{type(error).__name__} while splitting")
 
 
-def _unreadable(body: bytes, reason: str) -> ParsedBody:
+def unreadable_body(body: bytes, reason: str) -> ParsedBody:
+    """The one event of a body that could not be read, or that Postgres refused."""
     payload = canonical({"entry": None, "field": None, "item": None, "unreadable": reason, "value": {}})
-    key = f"unreadable:{sha256(body).hexdigest()}"
-    return ParsedBody([ParsedEvent(0, "other", "unreadable", key, (), None, payload)], reason)
+    key = f"{UNREADABLE}:{sha256(body).hexdigest()}"
+    return ParsedBody([ParsedEvent(0, "other", UNREADABLE, key, (), None, payload)], reason)
 
 
 def _read(body: bytes) -> Any:
@@ -114,7 +116,7 @@ def _event(index: int, item: BodyItem, limit: int) -> ParsedEvent:
         index,
         kind,
         _type(kind, item),
-        event_key(change.field or change.kind, source, raw, partial(change.content, source, item_json)),
+        event_key(change.noun, source, raw, partial(change.content, source, item_json)),
         aliases(change.account, party, contact),
         occurred_at,
         _payload(change, item_json, contact, limit),
@@ -156,7 +158,7 @@ def _status_update(status: Item, occurred_at: int | None) -> StatusUpdate | None
         return None
     if not isinstance(state, str) or state not in STATUSES:
         return None
-    return StatusUpdate(storable(message_id), storable(participant(status)), state, occurred_at)
+    return StatusUpdate(storable(message_id), storable(text(participant(status))), state, occurred_at)
 
 
 def _seconds(timestamp: Any) -> int | None:
