@@ -10,13 +10,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import httpx
-from celery import Celery
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from app import connections, data_directory, pipeline
 from app.data_directory import DATA_DIRECTORY, credential
@@ -24,15 +19,17 @@ from app.embedded import Server, free_port, postgres, valkey
 from app.errors import NeverdropError
 from app.migrate import migrate
 from app.processes import Program, Records
+from app.readiness import consumers_answer, web_is_ready
 from app.supervisor import Supervisor
 from app.warden import watch
-from config.celery import celery_config
 from config.settings import Settings, load, settings
 
 LOOPBACK = "127.0.0.1"
 SERVER_START_SECONDS = 60  # recovery after a crash takes the longest
 POLL_SECONDS = 0.05
-PROBE_SECONDS = 2
+# A busy consumer would sleep through its whole soft shutdown; whoever stops a stack wants to go on, and what
+# is unfinished is found at the next start.
+CONSUMER_GRACE_SECONDS = 8
 
 
 class StackError(NeverdropError):
@@ -54,10 +51,11 @@ class Plan:
     @property
     def consumers(self) -> list[Program]:
         """The Celery workers, those of ``webhooks`` and those of ``conversations``."""
-        return [
+        programs = [
             *(pipeline.ingest(number) for number in range(1, self.ingests + 1)),
             *(pipeline.worker(number, self.concurrency) for number in range(1, self.workers + 1)),
         ]
+        return [replace(program, grace_seconds=CONSUMER_GRACE_SECONDS) for program in programs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,35 +74,11 @@ class Stack:
 
     def ready(self) -> bool:
         """Whether the web can store a delivery and every ingest and worker process answers."""
-        return _web_is_ready(self.url) and self._silent_consumers() == set()
-
-    def _silent_consumers(self) -> set[str]:
-        expected = {f"{program.name}@{socket.gethostname()}" for program in self.plan.consumers}
-        return expected - _answering_consumers(self.settings)
+        return web_is_ready(self.url) and consumers_answer(self.plan.consumers, self.settings)
 
 
 def _reachable(host: str) -> str:
     return LOOPBACK if host in ("0.0.0.0", "") else host  # noqa: S104  (compared, not bound)
-
-
-def _web_is_ready(url: str) -> bool:
-    try:
-        answer = httpx.get(f"{url}/readyz", timeout=PROBE_SECONDS, trust_env=False)
-    except httpx.HTTPError:
-        return False
-    return answer.is_success
-
-
-def _answering_consumers(given: Settings) -> set[str]:
-    app = Celery(set_as_current=False)
-    app.conf.update(celery_config(given))
-    try:
-        replies = app.control.ping(timeout=PROBE_SECONDS)
-    except (OSError, OperationalError, RedisError):
-        return set()
-    finally:
-        app.close()
-    return {name for reply in replies or [] for name in reply}
 
 
 @contextlib.contextmanager

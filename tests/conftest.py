@@ -5,8 +5,10 @@ an empty Valkey with ``appendfsync always``.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -16,11 +18,17 @@ from app.migrate import migrate
 from config.settings import Settings
 from config.settings import settings as current_settings
 from tests import services as servers
+from tests.factories import APP_SECRET
 from tests.services import Services
+from tests.stack import Stack
 
 TIERS = ("unit", "integration", "acceptance")
-APP_SECRET = "test-app-secret"
 VERIFY_TOKEN = "test-verify-token"
+ENVIRONMENT = {
+    "NEVERDROP_ENV": "development",
+    "WHATSAPP_APP_SECRET": APP_SECRET,
+    "WHATSAPP_VERIFY_TOKEN": VERIFY_TOKEN,
+}
 
 numbers = count(1)
 
@@ -54,8 +62,9 @@ def _make_template(postgres_url: str) -> None:
 
 def _forget() -> None:
     """Close what is open and drop what was read, so that the environment is read again."""
-    if connections.engine.cache_info().currsize:
-        connections.engine().dispose()
+    for engine in (connections.engine, connections.web_engine):
+        if engine.cache_info().currsize:
+            engine().dispose()
     for client in (connections.redis, connections.web_redis):
         if client.cache_info().currsize:
             client().close()
@@ -93,13 +102,7 @@ def env(
         _forget()
         return current_settings()
 
-    configure(
-        NEVERDROP_ENV="development",
-        REDIS_URL=redis_url,
-        DATABASE_URL=database_url,
-        WHATSAPP_APP_SECRET=APP_SECRET,
-        WHATSAPP_VERIFY_TOKEN=VERIFY_TOKEN,
-    )
+    configure(**ENVIRONMENT, REDIS_URL=redis_url, DATABASE_URL=database_url)
     yield configure
     _forget()
 
@@ -108,3 +111,31 @@ def env(
 def settings(env: Callable[..., Settings]) -> Settings:
     """The settings of a process that has the test's stores."""
     return env()
+
+
+@pytest.fixture
+def start_stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Stack]]:
+    """Starts the real processes on stores of their own: ``start_stack(workers=2, HANDLERS="my_handlers")``.
+
+    Lower-case arguments are ``Stack``'s, the others the environment of all processes and of the test itself.
+    Everything is ended after the test; its log is shown if the test failed.
+    """
+    with ExitStack() as started:
+        yield lambda **options: started.enter_context(_stack(monkeypatch, options))
+
+
+@contextmanager
+def _stack(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> Iterator[Stack]:
+    variables = {name: value for name, value in options.items() if name.isupper()}
+    with servers.directory() as path:
+        stack = Stack(path, **{name: value for name, value in options.items() if name not in variables})
+        try:
+            for name, value in (ENVIRONMENT | variables | stack.open_stores()).items():
+                monkeypatch.setenv(name, value)
+            _forget()
+            stack.begin()
+            yield stack
+        finally:
+            stack.end()
+            _forget()
+            print(stack.log())  # noqa: T201  (pytest shows it with a failed test only)
