@@ -125,6 +125,8 @@ def _entry_items(entry: Any, foreign: str) -> Iterator[BodyItem]:
     if not isinstance(changes, list) or (not changes and entry.keys() - {"id", "time", "changes"}):
         yield _odd_entry(entry, foreign)
         return
+    if not changes:
+        return
     named = entry.get("id")
     shown = canonical(storable(text(named)) or None)
     scope = digest(foreign, canonical(named))
