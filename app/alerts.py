@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import backlog, reporting
 from app.backlog import Backlog
 from app.probe import Probe
+from app.redis_keys import DATABASE_DOWN
 from config.logging import get_logger
 from config.settings import Settings
 
@@ -30,7 +31,7 @@ CLEAR_AT = 0.8  # of the threshold
 DATABASE_SECONDS = 15.0  # Postgres counts as down when it has not answered by then
 WEBHOOK_TIMEOUT_SECONDS = 5.0
 NOTIFYING_SECONDS = 60.0  # a watch that died while it notified blocks the others for as long
-DATABASE_DOWN_KEY = "alert:database_down"  # Redis hash: since, told; Postgres cannot hold this one
+
 
 log = get_logger(__name__)
 
@@ -309,24 +310,24 @@ def post(url: str, change: Change, changed_at: datetime | None) -> bool:
 def _database_down(redis: "Redis", settings: Settings, error: Exception) -> list[Change]:
     """Raise the one alert that Postgres cannot keep; Redis does."""
     change = Change(Action.RAISE, Name.DATABASE_DOWN, f"Postgres cannot be asked: {type(error).__name__}")
-    first = bool(redis.hsetnx(DATABASE_DOWN_KEY, "since", str(datetime.now().astimezone())))
+    first = bool(redis.hsetnx(DATABASE_DOWN, "since", str(datetime.now().astimezone())))
     if first:
         announce(change)
-    if settings.alert_webhook_url and redis.hsetnx(DATABASE_DOWN_KEY, "told", 1):
+    if settings.alert_webhook_url and redis.hsetnx(DATABASE_DOWN, "told", 1):
         told = post(settings.alert_webhook_url, change, None)
         if not told:
-            redis.hdel(DATABASE_DOWN_KEY, "told")
+            redis.hdel(DATABASE_DOWN, "told")
     return [change] if first else []
 
 
 def _database_up(engine: Engine, redis: "Redis") -> list[Change]:
     """Clear it: from now on Postgres keeps it, as it keeps the others."""
-    if not redis.exists(DATABASE_DOWN_KEY):
+    if not redis.exists(DATABASE_DOWN):
         return []
     raised = Change(Action.RAISE, Name.DATABASE_DOWN, "Postgres could not be asked")
     cleared = Change(Action.CLEAR, Name.DATABASE_DOWN, "Postgres answers again")
     with engine.begin() as connection:
         apply(connection, raised)
         ours = apply(connection, cleared)
-    redis.delete(DATABASE_DOWN_KEY)
+    redis.delete(DATABASE_DOWN)
     return [cleared] if ours else []

@@ -27,7 +27,7 @@ from app.handlers.registry import Handler, Registry
 from app.redis_keys import event_claim, lane_claim
 from app.retry import RetryDecision, decide
 from app.time_limit import TimeLimitExceeded, time_limit
-from config.logging import get_logger
+from config.logging import get_logger, hiding
 
 SETTLE_PAUSE_SECONDS = 0.02  # between two looks at a lane whose earlier deliveries are being stored
 RENEWAL_SLACK_SECONDS = 5  # a lease is renewed for this much longer than the handler may take
@@ -189,7 +189,8 @@ class Lanes:
             case ClaimResult.HELD:
                 return Step(Outcome.HELD)
         try:
-            return self._attempt(head, claim)
+            with hiding(head.event.payload):
+                return self._attempt(head, claim)
         finally:
             self.claims.release(claim)
 

@@ -28,12 +28,12 @@ heartbeats.install(app)
 @setup_logging.connect
 def _logging(**_: Any) -> None:
     """Connected at all, it keeps Celery from setting up logging of its own."""
-    configure(settings(), "celery")
 
 
 @celeryd_init.connect
-def _worker_starts(**_: Any) -> None:
+def _worker_starts(sender: str, **_: Any) -> None:
     """In the main process, before the pool forks: what is wrong is said once, and the start ends here."""
+    configure(settings(), sender.partition("@")[0])
     try:
         registry.load(settings().handlers, settings().handler_time_limit_seconds)
         redis_checks.inspect(redis(), production=settings().neverdrop_env == "production")
@@ -51,4 +51,5 @@ def _pool_process_starts(**_: Any) -> None:
 
 @beat_init.connect
 def _beat_starts(**_: Any) -> None:
+    configure(settings(), "beat")
     reporting.start(settings(), "beat")

@@ -63,4 +63,6 @@ def advance(self: "Task[Any, Any]", lane: int) -> None:
 
 
 def _shown_as_retry(step: Step) -> Retry:
-    return Retry(f"event {step.event_id}: {step.error}", when=None)
+    """Flower shows the text to whoever looks: the class says enough, the dead letter has the rest."""
+    error_class = (step.error or "").partition(":")[0]
+    return Retry(f"event {step.event_id}: {error_class}", when=None)
