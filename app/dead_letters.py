@@ -17,8 +17,7 @@ from sqlalchemy import Connection, Engine, text
 from app.envelope import retry_dead_letter_message
 from app.handlers.registry import Registry
 from app.ingest import Incoming, ingest
-from app.models import DeliveryState, Door
-from app.payload import UNREADABLE
+from app.models import Door
 from app.wakes import wake
 from config.celery import DEAD_LETTERS
 from config.logging import get_logger
@@ -39,7 +38,8 @@ WHERE e.state = 'dead'
 RETRY = text("""
 WITH retried AS (
   UPDATE events SET state = 'pending', attempts_at_retry = attempts, due_at = NULL, holds = true, finished_at = NULL
-  WHERE id = ANY(:ids) AND state = 'dead' AND type <> :unreadable
+  WHERE id = ANY(:ids) AND state = 'dead'
+    AND NOT EXISTS (SELECT FROM deliveries d WHERE d.id = delivery_id AND d.state = 'unreadable')
   RETURNING id, lane
 ), noted AS (
   INSERT INTO dead_letter_actions (event_id, action, who) SELECT id, 'retry', :who FROM retried
@@ -62,9 +62,9 @@ SELECT id FROM discarded ORDER BY id
 STATES = text("SELECT id, state::text FROM events WHERE id = ANY(:ids)")
 
 UNREADABLE_OF = text("""
-SELECT e.id, d.id AS delivery_id, d.body, d.door, d.state
+SELECT e.id, d.id AS delivery_id, d.body, d.door
 FROM events e JOIN deliveries d ON d.id = e.delivery_id
-WHERE e.id = ANY(:ids) AND e.state = 'dead' AND e.type = :unreadable
+WHERE e.id = ANY(:ids) AND e.state = 'dead' AND d.state = 'unreadable'
 """)
 
 READ_AT_LAST = text("""
@@ -160,7 +160,7 @@ def retry(engine: Engine, redis: "Redis", registry: Registry, ids: Sequence[int]
     """
     decided = Decided()
     with engine.begin() as connection:
-        parameters = {"ids": list(ids), "who": who, "unreadable": UNREADABLE}
+        parameters = {"ids": list(ids), "who": who}
         retried = connection.execute(RETRY, parameters).all()
     decided.changed = [row.id for row in retried]
     for event_id in decided.changed:
@@ -188,10 +188,9 @@ def _read_again(
 ) -> None:
     """Split unreadable deliveries with today's code; those that it can read are dead letters no more."""
     with engine.connect() as connection:
-        found = connection.execute(UNREADABLE_OF, {"ids": list(ids), "unreadable": UNREADABLE}).all()
+        found = connection.execute(UNREADABLE_OF, {"ids": list(ids)}).all()
     for row in found:
-        if row.state != DeliveryState.SPLIT:
-            ingest(engine, redis, registry, [Incoming(row.delivery_id, bytes(row.body), Door(row.door))])
+        ingest(engine, redis, registry, [Incoming(row.delivery_id, bytes(row.body), Door(row.door))])
         with engine.begin() as connection:
             if connection.execute(READ_AT_LAST, {"id": row.id, "who": who}).scalar() is None:
                 decided.refused[row.id] = "its body still cannot be read"

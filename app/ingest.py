@@ -20,7 +20,7 @@ from app import conversations, reporting, statuses
 from app.delivery_id import accepted_at
 from app.handlers.registry import Registry
 from app.models import DeliveryState, Door, EventState
-from app.payload import UNREADABLE, ParsedBody, ParsedEvent, parse, unreadable_body
+from app.payload import ParsedBody, ParsedEvent, parse, unreadable_body
 from app.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED
 from app.wakes import wake
 from config.logging import get_logger
@@ -45,13 +45,13 @@ class Row:
     delivery: Incoming
     accepted_at: datetime
     handler: str | None
-    error: str | None
+    error: str | None  # why the body could not be read: then the event is dead from the start
     lane: int = 0
     id: int | None = None  # once it is inserted; None: an event with its key was known
 
     @property
     def state(self) -> EventState:
-        if self.event.type == UNREADABLE:
+        if self.error is not None:
             return EventState.DEAD
         return EventState.PENDING if self.handler else EventState.DONE
 
@@ -190,7 +190,7 @@ def _rows(registry: Registry, parsed: Sequence[tuple[Incoming, ParsedBody]]) -> 
     for delivery, body in sorted(parsed, key=lambda pair: pair[0].id):
         accepted = accepted_at(delivery.id)
         for event in body.events:
-            handler = registry.find(event.kind, event.type) if event.type != UNREADABLE else None
+            handler = None if body.unreadable else registry.find(event.kind, event.type)
             rows.append(Row(event, delivery, accepted, handler.name if handler else None, body.unreadable))
     return rows
 
