@@ -19,7 +19,6 @@ log = logging.get_logger(__name__)
 def create_app() -> Flask:
     """The routes; needs no server."""
     app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = webhook.MAX_BODY_BYTES
     for part in (webhook, health, metrics):
         app.register_blueprint(part.blueprint)
     return app

@@ -1,0 +1,245 @@
+"""``/webhook`` as Meta calls it: verified by token, signed by secret, answered only when stored."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from flask.testing import FlaskClient
+from psycopg2.extensions import set_wait_callback
+
+from app import connections, first_door, intake, second_door, web
+from app.embedded import free_port
+from app.pipeline import web as web_program
+from app.processes import Records, end, start
+from app.redis_keys import JOURNAL
+from app.webhook import MAX_BODY_BYTES, MAX_CHALLENGE_LENGTH
+from tests.conftest import APP_SECRET, VERIFY_TOKEN
+from tests.factories import Signed, body, messages, signed, text_message
+
+START_SECONDS = 60
+NEW_SECRET = "test-app-secret-after-the-rotation"
+SUBSCRIBE = {"hub.mode": "subscribe", "hub.verify_token": VERIFY_TOKEN, "hub.challenge": "1158201444"}
+
+
+@pytest.fixture
+def client(env: Callable[..., Any]) -> Iterator[FlaskClient]:
+    """The routes of a web process on the test's stores."""
+    intake.intake.cache_clear()
+    first_door._inspected.clear()
+    yield web.create_app().test_client()
+    intake.intake.cache_clear()
+    if connections.web_engine.cache_info().currsize:
+        connections.web_engine().dispose()
+    set_wait_callback(None)
+
+
+def a_message(secret: str = APP_SECRET) -> Signed:
+    return signed(body(messages(text_message("olá / hello", sender=1))), secret)
+
+
+def post(client: FlaskClient, posted: Signed, **headers: str) -> Any:
+    return client.post("/webhook", data=posted.body, headers={**posted.headers, **headers})
+
+
+def journal() -> list[bytes]:
+    return list(connections.redis().hvals(JOURNAL))  # type: ignore[arg-type]
+
+
+def test_a_signed_body_is_stored_as_it_came_and_answered_with_nothing(client: FlaskClient) -> None:
+    posted = a_message()
+    response = post(client, posted)
+    assert (response.status_code, response.data) == (200, b"")
+    assert journal() == [posted.body]
+
+
+@pytest.mark.parametrize("content", [b"", b"no JSON", b"\xff\x00", b"[1,2", b"x" * 3 * 1024 * 1024])
+def test_any_signed_bytes_are_stored(client: FlaskClient, content: bytes) -> None:
+    assert post(client, signed(content, APP_SECRET)).status_code == 200
+    assert journal() == [content]
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "", "application/x-www-form-urlencoded", "multipart/form-data"])
+def test_the_content_type_does_not_matter(client: FlaskClient, content_type: str) -> None:
+    posted = a_message()
+    assert post(client, posted, **{"Content-Type": content_type}).status_code == 200
+    assert journal() == [posted.body]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-Hub-Signature-256": ""},
+        {"X-Hub-Signature-256": "sha256=" + "0" * 64},
+        {"X-Hub-Signature-256": a_message("another secret").headers["X-Hub-Signature-256"]},
+        {"X-Hub-Signature": a_message().headers["X-Hub-Signature-256"]},
+        {"X-Hub-Signature": "sha1=" + "0" * 40},
+    ],
+)
+def test_without_the_right_signature_nothing_gets_in(client: FlaskClient, headers: dict[str, str]) -> None:
+    response = client.post("/webhook", data=a_message().body, headers=headers)
+    assert response.status_code == 401
+    assert "WHATSAPP_APP_SECRET" in response.text
+    assert journal() == []
+
+
+def test_two_secrets_are_valid_during_a_rotation(client: FlaskClient, env: Callable[..., Any]) -> None:
+    env(WHATSAPP_APP_SECRET=f"{APP_SECRET}, {NEW_SECRET}")
+    assert post(client, a_message(APP_SECRET)).status_code == 200
+    assert post(client, a_message(NEW_SECRET)).status_code == 200
+    env(WHATSAPP_APP_SECRET=NEW_SECRET)
+    assert post(client, a_message(APP_SECRET)).status_code == 401
+
+
+def test_a_body_above_the_limit_is_refused(client: FlaskClient) -> None:
+    assert post(client, signed(b"x" * MAX_BODY_BYTES, APP_SECRET)).status_code == 200
+    assert post(client, signed(b"x" * (MAX_BODY_BYTES + 1), APP_SECRET)).status_code == 413
+    assert len(journal()) == 1
+
+
+def test_when_neither_store_takes_it_meta_is_asked_to_send_it_again(
+    client: FlaskClient, env: Callable[..., Any]
+) -> None:
+    env(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+    response = post(client, a_message())
+    assert response.status_code == 503
+    assert int(response.headers["Retry-After"]) > 0
+
+
+def test_the_challenge_is_echoed_as_plain_text(client: FlaskClient) -> None:
+    response = client.get("/webhook", query_string=SUBSCRIBE)
+    assert (response.status_code, response.text) == (200, "1158201444")
+    assert response.mimetype == "text/plain"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_markup_in_a_challenge_stays_text(client: FlaskClient) -> None:
+    response = client.get("/webhook", query_string=SUBSCRIBE | {"hub.challenge": "<script>é</script>"})
+    assert (response.text, response.mimetype) == ("<script>é</script>", "text/plain")
+
+
+def test_any_of_several_verify_tokens_is_enough(client: FlaskClient, env: Callable[..., Any]) -> None:
+    env(WHATSAPP_VERIFY_TOKEN=f"other, {VERIFY_TOKEN}")
+    for token in ("other", VERIFY_TOKEN):
+        assert client.get("/webhook", query_string=SUBSCRIBE | {"hub.verify_token": token}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"hub.verify_token": "wrong"},
+        {"hub.verify_token": ""},
+        {"hub.verify_token": None},
+        {"hub.mode": "unsubscribe"},
+        {"hub.mode": None},
+        {"hub.challenge": "1" * (MAX_CHALLENGE_LENGTH + 1)},
+    ],
+)
+def test_any_other_verification_is_refused(client: FlaskClient, changed: dict[str, str | None]) -> None:
+    query = {name: value for name, value in (SUBSCRIBE | changed).items() if value is not None}
+    response = client.get("/webhook", query_string=query)
+    assert response.status_code == 403
+    assert "1158201444" not in response.text
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+def test_other_methods_are_not_allowed(client: FlaskClient, method: str) -> None:
+    assert client.open("/webhook", method=method).status_code == 405
+
+
+def test_head_answers_as_get_does_without_a_body(client: FlaskClient) -> None:
+    response = client.head("/webhook", query_string=SUBSCRIBE)
+    assert (response.status_code, response.data) == (200, b"")
+    assert client.head("/webhook").status_code == 403
+
+
+def test_alive_asks_no_store(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first_door, "answers", None)
+    monkeypatch.setattr(second_door, "answers", None)
+    assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("away", "status"),
+    [
+        ((), 200),
+        (("redis",), 200),
+        (("postgres",), 200),
+        (("redis", "postgres"), 503),
+    ],
+)
+def test_ready_means_that_one_store_answers(
+    client: FlaskClient, env: Callable[..., Any], away: tuple[str, ...], status: int
+) -> None:
+    nowhere = {
+        "redis": {"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"},
+        "postgres": {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"},
+    }
+    for store in away:
+        env(**nowhere[store])
+    response = client.get("/readyz")
+    assert response.status_code == status
+    assert response.json == {
+        "ready": status == 200,
+        "redis": "redis" not in away,
+        "postgres": "postgres" not in away,
+    }
+
+
+@pytest.fixture
+def port(env: Callable[..., Any], tmp_path: Path) -> Iterator[int]:
+    """A web process as it runs in production, on the test's stores."""
+    number = free_port()
+    log = tmp_path / "web.log"
+    with log.open("wb") as output:
+        running = start(web_program(number, threads=4), Records(tmp_path / "processes"), output)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not is_alive(number):
+            assert running.alive, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield number
+    finally:
+        end([running])
+
+
+def is_alive(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_the_server_takes_bodies_in_chunks_and_bounds_them(port: int) -> None:
+    url = f"http://127.0.0.1:{port}/webhook"
+
+    def chunks(content: bytes) -> Iterator[bytes]:
+        yield from (content[at : at + 100_000] for at in range(0, len(content), 100_000))
+
+    largest, too_large = b"x" * MAX_BODY_BYTES, b"x" * (MAX_BODY_BYTES + 1)
+    for content, status in ((largest, 200), (too_large, 413)):
+        posted = signed(content, APP_SECRET)
+        in_chunks = httpx.post(url, content=chunks(posted.body), headers=posted.headers)
+        assert in_chunks.status_code == status
+        assert httpx.post(url, content=posted.body, headers=posted.headers).status_code == status
+    assert journal() == [largest, largest]
+
+
+def test_a_body_that_breaks_off_is_not_stored(port: int) -> None:
+    posted = a_message()
+    head = (
+        "POST /webhook HTTP/1.1\r\nHost: test\r\n"
+        f"X-Hub-Signature-256: {posted.headers['X-Hub-Signature-256']}\r\n"
+        f"Content-Length: {len(posted.body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=START_SECONDS) as connection:
+        connection.sendall(head.encode() + posted.body[:-1])
+        connection.shutdown(socket.SHUT_WR)
+        assert b" 200 " not in connection.recv(1000)
+    assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+    assert journal() == []
