@@ -4,14 +4,16 @@ Personal data (phone numbers, texts, message ids) is masked on the screen unless
 are shared and recorded.
 """
 
-import json
 import sys
 from importlib import import_module
-from typing import Any
 
 import click
 
+from app import data_directory
 from config.settings import SettingsError
+
+# These use stores: those of the stack that runs beside them, if the environment names no others
+JOINING = {"simulate", "migrate", "status", "trace", "dead", "pause", "resume"}
 
 # Each command in the file of its concept; imported only when it is called, so that `explain` starts at once.
 COMMANDS = {
@@ -35,6 +37,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name in JOINING:
+            data_directory.join()
         module, _, name = COMMANDS[cmd_name].partition(":")
         command = getattr(import_module(module), name)
         return command if isinstance(command, click.Command) else None
@@ -82,8 +86,3 @@ def _sentence(error: Exception) -> str | None:
 def _fail(sentence: str) -> None:
     click.echo(f"neverdrop: {sentence}", err=True)
     sys.exit(1)
-
-
-def print_json(value: Any) -> None:
-    """One object, one line; times as ISO text."""
-    click.echo(json.dumps(value, default=str, ensure_ascii=True))

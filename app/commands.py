@@ -12,13 +12,10 @@ from rich.text import Text
 
 from app import backlog, timeline
 from app import migrate as migrations
-from app.cli import print_json
 from app.connections import engine, redis
 from app.masked import masked_conversation, masked_id, masked_text
+from app.terminal import JSON, REVEAL, console, print_json
 from config.settings import settings
-
-REVEAL = click.option("--reveal", is_flag=True, help="show phone numbers, texts and message ids")
-JSON = click.option("--json", "as_json", is_flag=True, help="one JSON object a line")
 
 
 @click.command()
@@ -36,7 +33,7 @@ def status(as_json: bool) -> None:
     if as_json:
         print_json(_as_dict(measured))
         return
-    Console().print(_status_table(measured))
+    console().print(_status_table(measured))
 
 
 def _as_dict(measured: backlog.Backlog) -> dict[str, Any]:
@@ -91,16 +88,16 @@ def trace(identifier: str, as_json: bool, reveal: bool) -> None:
         for story in stories:
             print_json(_masked_story(story, reveal))
         return
-    console = Console()
+    out = console()
     for delivery_id, at in waiting:
-        console.print(f"{at:%Y-%m-%d %H:%M:%S.%f}  received   delivery {delivery_id}, waits in the journal")
+        out.print(f"{at:%Y-%m-%d %H:%M:%S.%f}  received   delivery {delivery_id}, waits in the journal")
     for story in stories:
-        _print_story(console, story, reveal)
+        _print_story(out, story, reveal)
     for row in statuses:
         times = "  ".join(
             f"{name[:-3]} {value:%H:%M:%S}" for name, value in row.items() if name.endswith("_at") and value
         )
-        console.print(f"status of the message: {row['status']}   {times}")
+        out.print(f"status of the message: {row['status']}   {times}")
 
 
 def _in_journal(identifier: str) -> list[Any]:

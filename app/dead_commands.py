@@ -11,12 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from app import dead_letters, timeline
-from app.cli import print_json
-from app.commands import JSON, REVEAL
 from app.connections import engine, redis
 from app.dead_letters import DeadLetter, Decided, Filter
 from app.handlers import registry
 from app.masked import masked_conversation, masked_payload, masked_text
+from app.terminal import JSON, REVEAL, console, print_json
 from config.settings import settings
 
 SHOWN_AT_ONCE = 50
@@ -72,7 +71,7 @@ def list_(limit: int, as_json: bool, reveal: bool, type_: str | None, **chosen: 
             str(letter.attempts),
             (letter.error or "").splitlines()[0][:ERROR_WIDTH],
         )
-    Console().print(table)
+    console().print(table)
     if len(letters) == limit:
         click.echo(f"the first {limit}; --limit shows more", err=True)
 
@@ -113,7 +112,7 @@ def show(event_id: int, as_json: bool, reveal: bool) -> None:
     if as_json:
         print_json(shown)
         return
-    _print_letter(Console(), shown)
+    _print_letter(console(), shown)
 
 
 def _print_letter(console: Console, shown: dict[str, Any]) -> None:
