@@ -120,6 +120,7 @@ def _facts(stack: Stack) -> Iterator[tuple[str, str]]:
         yield "verify token", f"{DEVELOPMENT_VERIFY_TOKEN} (public: WHATSAPP_VERIFY_TOKEN is not set)"
     yield "REDIS_URL", _store(given.redis_url, "valkey" in stack.embedded)
     yield "DATABASE_URL", _store(given.database_url, "postgres" in stack.embedded)
+    yield "handlers", ", ".join(given.handlers) or "none (HANDLERS is not set): events end as unhandled"
     if stack.embedded:
         yield "data", f"{plan.data} (kept between runs)"
 

@@ -24,6 +24,7 @@ from app.supervisor import Supervisor
 from app.warden import watch
 from config.settings import Settings, load, settings
 
+FIRST_HANDLERS = "app.handlers.echo"  # so that a first message is handled by something
 LOOPBACK = "127.0.0.1"
 SERVER_START_SECONDS = 60  # recovery after a crash takes the longest
 POLL_SECONDS = 0.05
@@ -90,6 +91,8 @@ def running(plan: Plan, supervise: Callable[[Records], Supervisor]) -> Iterator[
     """
     os.environ.setdefault("NEVERDROP_ENV", "development")
     os.environ.setdefault("LOG_FORMAT", "console")
+    if os.environ["NEVERDROP_ENV"] == "development":
+        os.environ.setdefault("HANDLERS", FIRST_HANDLERS)
     given = load()
     check_ports(plan)
     data = plan.data.resolve()
