@@ -1,24 +1,45 @@
 """Neverdrop, file by file, in the order of an event's way.
 
-webhook      the HTTP endpoint: signature, then intake, then 200
-signature    who may post: HMAC-SHA256 over the raw bytes
-intake       makes a body durable: journal and queue in one write, Postgres as the second door
-envelope     the bytes of a Celery message, as Celery itself would send them
-payload      a body → events (pure)
-ingest       bodies → rows: deliveries, events, statuses, conversations, in one transaction
-conversations  which conversation an event belongs to, whatever name its user goes by today
-statuses     a message's status only moves forward
-lane         one conversation's events, one at a time, in order
-claims       who is working on a lane: SET NX with a lease
-retry        after a failure: when again, or never (pure)
-handlers/    the team's own code, and what it is given
-dead_letters what failed for good: list, show, retry, discard
-sweeper      finds what was lost and enqueues it again
-backlog      how much waits, how old it is, who works on it
-alerts       raises and clears what backlog found
-models       the tables            connections  Postgres and Redis, opened once a process
-redis_keys   every key in Redis    cli          the ``neverdrop`` command
-devstack     ``neverdrop up``      simulator    traffic as Meta would send it
+Receiving
+  web            the web process            webhook        the HTTP endpoint: signature, intake, then 200
+  signature      who may post               rejections     what was refused, counted and told now and then
+  intake         makes a body durable: the first door, else the second
+  group_commit   requests that arrive during a write are written together by the next one
+  first_door     journal and queue in Redis, in one write
+  second_door    Postgres, when Redis cannot take it (postgres_wait ends a wait that lasts too long)
+  delivery_id    a delivery's name, which sorts by acceptance
+  envelope       the bytes of a Celery message, as Celery itself would send them
+  redis_checks   whether Redis keeps what it is given
+  health         /healthz and /readyz
+Storing
+  payload        a body → events; items (what is in it), identity (an item's key), names (whose it is)
+  ingest         bodies → rows, in one transaction
+  conversations  which conversation an event belongs to, whatever name its user goes by today
+  statuses       a message's status only moves forward
+Handling
+  wakes          tells the workers that a lane has work
+  lane           one conversation's events, one at a time, in order
+  claims         who is working on a lane: SET NX with a lease
+  time_limit     stops a handler that runs too long
+  retry          after a failure: when again, or never
+  handlers/      the team's own code, and what it is given
+  dead_letters   what failed for good: find, retry, discard
+Recovering and watching
+  sweeper        finds what was lost and enqueues it again
+  heartbeats     which workers are alive     backlog   how much waits, how old it is, who works on it
+  alerts         raises and clears what backlog found (probe asks a store without waiting long)
+  metrics        /metrics                    reporting Sentry
+  timeline       a message's whole story
+Stores
+  models, migrate, migrations/               connections, redis_keys, scripts (Lua beside its Python)
+By hand
+  cli            the command ``neverdrop``: commands, dead_commands, explain; masked and terminal for their output
+  simulator      traffic as Meta sends it (traffic, traffic_items: what to send, as data)
+  demo           the pipeline under a killed worker; verdict judges what became of every event
+On one machine
+  devstack       ``neverdrop up``            stack     stores and processes, started and ended together
+  pipeline       every process's command line          processes, supervisor, warden   running them
+  embedded       Valkey and Postgres from wheels       data_directory, readiness
 
 Arrows go one way: ``tasks`` → ``app`` → ``config``.
 """
