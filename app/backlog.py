@@ -18,6 +18,8 @@ from config.celery import CONVERSATIONS, QUEUES, WEBHOOKS
 COUNT_LIMIT = 1_000_000
 STATEMENT_TIMEOUT_MS = 5_000
 SAMPLES_KEPT_DAYS = 8
+LAG_SECONDS = 2  # a sample counts what happened up to so long before it
+LONGEST_SAMPLE_SECONDS = 600  # after a longer pause between samples the counts begin anew
 # kombu keeps the messages of each priority but the first in a list of its own, and what runs in `unacked`
 PRIORITY_SUFFIXES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 UNACKED = "unacked"
@@ -33,6 +35,8 @@ class Stored:
     pending_oldest_seconds: float | None = None  # since acceptance, or since a person's retry
     dead_letters: int = 0
     held_lanes: int = 0  # whose first event waits for its next attempt
+    paused_lanes: int = 0  # by a person
+    paused: int = 0  # of the pending events: those in paused lanes
     size_before: int | None = None  # of the whole backlog, a window ago; None without a sample
     raised: frozenset[str] = frozenset()  # names of alerts
 
@@ -95,8 +99,12 @@ def consumers(transport: Transport, queue: str) -> int:
 
 
 # Only partial indexes are scanned: deliveries_stored, events_pending, events_oldest, events_due, events_dead.
-# The age of an event that a person retried counts from there: its acceptance may be days ago.
+# The age of an event that a person retried counts from there, or from when its turn was set for: its acceptance
+# may be days ago. What waits in a paused lane waits for a person who knows, and makes nothing look stuck.
 MEASURE = text("""
+WITH paused AS (
+  SELECT DISTINCT coalesce(merged_into, id) AS lane FROM conversations WHERE paused_at IS NOT NULL
+)
 SELECT
   (SELECT count(*) FROM (SELECT FROM deliveries WHERE state = 'stored' LIMIT :limit) AS counted)
     AS deliveries,
@@ -106,24 +114,41 @@ SELECT
   (SELECT extract(epoch FROM clock_timestamp() - min(since)) FROM (
      (SELECT accepted_at AS since FROM events e
       WHERE state = 'pending' AND NOT EXISTS (SELECT FROM dead_letter_actions a WHERE a.event_id = e.id)
+        AND lane NOT IN (SELECT lane FROM paused)
       ORDER BY accepted_at LIMIT 1)
      UNION ALL
-     (SELECT max(a.at) FROM dead_letter_actions a JOIN events e ON e.id = a.event_id
-      WHERE e.state = 'pending' GROUP BY e.id)
+     (SELECT greatest(max(a.at), CASE WHEN e.attempts = e.attempts_at_retry THEN e.due_at END)
+      FROM dead_letter_actions a JOIN events e ON e.id = a.event_id
+      WHERE e.state = 'pending' AND lane NOT IN (SELECT lane FROM paused) GROUP BY e.id)
    ) AS waiting) AS pending_oldest_seconds,
   (SELECT count(*) FROM (SELECT FROM events WHERE state = 'dead' LIMIT :limit) AS counted) AS dead_letters,
   (SELECT count(DISTINCT lane) FROM (
      SELECT lane FROM events
      WHERE state = 'pending' AND due_at IS NOT NULL AND holds AND error IS NOT NULL LIMIT :limit
    ) AS counted) AS held_lanes,
+  (SELECT count(*) FROM paused) AS paused_lanes,
+  (SELECT count(*) FROM events JOIN paused USING (lane) WHERE state = 'pending') AS paused,
   (SELECT size FROM backlog_samples WHERE at >= clock_timestamp() - make_interval(secs => :window_seconds)
    ORDER BY at LIMIT 1) AS size_before,
   ARRAY(SELECT name FROM alerts WHERE raised) AS raised
 """)
 
+# What happened is counted up to LAG_SECONDS ago: a commit may come a moment after its row's time
 SAMPLE = text("""
-INSERT INTO backlog_samples (at, size, oldest_seconds, dead_letters)
-VALUES (clock_timestamp(), :size, :oldest_seconds, :dead_letters)
+WITH now AS (SELECT clock_timestamp() AS at), since AS (
+  SELECT now.at - lag.by AS until,
+    greatest(coalesce((SELECT max(at) FROM backlog_samples), now.at), now.at - make_interval(secs => :longest_seconds))
+      - lag.by AS since
+  FROM now, (SELECT make_interval(secs => :lag_seconds) AS by) AS lag
+)
+INSERT INTO backlog_samples (at, size, oldest_seconds, dead_letters, journal, second_door, pending, held_lanes, workers,
+                             arrived, done, failed_attempts, died)
+SELECT now.at, :size, :oldest_seconds, :dead_letters, :journal, :second_door, :pending, :held_lanes, :workers,
+  (SELECT coalesce(sum(events), 0) FROM deliveries WHERE ingested_at > since AND ingested_at <= until),
+  (SELECT count(*) FROM events WHERE state = 'done' AND finished_at > since AND finished_at <= until),
+  (SELECT count(*) FROM attempts WHERE error IS NOT NULL AND finished_at > since AND finished_at <= until),
+  (SELECT count(*) FROM events WHERE state = 'dead' AND finished_at > since AND finished_at <= until)
+FROM now, since
 ON CONFLICT (at) DO NOTHING
 """)
 
@@ -147,6 +172,8 @@ def stored(engine: Engine, window_seconds: float) -> Stored:
         pending_oldest_seconds=_age(row.pending_oldest_seconds),
         dead_letters=row.dead_letters,
         held_lanes=row.held_lanes,
+        paused_lanes=row.paused_lanes,
+        paused=row.paused,
         size_before=row.size_before,
         raised=frozenset(row.raised),
     )
@@ -175,13 +202,23 @@ def transport(redis: "Redis") -> Transport:
 
 
 def sample(connection: Connection, backlog: Backlog) -> None:
-    """Remember the size, for growth; and forget what is older than SAMPLES_KEPT_DAYS."""
+    """Remember the size, for growth, and what happened since the sample before, for the charts.
+
+    What is older than SAMPLES_KEPT_DAYS is forgotten.
+    """
     connection.execute(
         SAMPLE,
         {
             "size": backlog.size,
             "oldest_seconds": backlog.oldest_seconds,
             "dead_letters": backlog.dead_letters,
+            "journal": backlog.transport.journal,
+            "second_door": backlog.stored.deliveries,
+            "pending": backlog.stored.pending,
+            "held_lanes": backlog.stored.held_lanes,
+            "workers": backlog.workers,
+            "lag_seconds": LAG_SECONDS,
+            "longest_seconds": LONGEST_SAMPLE_SECONDS,
         },
     )
     connection.execute(FORGET_SAMPLES, {"days": SAMPLES_KEPT_DAYS})

@@ -1,56 +1,84 @@
-"""Dead letters: what failed for good, until a person retries or discards it.
+"""Dead letters: what failed for good, until a person retries, mends or discards it.
 
 The truth is ``events.state = 'dead'``. The queue ``dead_letters`` holds one message for each, consumed by nobody,
 so that its length can be watched where queues are watched; ``reconcile`` makes it equal to the table.
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError
-from sqlalchemy import Connection, Engine, text
+from redis.exceptions import RedisError, WatchError
+from sqlalchemy import Engine, text
 
+from app.dead_letter_list import DeadLetter, Filter, content, find
 from app.envelope import retry_dead_letter_message
+from app.errors import NeverdropError
 from app.handlers.registry import Registry
+from app.identity import canonical
 from app.ingest import Incoming, ingest
 from app.models import Door
 from app.wakes import wake
 from config.celery import DEAD_LETTERS
 from config.logging import get_logger
 
+__all__ = ["DeadLetter", "Filter", "content", "find"]  # found there, decided about here
+
 SETTLED_SECONDS = 5  # a death younger than this may still be on its way into the queue
 MESSAGES_A_CALL = 1000
+COMPARISONS_AT_ONCE = 2_000_000  # that a removal may cost Redis, which answers nobody else meanwhile
 COMPARED_IN_FULL = 1000  # a longer queue is compared message by message only when its length is wrong
 
 log = get_logger(__name__)
 
-FIND = """
-SELECT e.id, e.key, e.kind, e.type, c.key AS conversation, e.handler, e.error, e.attempts, e.occurred_at,
-       e.accepted_at, e.finished_at AS died_at, e.delivery_id, e.payload
-FROM events e LEFT JOIN conversations c ON c.id = e.lane
-WHERE e.state = 'dead'
-"""
-
+# With a rate each has a turn of its own: until then it holds nobody up, as a dead letter would not
 RETRY = text("""
-WITH retried AS (
-  UPDATE events SET state = 'pending', attempts_at_retry = attempts, due_at = NULL, holds = true, finished_at = NULL
-  WHERE id = ANY(:ids) AND state = 'dead'
+WITH turns AS (
+  SELECT id, :first + row_number() OVER (ORDER BY occurred_at, delivery_id, position) - 1 AS turn
+  FROM (
+    SELECT id, occurred_at, delivery_id, position FROM events WHERE id = ANY(:ids) AND state = 'dead'
+    ORDER BY id FOR UPDATE  -- two at once wait for each other, and never in a circle
+  ) AS dead
+), retried AS (
+  UPDATE events e SET
+    state = 'pending', attempts_at_retry = attempts, finished_at = NULL, holds = CAST(:rate AS float) IS NULL,
+    due_at = CAST(:since AS timestamptz) + make_interval(secs => turn / CAST(:rate AS float))
+  FROM turns
+  WHERE e.id = turns.id AND state = 'dead'
     AND NOT EXISTS (SELECT FROM deliveries d WHERE d.id = delivery_id AND d.state = 'unreadable')
-  RETURNING id, lane
+  RETURNING e.id, lane
 ), noted AS (
   INSERT INTO dead_letter_actions (event_id, action, who) SELECT id, 'retry', :who FROM retried
 )
 SELECT id, lane FROM retried ORDER BY id
 """)
 
+EDIT = text("""
+WITH original AS (
+  SELECT id, payload FROM events WHERE id = :id AND state = 'dead'
+    AND NOT EXISTS (SELECT FROM deliveries d WHERE d.id = delivery_id AND d.state = 'unreadable')
+  FOR UPDATE
+), edited AS (
+  UPDATE events e SET payload = :payload, state = 'pending', attempts_at_retry = attempts, due_at = NULL,
+    holds = true, finished_at = NULL
+  FROM original WHERE e.id = original.id AND e.state = 'dead'
+  RETURNING e.id, e.lane, original.payload AS before
+), noted AS (
+  INSERT INTO dead_letter_actions (event_id, action, who, reason, payload)
+  SELECT id, 'edit', :who, CAST(:reason AS text), before FROM edited
+  UNION ALL SELECT id, 'retry', :who, NULL, NULL FROM edited
+)
+SELECT id, lane FROM edited
+""")
+
 DISCARD = text("""
 WITH discarded AS (
   UPDATE events SET state = 'discarded', finished_at = clock_timestamp()
-  WHERE id = ANY(:ids) AND state = 'dead'
+  WHERE state = 'dead'
+    AND id IN (SELECT id FROM events WHERE id = ANY(:ids) AND state = 'dead' ORDER BY id FOR UPDATE)
   RETURNING id
 ), noted AS (
   INSERT INTO dead_letter_actions (event_id, action, who, reason)
@@ -84,23 +112,20 @@ FROM events WHERE state = 'dead'
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A dead event, as people see it."""
+class PayloadError(NeverdropError):
+    """A mended payload that no handler could read."""
 
-    id: int
-    key: str
-    kind: str
-    type: str
-    conversation: str | None
-    handler: str | None
-    error: str | None
-    attempts: int
-    occurred_at: datetime
-    accepted_at: datetime
-    died_at: datetime
-    delivery_id: str
-    payload: str
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a bulk retry lets its events run: ``rate`` a second from ``since`` on; None is all at once.
+
+    ``first`` is the turn of the first of them, when a retry is done in parts.
+    """
+
+    rate: float | None = None
+    since: datetime | None = None
+    first: int = 0
 
 
 @dataclass(slots=True)
@@ -111,64 +136,65 @@ class Decided:
     refused: dict[int, str] = field(default_factory=dict)  # event id → why
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which dead letters; None is any."""
-
-    ids: Sequence[int] | None = None
-    kind: str | None = None
-    type: str | None = None
-    handler: str | None = None
-    error: str | None = None  # a part of the error's class or text
-    conversation: str | None = None
-    before: datetime | None = None  # died before
-    after: datetime | None = None  # died at or after
-
-    def where(self) -> tuple[str, dict[str, Any]]:
-        """SQL conditions and their parameters."""
-        conditions = {
-            "ids": "e.id = ANY(:ids)",
-            "kind": "e.kind = :kind",
-            "type": "e.type = :type",
-            "handler": "e.handler = :handler",
-            "error": "strpos(lower(e.error), lower(:error)) > 0",
-            "conversation": "c.key = :conversation",
-            "before": "e.finished_at < :before",
-            "after": "e.finished_at >= :after",
-        }
-        given = {name: getattr(self, name) for name in conditions if getattr(self, name) is not None}
-        if "ids" in given:
-            given["ids"] = list(given["ids"])
-        return "".join(f" AND {conditions[name]}" for name in given), given
-
-
-def find(
-    connection: Connection, wanted: Filter, limit: int | None = None, after_id: int = 0
-) -> list[DeadLetter]:
-    """Dead letters with an id above ``after_id``, oldest first, at most ``limit``."""
-    conditions, parameters = wanted.where()
-    statement = text(FIND + conditions + " AND e.id > :after_id ORDER BY e.id LIMIT :limit")
-    rows = connection.execute(statement, {**parameters, "after_id": after_id, "limit": limit})
-    return [DeadLetter(**{**row, "delivery_id": str(row["delivery_id"])}) for row in rows.mappings()]
-
-
-def retry(engine: Engine, redis: "Redis", registry: Registry, ids: Sequence[int], who: str) -> Decided:
+def retry(
+    engine: Engine,
+    redis: "Redis",
+    registry: Registry,
+    ids: Sequence[int],
+    who: str,
+    pace: Pace | None = None,
+) -> Decided:
     """Make dead events pending again, all at once, so that those of one conversation run in their order.
 
     1. commit the new state, with who did it; 2. take the messages out of the queue and wake the lanes. Dying in
-    between costs time: sweeps do 2. An unreadable delivery is read again instead.
+    between costs time: sweeps do 2. An unreadable delivery is read again instead. With a ``pace`` each waits for
+    its turn, and the sweep of what is due wakes its lane.
     """
     decided = Decided()
     with engine.begin() as connection:
-        parameters = {"ids": list(ids), "who": who}
+        parameters = {"ids": list(ids), "who": who, **asdict(pace or Pace())}
         retried = connection.execute(RETRY, parameters).all()
     decided.changed = [row.id for row in retried]
     for event_id in decided.changed:
         log.info("event.retried", event_id=event_id, who=who)
     _read_again(engine, redis, registry, ids, who, decided)
     _explain(engine, ids, decided)
-    _hint(redis, decided.changed, {row.lane for row in retried})
+    _hint(redis, decided.changed, {row.lane for row in retried} if pace is None else set())
     return decided
+
+
+def edit(
+    engine: Engine, redis: "Redis", event_id: int, payload: str, who: str, reason: str | None = None
+) -> Decided:
+    """Mend a dead event's payload and retry it; the payload before is kept with who and when.
+
+    ``payload`` is JSON: an object with an ``item``, as handlers read it. Raises PayloadError where it is not.
+    """
+    parameters = {"id": event_id, "payload": mended(payload), "who": who, "reason": reason}
+    with engine.begin() as connection:
+        edited = connection.execute(EDIT, parameters).all()
+    decided = Decided([row.id for row in edited])
+    for changed in decided.changed:
+        log.info("event.edited", event_id=changed, who=who)
+        log.info("event.retried", event_id=changed, who=who)
+    _explain(engine, [event_id], decided, "its body cannot be read, so it has no payload to mend")
+    _hint(redis, decided.changed, {row.lane for row in edited})
+    return decided
+
+
+def mended(payload: str) -> str:
+    """The payload as it is stored. Raises PayloadError, which says where it is not JSON. Pure."""
+    try:
+        content = json.loads(payload, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise PayloadError(f"this is not JSON: {error or type(error).__name__}") from error
+    if not isinstance(content, dict) or "item" not in content:
+        raise PayloadError('the payload must be an object with an "item": handlers read it')
+    return canonical(content)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def discard(engine: Engine, redis: "Redis", ids: Sequence[int], who: str, reason: str) -> Decided:
@@ -199,7 +225,9 @@ def _read_again(
         log.info("event.retried", event_id=row.id, who=who)
 
 
-def _explain(engine: Engine, ids: Sequence[int], decided: Decided) -> None:
+def _explain(
+    engine: Engine, ids: Sequence[int], decided: Decided, dead: str = "it died again this moment"
+) -> None:
     """Say why the others were left alone: somebody else got there first, or there is no such event."""
     left = [id_ for id_ in ids if id_ not in set(decided.changed) and id_ not in decided.refused]
     if not left:
@@ -208,14 +236,18 @@ def _explain(engine: Engine, ids: Sequence[int], decided: Decided) -> None:
         states = {row.id: row.state for row in connection.execute(STATES, {"ids": left})}
     for id_ in left:
         state = states.get(id_)
-        decided.refused[id_] = f"it is {state}, not dead" if state else "there is no event with this id"
+        if state is None:
+            decided.refused[id_] = "there is no event with this id"
+        else:
+            decided.refused[id_] = dead if state == "dead" else f"it is {state}, not dead"
 
 
-def _hint(redis: "Redis", ids: Iterable[int], lanes: set[int]) -> None:
-    """Bring Redis in line at once; while it is away the sweeps do it later."""
+def _hint(redis: "Redis", ids: Sequence[int], lanes: set[int]) -> None:
+    """Bring Redis in line at once; while it is away, or where it takes long, the sweeps do it later."""
     try:
-        _remove(redis, ids)
         wake(redis, lanes)
+        if len(ids) * redis.llen(DEAD_LETTERS) <= COMPARISONS_AT_ONCE:
+            _remove(redis, ids)
     except RedisError as error:
         log.warning("dead_letters.queue_not_reached", error=str(error))
 
@@ -246,10 +278,33 @@ def reconcile(engine: Engine, redis: "Redis") -> tuple[int, int]:
     surplus = [message for message in present if message not in expected]
     for start in range(0, len(missing), MESSAGES_A_CALL):
         redis.lpush(DEAD_LETTERS, *missing[start : start + MESSAGES_A_CALL])
-    removed = _drop(redis, surplus, 0) + _drop_doubles(redis, queued)
+    if len(surplus) * len(queued) > COMPARISONS_AT_ONCE:
+        removed = _rebuild(redis, expected)
+    else:
+        removed = _drop(redis, surplus, 0) + _drop_doubles(redis, queued)
     if missing or removed:
         log.info("dead_letters.reconciled", added=len(missing), removed=removed)
     return len(missing), removed
+
+
+def _rebuild(redis: "Redis", expected: Container[bytes]) -> int:
+    """Write the queue anew without what is not expected and without doubles; how many were left out.
+
+    If somebody changes it meanwhile nothing is written, and the next sweep does it.
+    """
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.watch(DEAD_LETTERS)  # type: ignore[no-untyped-call]
+        queued: Any = pipe.lrange(DEAD_LETTERS, 0, -1)
+        kept = [message for message in dict.fromkeys(queued) if message in expected]
+        pipe.multi()
+        pipe.delete(DEAD_LETTERS)
+        for start in range(0, len(kept), MESSAGES_A_CALL):
+            pipe.rpush(DEAD_LETTERS, *kept[start : start + MESSAGES_A_CALL])
+        try:
+            pipe.execute()
+        except WatchError:
+            return 0
+    return len(queued) - len(kept)
 
 
 def _drop_doubles(redis: "Redis", queued: Sequence[bytes]) -> int:
@@ -270,8 +325,3 @@ def _drop(redis: "Redis", messages: Sequence[bytes], count: int) -> int:
         for message in messages:
             pipe.lrem(DEAD_LETTERS, count, message)  # type: ignore[arg-type]
         return sum(pipe.execute())
-
-
-def content(letter: DeadLetter) -> Any:
-    """The letter's payload, decoded."""
-    return json.loads(letter.payload)

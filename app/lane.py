@@ -42,6 +42,7 @@ class Outcome(StrEnum):
 
     EMPTY = "empty"  # nothing is left to run
     WAITING = "waiting"  # the first event is not due yet; a sweep wakes the lane
+    PAUSED = "paused"  # its events wait until a person resumes the conversation
     HELD = "held"  # somebody else runs it, and goes on when done
     SETTLING = "settling"  # an earlier delivery is being stored
     OVERTAKEN = (
@@ -67,6 +68,7 @@ class Head:
     attempts: int
     attempts_at_retry: int
     due: bool
+    paused: bool  # by a person; a conversation that was merged into this one counts too
     settled: bool  # no earlier delivery waits behind the second door
 
 
@@ -90,6 +92,7 @@ SELECT e.id, e.key, e.kind, e.type, e.payload, e.lane, e.delivery_id, e.occurred
        coalesce((c.handled_occurred_at, c.handled_delivery_id, c.handled_position)
                 > (e.occurred_at, e.delivery_id, e.position), false) AS late,
        ARRAY(SELECT m.id FROM conversations m WHERE m.merged_into = e.lane) AS merged,
+       e.lane IN (SELECT coalesce(merged_into, id) FROM conversations WHERE paused_at IS NOT NULL) AS paused,
        NOT EXISTS (SELECT FROM deliveries d WHERE d.state = 'stored' AND d.id < e.delivery_id
                    AND d.accepted_at > clock_timestamp() - make_interval(secs => :settle_seconds)) AS settled
 FROM events e LEFT JOIN conversations c ON c.id = e.lane
@@ -178,6 +181,8 @@ class Lanes:
         head = self._head(lane)
         if head is None:
             return Step(Outcome.EMPTY)
+        if head.paused:
+            return Step(Outcome.PAUSED)
         if not head.due:
             return Step(Outcome.WAITING)
         if not head.settled:

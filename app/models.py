@@ -4,7 +4,7 @@
                          │ lane
     conversations ───────┘        conversation_aliases: every name of a conversation → its id
     message_statuses              one row for each message we sent (and group participant)
-    dead_letter_actions           who retried or discarded what, when and why
+    dead_letter_actions           who retried, mended or discarded what, when and why
 
 States of an event::
 
@@ -97,6 +97,7 @@ class Delivery(Base):
 
     __table_args__ = (
         Index("deliveries_stored", "id", postgresql_where=text("state = 'stored'")),
+        Index("deliveries_ingested", "ingested_at"),
     )
 
 
@@ -116,9 +117,12 @@ class Conversation(Base):
     handled_occurred_at: Mapped[datetime | None]
     handled_delivery_id: Mapped[UUID | None]
     handled_position: Mapped[int | None] = mapped_column(Integer)
+    paused_at: Mapped[datetime | None]  # since when its events wait for a person to resume it
+    paused_by: Mapped[str | None]
 
     __table_args__ = (
         Index("conversations_merged", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
+        Index("conversations_paused", "id", postgresql_where=text("paused_at IS NOT NULL")),
     )
 
 
@@ -152,8 +156,12 @@ class Event(Base):
     payload: Mapped[str]  # JSON as ASCII text: jsonb cannot hold a NUL or a lone surrogate
     state: Mapped[EventState]
     late: Mapped[bool] = mapped_column(server_default="false")  # ran after a later one of its lane was done
-    attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")  # ever begun: the fence; never reset
-    attempts_at_retry: Mapped[int] = mapped_column(SmallInteger, server_default="0")  # `attempts` at its last retry
+    attempts: Mapped[int] = mapped_column(
+        SmallInteger, server_default="0"
+    )  # ever begun: the fence; never reset
+    attempts_at_retry: Mapped[int] = mapped_column(
+        SmallInteger, server_default="0"
+    )  # `attempts` at its last retry
     due_at: Mapped[datetime | None]  # not before; NULL is at once
     holds: Mapped[bool] = mapped_column(server_default="true")  # while it waits for due_at its lane waits too
     handler: Mapped[str | None]  # that is to run it, or ran it; NULL when none was registered
@@ -162,12 +170,20 @@ class Event(Base):
 
     __table_args__ = (
         Index(
-            "events_pending", "lane", "occurred_at", "delivery_id", "position",
+            "events_pending",
+            "lane",
+            "occurred_at",
+            "delivery_id",
+            "position",
             postgresql_where=text("state = 'pending'"),
         ),
         Index("events_due", "due_at", postgresql_where=text("state = 'pending' AND due_at IS NOT NULL")),
         Index("events_dead", "id", postgresql_where=text("state = 'dead'")),
+        Index("events_died", "finished_at", "id", postgresql_where=text("state = 'dead'")),
+        Index("events_dead_lane", "lane", postgresql_where=text("state = 'dead'")),
+        Index("events_done", "finished_at", postgresql_where=text("state = 'done'")),
         Index("events_delivery", "delivery_id"),
+        Index("events_lane", "lane", "occurred_at", "delivery_id", "position"),
     )
 
 
@@ -183,6 +199,8 @@ class Attempt(Base):
     finished_at: Mapped[datetime | None]
     error: Mapped[str | None]  # NULL when it succeeded
     traceback: Mapped[str | None]
+
+    __table_args__ = (Index("attempts_failed", "finished_at", postgresql_where=text("error IS NOT NULL")),)
 
 
 class MessageState(Base):
@@ -208,13 +226,14 @@ class DeadLetterAction(Base):
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     event_id: Mapped[int] = mapped_column(index=True)
     at: Mapped[datetime] = mapped_column(server_default=func.now())
-    action: Mapped[str]  # retry or discard
+    action: Mapped[str]  # retry, edit or discard
     who: Mapped[str]
     reason: Mapped[str | None]
+    payload: Mapped[str | None]  # of an edit: the event's payload before it
 
 
 class BacklogSample(Base):
-    """How much was unfinished at a moment: what growth over a window is told from."""
+    """How much was unfinished at a moment, and what happened since the sample before: growth and charts."""
 
     __tablename__ = "backlog_samples"
 
@@ -222,6 +241,15 @@ class BacklogSample(Base):
     size: Mapped[int]
     oldest_seconds: Mapped[float]
     dead_letters: Mapped[int]
+    journal: Mapped[int] = mapped_column(server_default="0")
+    second_door: Mapped[int] = mapped_column(server_default="0")
+    pending: Mapped[int] = mapped_column(server_default="0")
+    held_lanes: Mapped[int] = mapped_column(server_default="0")
+    workers: Mapped[int] = mapped_column(server_default="0")
+    arrived: Mapped[int] = mapped_column(server_default="0")  # since the sample before, as the next three
+    done: Mapped[int] = mapped_column(server_default="0")
+    failed_attempts: Mapped[int] = mapped_column(server_default="0")
+    died: Mapped[int] = mapped_column(server_default="0")
 
 
 class Alert(Base):

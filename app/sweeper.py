@@ -32,15 +32,25 @@ T = TypeVar("T")
 
 log = get_logger(__name__)
 
-DUE_LANES = text("""
+# Nobody is to work on a paused lane, so it is not woken either; resuming it does
+NOT_PAUSED = """
+  AND lane NOT IN (SELECT coalesce(merged_into, id) FROM conversations WHERE paused_at IS NOT NULL)
+"""
+DUE_LANES = text(
+    """
 SELECT DISTINCT lane FROM events WHERE state = 'pending' AND due_at IS NOT NULL AND due_at <= clock_timestamp()
-""")
+"""
+    + NOT_PAUSED
+)
 
-UNFINISHED_LANES = text("""
+UNFINISHED_LANES = text(
+    """
 SELECT DISTINCT lane FROM events
 WHERE state = 'pending' AND due_at IS NULL
   AND accepted_at < clock_timestamp() - make_interval(secs => :grace_seconds)
-""")
+"""
+    + NOT_PAUSED
+)
 
 # At least one delivery, and no more than so many bytes, since a body may have 3 MiB
 STORED = text("""

@@ -48,7 +48,7 @@ class Moment:
     """Something that happened to an event."""
 
     at: datetime
-    what: str  # received, stored, attempt, retry, discard, or the outcome
+    what: str  # received, stored, attempt, retry, edit, discard, or the outcome
     detail: dict[str, Any]
 
 

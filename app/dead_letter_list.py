@@ -1,0 +1,250 @@
+"""Finding dead letters: filtered, sorted, counted and paged in SQL, so that 100,000 of them stay quick to look at.
+
+Pages go on from the last row that was seen (its value in the sorted column, and its id) and not by a number of rows
+to leave out: a page late in the table costs what the first one costs, and a row that is retried meanwhile shifts
+nothing.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, text
+
+FACETS_AT_MOST = 50  # values that a filter offers
+
+FIND = """
+SELECT e.id, e.key, e.kind, e.type, c.key AS conversation, e.handler, e.error, e.attempts, e.occurred_at,
+       e.accepted_at, e.finished_at AS died_at, e.delivery_id, e.payload
+FROM events e LEFT JOIN conversations c ON c.id = e.lane
+WHERE e.state = 'dead'
+"""
+
+# What people see of an error's class: all before the first colon
+ERROR_CLASS = "split_part(e.error, ':', 1)"
+# A value that is NULL sorts as an empty text, so that a page can go on from it
+SORTED_BY = {
+    "died": "e.finished_at",
+    "accepted": "e.accepted_at",
+    "attempts": "e.attempts",
+    "type": "e.type",
+    "handler": "coalesce(e.handler, '')",
+    "error": "coalesce(e.error, '')",
+    "conversation": "coalesce(c.key, '')",
+}
+CASTS = {"died": "timestamptz", "accepted": "timestamptz", "attempts": "integer"}
+Order = Literal["ascending", "descending"]
+
+PAGE = """
+SELECT page.*, (SELECT min(a.finished_at) FROM attempts a WHERE a.event_id = page.id AND a.error IS NOT NULL)
+         AS first_failed_at
+FROM (
+  SELECT e.id, e.key, e.kind, e.type, e.lane, c.key AS conversation, e.handler, e.error, e.attempts, e.occurred_at,
+         e.accepted_at, e.finished_at AS died_at, {sorted_by} AS sorted_by
+  FROM events e LEFT JOIN conversations c ON c.id = e.lane
+  WHERE e.state = 'dead' {conditions} {after}
+  ORDER BY {sorted_by} {direction}, e.id {direction}
+  LIMIT :limit
+) AS page
+ORDER BY page.sorted_by {direction}, page.id {direction}
+"""
+AFTER = "AND ({sorted_by}, e.id) {comparison} (CAST(:after_value AS {cast}), :after_id)"
+
+COUNT = """
+SELECT count(*) FROM events e LEFT JOIN conversations c ON c.id = e.lane WHERE e.state = 'dead' {conditions}
+"""
+FACETS = f"""
+WITH matching AS (
+  SELECT e.type, e.handler, {ERROR_CLASS} AS error_class
+  FROM events e LEFT JOIN conversations c ON c.id = e.lane WHERE e.state = 'dead' {{conditions}}
+)
+(SELECT 'type' AS facet, type AS value, count(*) AS count FROM matching GROUP BY 2 ORDER BY 3 DESC, 2 LIMIT :at_most)
+UNION ALL
+(SELECT 'error_class', error_class, count(*) FROM matching WHERE error_class <> ''
+ GROUP BY 2 ORDER BY 3 DESC, 2 LIMIT :at_most)
+UNION ALL
+(SELECT 'handler', handler, count(*) FROM matching WHERE handler IS NOT NULL
+ GROUP BY 2 ORDER BY 3 DESC, 2 LIMIT :at_most)
+"""  # noqa: S608  (a constant)
+
+# Whole lanes, so that the events of a conversation change together and in their order
+LANES = """
+WITH matching AS (
+  SELECT e.id, e.lane, e.occurred_at, e.delivery_id, e.position
+  FROM events e LEFT JOIN conversations c ON c.id = e.lane
+  WHERE e.state = 'dead' AND e.lane > :after_lane {conditions}
+), last AS (
+  SELECT max(lane) AS lane FROM (SELECT lane FROM matching ORDER BY lane LIMIT :at_least) AS first
+)
+SELECT id, matching.lane FROM matching, last WHERE matching.lane <= last.lane
+ORDER BY matching.lane, occurred_at, delivery_id, position
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A dead event, as people see it."""
+
+    id: int
+    key: str
+    kind: str
+    type: str
+    conversation: str | None
+    handler: str | None
+    error: str | None
+    attempts: int
+    occurred_at: datetime
+    accepted_at: datetime
+    died_at: datetime
+    delivery_id: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A dead event in the table: without its payload, and with what a page goes on from."""
+
+    id: int
+    key: str
+    kind: str
+    type: str
+    lane: int
+    conversation: str | None
+    handler: str | None
+    error: str | None
+    attempts: int
+    occurred_at: datetime
+    accepted_at: datetime
+    died_at: datetime  # its last failure
+    first_failed_at: datetime | None
+    sorted_by: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which dead letters; None is any."""
+
+    ids: Sequence[int] | None = None
+    kind: str | None = None
+    type: str | None = None
+    handler: str | None = None
+    error: str | None = None  # a part of the error's class or text
+    conversation: str | None = None  # any of its names, or its number
+    before: datetime | None = None  # died before
+    after: datetime | None = None  # died at or after
+    error_class: str | None = None
+    search: str | None = (
+        None  # an id, or a part of the key, the conversation, the error, the handler or the payload
+    )
+
+    def where(self) -> tuple[str, dict[str, Any]]:
+        """SQL conditions and their parameters."""
+        given = {name: getattr(self, name) for name in CONDITIONS if getattr(self, name) is not None}
+        conditions = "".join(f" AND {CONDITIONS[name]}" for name in given)
+        if "ids" in given:
+            given["ids"] = list(given["ids"])
+        if "search" in given:
+            given["escaped"] = json.dumps(given["search"])[1:-1]  # as a payload spells it
+        return conditions, given
+
+    def given(self) -> dict[str, Any]:
+        """The conditions that are not any, by name."""
+        return {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if getattr(self, each.name) is not None
+        }
+
+
+CONDITIONS = {
+    "ids": "e.id = ANY(:ids)",
+    "kind": "e.kind = :kind",
+    "type": "e.type = :type",
+    "handler": "e.handler = :handler",
+    "error": "strpos(lower(e.error), lower(:error)) > 0",
+    "conversation": """
+        (c.key = :conversation OR CAST(e.lane AS text) = :conversation
+         OR e.lane IN (SELECT conversation_id FROM conversation_aliases WHERE key = :conversation))""",
+    "before": "e.finished_at < :before",
+    "after": "e.finished_at >= :after",
+    "error_class": f"{ERROR_CLASS} = :error_class",
+    "search": """
+        (CAST(e.id AS text) = :search OR strpos(lower(e.key), lower(:search)) > 0
+         OR strpos(lower(e.error), lower(:search)) > 0 OR strpos(lower(e.handler), lower(:search)) > 0
+         OR strpos(lower(c.key), lower(:search)) > 0 OR strpos(lower(e.payload), lower(:escaped)) > 0)""",
+}
+
+
+def find(
+    connection: Connection, wanted: Filter, limit: int | None = None, after_id: int = 0
+) -> list[DeadLetter]:
+    """Dead letters with an id above ``after_id``, oldest first, at most ``limit``."""
+    conditions, parameters = wanted.where()
+    statement = text(FIND + conditions + " AND e.id > :after_id ORDER BY e.id LIMIT :limit")
+    rows = connection.execute(statement, {**parameters, "after_id": after_id, "limit": limit})
+    return [DeadLetter(**{**row, "delivery_id": str(row["delivery_id"])}) for row in rows.mappings()]
+
+
+def page(
+    connection: Connection,
+    wanted: Filter,
+    sort: str = "died",
+    order: Order = "descending",
+    after: tuple[Any, int] | None = None,
+    limit: int = 50,
+) -> list[Row]:
+    """A page of the table; ``after`` is the last row's (sorted_by, id) of the page before.
+
+    ``sort`` is one of SORTED_BY, else KeyError.
+    """
+    conditions, parameters = wanted.where()
+    forward = order == "ascending"
+    parts = {
+        "sorted_by": SORTED_BY[sort],
+        "direction": "ASC" if forward else "DESC",
+        "conditions": conditions,
+    }
+    if after is None:
+        parts["after"] = ""
+    else:
+        comparison = {"comparison": ">" if forward else "<", "cast": CASTS.get(sort, "text")}
+        parts["after"] = AFTER.format(**parts, **comparison)
+        parameters |= {"after_value": after[0], "after_id": after[1]}
+    rows = connection.execute(text(PAGE.format(**parts)), {**parameters, "limit": limit})
+    return [Row(**row) for row in rows.mappings()]
+
+
+def count(connection: Connection, wanted: Filter) -> int:
+    """How many match."""
+    conditions, parameters = wanted.where()
+    return int(connection.execute(text(COUNT.format(conditions=conditions)), parameters).scalar_one())
+
+
+def facets(connection: Connection, wanted: Filter) -> dict[str, list[tuple[str, int]]]:
+    """The types, error classes and handlers among those that match, each with its count, the most first."""
+    conditions, parameters = wanted.where()
+    statement = text(FACETS.format(conditions=conditions))
+    found: dict[str, list[tuple[str, int]]] = {"type": [], "error_class": [], "handler": []}
+    for row in connection.execute(statement, {**parameters, "at_most": FACETS_AT_MOST}).mappings():
+        found[row["facet"]].append((row["value"], row["count"]))
+    return found
+
+
+def whole_lanes(
+    connection: Connection, wanted: Filter, after_lane: int = 0, at_least: int = 500
+) -> tuple[list[int], int | None]:
+    """The ids of the next lanes' dead letters that match, in the order they are to run in, and the last lane.
+
+    At least ``at_least`` ids unless no more are left; then ([], None).
+    """
+    conditions, parameters = wanted.where()
+    statement = text(LANES.format(conditions=conditions))
+    rows = connection.execute(statement, {**parameters, "after_lane": after_lane, "at_least": at_least}).all()
+    return [row.id for row in rows], rows[-1].lane if rows else None
+
+
+def content(letter: DeadLetter) -> Any:
+    """The letter's payload, decoded."""
+    return json.loads(letter.payload)
