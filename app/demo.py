@@ -34,8 +34,9 @@ from app.verdict import judge
 from config.settings import Settings, settings
 
 READY_SECONDS = 60
-FINISH_SECONDS = 75  # after the last answer: a claim's lease and a sweep, and as long again
-TICK_SECONDS = 0.1
+STALLED_SECONDS = 60  # without any progress: twice a claim's lease
+FINISH_SECONDS = 240  # after the last answer, on a machine that is busy with other things
+TICK_SECONDS = 0.2
 KILL_AFTER = 0.3  # of the posts have been answered
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -54,7 +55,16 @@ class Script:
     concurrency: int = 2
 
 
-FULL = Options(messages=1000, statuses=3000, conversations=50, failing=40, doomed=3, slow=8, forged=10)
+FULL = Options(
+    messages=1000,
+    statuses=3000,
+    conversations=50,
+    failing=40,
+    doomed=3,
+    slow=8,
+    forged=10,
+    largest_batch=8,
+)
 
 
 @click.command()
@@ -111,6 +121,8 @@ class _Performance:
         self._final = bars.add_task("events final", total=len(self._expected))
         self._answered = 0
         self._kill: Kill | None = None
+        self._moved = (0, 0)  # events and final ones, at the last progress
+        self._moved_at = time.monotonic()
         self._sender = Sender(
             Target(f"{stack.url}/webhook", settings().app_secrets[0], script.rate), self._supervisor.stopping
         )
@@ -124,7 +136,7 @@ class _Performance:
             sending = thread.submit(self._sender.send, self._posts, self._count)
             self._tick_until(lambda: self._going_on(sending))
         answers = sending.result()
-        self._tick_until(self._finished, FINISH_SECONDS)
+        self._tick_until(lambda: self._finished() or self._stalled(), FINISH_SECONDS)
         return demo_tables.read(
             connections.engine(), connections.redis(), self._expected, sent_of(answers), self._kill
         )
@@ -166,7 +178,12 @@ class _Performance:
     def _measure(self) -> demo_tables.Advance:
         advance = demo_tables.measure(connections.engine(), connections.redis())
         self._bars.update(self._final, completed=advance.final)
+        if self._moved != (advance.events, advance.final):
+            self._moved, self._moved_at = (advance.events, advance.final), time.monotonic()
         return advance
+
+    def _stalled(self) -> bool:
+        return time.monotonic() > self._moved_at + STALLED_SECONDS
 
     def _kill_worker_inside(self) -> bool:
         """Kill a worker that has just begun to handle a slow message, so that it is in the middle of it."""

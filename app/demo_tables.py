@@ -7,8 +7,8 @@ from datetime import datetime
 from redis import Redis
 from sqlalchemy import Connection, Engine, text
 
+from app.demo_effects import Base as DemoBase
 from app.facts import Effect, Facts, Kill, Run, Sent, Status, StoredEvent
-from app.handlers.demo import Base as DemoBase
 from app.redis_keys import JOURNAL
 from app.traffic_items import PlannedEvent
 from config.celery import CONVERSATIONS, DEAD_LETTERS, WEBHOOKS

@@ -59,12 +59,15 @@ class Target:
 class Sender:
     """Sends posts side by side; ``stopping`` ends it early, with every post that was not sent unanswered."""
 
-    def __init__(self, target: Target, stopping: threading.Event) -> None:
+    def __init__(
+        self, target: Target, stopping: threading.Event, transport: httpx.BaseTransport | None = None
+    ) -> None:
         self._target = target
         self._stopping = stopping
         self._client = httpx.Client(
             timeout=ANSWER_SECONDS,
             limits=httpx.Limits(max_connections=target.concurrency),
+            transport=transport,
             trust_env=False,
         )
 

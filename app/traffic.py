@@ -29,7 +29,7 @@ __all__ = ["Fate", "Options", "PlannedEvent", "Post", "expected_events", "plan",
 
 ACCOUNT = "318400700200100"  # the WABA
 OWN_PHONE = "15550199000"
-LONE_ITEMS = 0.7  # of the bodies hold one item
+LONE_ITEMS = 0.5  # of the bodies hold one item
 FARTHEST_SHUFFLE = 60  # posts that overtake a shuffled one, at most
 FARTHEST_REDELIVERY = 200  # posts between a body and its redelivery, at most
 

@@ -166,7 +166,7 @@ def statuses_never_go_back(facts: Facts) -> Iterator[str]:
 def _backwards(facts: Facts, planned_events: Sequence[PlannedEvent], final: Status) -> Iterator[str]:
     events = [facts.event_of[planned.key] for planned in planned_events if planned.key in facts.event_of]
     seen = [effect.status_seen for effect, _ in _runs_of(facts, events) if effect.status_seen is not None]
-    for before, after in zip(seen, [*seen[1:], final.furthest], strict=True):
+    for before, after in pairwise([*seen, final.furthest]):
         if RANK[after] < RANK[before]:
             yield f"went back from {before} to {after}: {planned_events[0].message_id}"
 

@@ -7,9 +7,9 @@ fails its first N attempts, ``fail always`` all of them, and ``take N`` takes N 
 import time
 from datetime import datetime
 
-from sqlalchemy import BigInteger, DateTime, Identity, Text, func, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import func, select
 
+from app.demo_effects import Effect
 from app.handlers import Context, Event, on_message, on_status
 from app.models import MessageState
 
@@ -17,26 +17,6 @@ MAX_ATTEMPTS = 5  # two asked-for failures and two killed workers leave one to s
 BASE_SECONDS = 0.3
 CAP_SECONDS = 1.0
 LONGEST_SECONDS = 10  # that a text may ask for
-
-
-class Base(DeclarativeBase):
-    """Apart from the tables of the pipeline."""
-
-
-class Effect(Base):
-    """One row for each run that was committed. Nothing in it is unique, so a second run would show."""
-
-    __tablename__ = "demo_effects"
-
-    sequence: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    event_id: Mapped[int] = mapped_column(BigInteger)
-    attempt: Mapped[int] = mapped_column(BigInteger)
-    late: Mapped[bool]
-    started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    ended_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.clock_timestamp())
-    status_seen: Mapped[str | None] = mapped_column(
-        Text
-    )  # of the message that a status is about, as it stood
 
 
 @on_message("text", max_attempts=MAX_ATTEMPTS, base_seconds=BASE_SECONDS, cap_seconds=CAP_SECONDS)
