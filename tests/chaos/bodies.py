@@ -1,0 +1,189 @@
+"""The traffic: every POST with its time, and every event inside with what must become of it. Pure: no I/O.
+
+Messages and statuses mixed, in bodies of 1 to 50 items; a few hot conversations among many; some posts come after
+later ones, and every tenth twice. The same options give the same bodies. What it leaves out: groups, other fields
+than ``messages``, and users who change their names.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+from tests import factories as f
+
+CONVERSATIONS = 80
+HOT_CONVERSATIONS = 4
+HOT = 0.35  # of the events are theirs
+LARGEST_BODY = 50
+MESSAGES = (
+    0.45  # of what happens is a message from a user; the rest are messages to users, with their statuses
+)
+DELAYED = 0.10  # of the bodies are posted after later ones
+LONGEST_DELAY_SECONDS = 3.0
+REDELIVERED = 0.10  # of the bodies are posted twice
+LATEST_REDELIVERY_SECONDS = 30.0
+DOOMED = 0.002  # of the messages fail for good
+LETHAL = 0.001  # of the messages kill the process that handles them, once
+LIVES = (
+    ("sent", "delivered", "read"),
+    ("sent", "delivered"),
+    ("sent", "delivered", "read", "played"),
+    ("sent", "failed"),
+    ("failed",),
+)
+
+DIES = "dies"  # texts that the handlers obey
+FAILS = "fails for ever"
+DIES_EACH_TIME = "sticker"  # the type of the message that kills every process that handles it
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How much: ``rate`` is events a second, for ``seconds``; ``start`` is the Unix time of the first event."""
+
+    seconds: float
+    rate: float
+    seed: int
+    start: int
+    deadliest: bool = True  # one message kills every process that handles it
+
+
+@dataclass(frozen=True, slots=True)
+class SentEvent:
+    """One item, as the sender knows it."""
+
+    key: str
+    conversation: int  # the number of its user
+    occurred_at: int  # Unix seconds
+    message_id: str
+    status: str | None = None  # None: it is a message
+    dies: bool = False  # it must end dead
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One POST, ``at`` seconds after the start."""
+
+    at: float
+    body: bytes
+    events: tuple[SentEvent, ...]
+    web: int  # which web gets its first try
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    at: float
+    event: SentEvent
+    raw: f.Json
+    user: int
+
+
+def plan(options: Options) -> list[Post]:
+    """Every POST, by its time."""
+    rng = Random(f"bodies {options.seed}")
+    items = sorted(_timeline(options, rng), key=lambda item: item.at)
+    posts: list[Post] = []
+    for body in _split(items, rng):
+        late = rng.uniform(0, LONGEST_DELAY_SECONDS) if rng.random() < DELAYED else 0.0
+        post = _post(body, body[-1].at + late, rng.randrange(2))
+        posts.append(post)
+        if rng.random() < REDELIVERED:
+            posts.append(_again(post, rng))
+    return sorted(posts, key=lambda post: post.at)
+
+
+def _again(post: Post, rng: Random) -> Post:
+    """The same body: at the same instant at the other web, right after, or later."""
+    after = rng.choice((0.0, rng.uniform(0, 0.1), rng.uniform(1, LATEST_REDELIVERY_SECONDS)))
+    web = 1 - post.web if not after else rng.randrange(2)
+    return replace(post, at=post.at + after, web=web)
+
+
+def _timeline(options: Options, rng: Random) -> Iterator[_Item]:
+    """What happens, in no order."""
+    left = int(options.seconds * options.rate)
+    number = 0
+    while left > 0:
+        number += 1
+        at, user = rng.uniform(0, options.seconds), _user(rng)
+        if rng.random() < MESSAGES:
+            yield _message(options, number, at, user, rng)
+            left -= 1
+            continue
+        life = rng.choice(LIVES)
+        for status in life:
+            yield _status(options, number, at, user, status)
+            at = min(at + rng.uniform(0, 6), options.seconds)
+        left -= len(life)
+    if options.deadliest:
+        yield _message(options, number + 1, options.seconds * 0.1, CONVERSATIONS - 1, rng, DIES_EACH_TIME)
+
+
+def _user(rng: Random) -> int:
+    return rng.randrange(HOT_CONVERSATIONS if rng.random() < HOT else CONVERSATIONS)
+
+
+def _names(rng: Random) -> dict[str, Any]:
+    """Which names of a user an item shows; its contact shows both."""
+    return rng.choice(({}, {}, {"from": None}, {"from_user_id": None}))
+
+
+def _message(options: Options, number: int, at: float, user: int, rng: Random, type_: str = "text") -> _Item:
+    occurred_at = options.start + int(at)
+    fate = rng.random()
+    text = FAILS if fate < DOOMED else DIES if fate < DOOMED + LETHAL else f"message {number}"
+    content = {"text": {"body": text}} if type_ == "text" else {type_: {"id": "1"}}
+    raw = f.message(type_, number=number, sender=user, timestamp=str(occurred_at), **content, **_names(rng))
+    event = SentEvent(
+        key=f"message:{f.wamid(number)}",
+        conversation=user,
+        occurred_at=occurred_at,
+        message_id=f.wamid(number),
+        dies=text == FAILS or type_ == DIES_EACH_TIME,
+    )
+    return _Item(at, event, raw, user)
+
+
+def _status(options: Options, number: int, at: float, user: int, status: str) -> _Item:
+    occurred_at = options.start + int(at)
+    event = SentEvent(
+        key=f"status:{f.wamid(number)}:{status}:",
+        conversation=user,
+        occurred_at=occurred_at,
+        message_id=f.wamid(number),
+        status=status,
+    )
+    raw = f.status(status, number=number, recipient=user, timestamp=str(occurred_at))
+    return _Item(at, event, raw, user)
+
+
+def _split(items: Sequence[_Item], rng: Random) -> Iterator[Sequence[_Item]]:
+    start = 0
+    while start < len(items):
+        size = rng.choice(
+            (1, 1, 1, 1, 1, 1, rng.randint(2, 5), rng.randint(2, 5), rng.randint(6, LARGEST_BODY))
+        )
+        yield items[start : start + size]
+        start += size
+
+
+def _post(items: Sequence[_Item], at: float, web: int) -> Post:
+    """One body; messages and statuses are changes of their own, so the events go by change."""
+    messages = [item for item in items if item.event.status is None]
+    statuses = [item for item in items if item.event.status is not None]
+    changes = []
+    if messages:
+        changes.append(f.messages(*_raws(messages), contacts=_contacts(messages)))
+    if statuses:
+        changes.append(f.statuses(*_raws(statuses), contacts=_contacts(statuses)))
+    events = tuple(item.event for item in (*messages, *statuses))
+    return Post(at, f.wire(f.body(*changes)), events, web)
+
+
+def _raws(items: Sequence[_Item]) -> list[f.Json]:
+    return [item.raw for item in items]
+
+
+def _contacts(items: Sequence[_Item]) -> list[f.Json]:
+    return [f.contact(user) for user in sorted({item.user for item in items})]

@@ -1,0 +1,17 @@
+"""The web with a clock that is ahead: ``granian tests.chaos.fast_clock:app``.
+
+Only the clock that names deliveries is moved, since that is the one whose order the promises speak of.
+"""
+
+from typing import Any
+
+from app import delivery_id, web
+
+AHEAD_SECONDS = 5
+delivery_id._WALL_AT_START_NS += AHEAD_SECONDS * 1_000_000_000
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        return web.start()
+    raise AttributeError(name)

@@ -1,0 +1,213 @@
+"""What each fault does to the processes.
+
+A fault is a generator: it acts, yields a condition, and is resumed when that has come true. All run in one
+thread, so the supervisor is used by one at a time.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psutil
+
+from app.connections import redis
+from app.processes import Running
+from app.redis_keys import JOURNAL
+from tests.chaos.cluster import Cluster
+from tests.chaos.schedule import WORKERS, Fault, Happened
+
+Steps = Iterator[Callable[[], bool]]
+SLACK_SECONDS = 2.0  # after its grace a platform kills
+PATIENCE_SECONDS = 10.0  # for a Valkey that has nothing to write
+
+
+class Faults:
+    """Runs a schedule; ``tick`` is called several times a second."""
+
+    def __init__(self, cluster: Cluster, schedule: list[Fault], disk: "Callable[[], Any] | None") -> None:
+        self.happened: list[Happened] = []
+        self._cluster = cluster
+        self._left = sorted(schedule, key=lambda fault: fault.at)
+        self._open: list[tuple[Happened, Steps, Callable[[], bool]]] = []
+        self._disk = disk
+
+    @property
+    def over(self) -> bool:
+        return not self._left and not self._open
+
+    def tick(self, elapsed: float) -> list[Fault]:
+        """Begin what is due, go on with what may go on; those that began."""
+        began = []
+        while self._left and self._left[0].at <= elapsed:
+            fault = self._left.pop(0)
+            event = Happened(fault, time.time())
+            self.happened.append(event)
+            self._resume(event, self._steps(event))
+            began.append(fault)
+        waiting, self._open = self._open, []
+        for event, steps, condition in waiting:
+            if condition():
+                self._resume(event, steps)
+            else:
+                self._open.append((event, steps, condition))
+        return began
+
+    def _resume(self, event: Happened, steps: Steps) -> None:
+        condition = next(steps, None)
+        if condition is None:
+            event.until = time.time()
+        else:
+            self._open.append((event, steps, condition))
+
+    def _steps(self, event: Happened) -> Steps:
+        kind = event.fault.kind
+        match kind.split("_", 1):
+            case ["kill", "worker_main"]:
+                return self._kill_main(event)
+            case ["kill", "ingest_child" | "worker_child"]:
+                return self._kill_child(event)
+            case ["kill", "web" | "ingest" | "worker"]:
+                return self._kill(event)
+            case ["kill", _]:
+                return self._take_away(event, signal.SIGKILL, whole=True)
+            case ["restart", _]:
+                return self._take_away(event, signal.SIGINT, whole=False)
+            case ["term", _]:
+                return self._terminate(event, event.fault.target)
+            case ["stop", _]:
+                return self._stop(event)
+        return {
+            "deploy_workers": self._deploy,
+            "skew_web": self._skew,
+            "flush_queues": self._flush,
+            "fill_disk": self._fill,
+        }[kind](event)
+
+    # Processes
+
+    def _note(self, event: Happened, name: str) -> None:
+        event.pids |= {child.pid for child in self._cluster.pool(name)}
+
+    def _kill(self, event: Happened) -> Steps:
+        self._note(event, event.fault.target)
+        self._cluster.running(event.fault.target).send_all(signal.SIGKILL)
+        yield from ()
+
+    def _kill_main(self, event: Happened) -> Steps:
+        self._note(event, event.fault.target)
+        self._cluster.running(event.fault.target).send(signal.SIGKILL)
+        yield from ()
+
+    def _kill_child(self, event: Happened) -> Steps:
+        pool = self._cluster.pool(event.fault.target)
+        if pool:
+            victim = pool[int(event.fault.at * 100) % len(pool)]
+            event.pids.add(victim.pid)
+            _signal(victim, signal.SIGKILL)
+        yield from ()
+
+    def _terminate(self, event: Happened, name: str) -> Steps:
+        """As a platform does: SIGTERM, its grace, then SIGKILL; the cluster starts it again."""
+        running = self._cluster.running(name)
+        running.send(running.program.stop_signal)
+        yield _ended(running, running.program.grace_seconds + SLACK_SECONDS)
+        if running.alive:
+            event.pids |= {child.pid for child in self._cluster.pool(name)}
+            running.send_all(signal.SIGKILL)
+
+    def _deploy(self, event: Happened) -> Steps:
+        for name in WORKERS:
+            before = self._cluster.running(name)
+            yield from self._terminate(event, name)
+            yield self._replaced(name, before)
+
+    def _replaced(self, name: str, before: Running) -> Callable[[], bool]:
+        return lambda: self._cluster.running(name) is not before
+
+    def _stop(self, event: Happened) -> Steps:
+        """Its connections stay open, and it answers nobody."""
+        running = self._cluster.running(event.fault.target)
+        stopped = _tree(running.process)
+        if event.fault.target in WORKERS:
+            event.pids |= {process.pid for process in stopped}
+        running.send_all(signal.SIGSTOP)
+        yield _after(event.fault.seconds)
+        running.send_all(signal.SIGCONT)
+        for process in stopped:
+            _signal(process, signal.SIGCONT)
+
+    def _take_away(self, event: Happened, number: int, *, whole: bool) -> Steps:
+        """End a server or beat, and start it after a while."""
+        name = event.fault.target
+        self._cluster.keep_away(name)
+        running = self._cluster.running(name)
+        (running.send_all if whole else running.send)(number)
+        yield _after(event.fault.seconds)
+        yield lambda: not running.alive
+        yield from self._bring_back(name)
+
+    def _bring_back(self, name: str) -> Steps:
+        self._cluster.start(name)
+        server = self._cluster.servers.get(name)
+        if server:
+            yield server.answers
+
+    # Clocks and data
+
+    def _skew(self, event: Happened) -> Steps:
+        name = event.fault.target
+        cluster = self._cluster
+        for seconds, program in ((event.fault.seconds, cluster.fast_web(name)), (0, cluster.program(name))):
+            cluster.keep_away(name)
+            running = cluster.running(name)
+            running.send(running.program.stop_signal)
+            yield _ended(running, running.program.grace_seconds)
+            cluster.start(name, program)
+            yield _after(seconds)
+
+    def _flush(self, _event: Happened) -> Steps:
+        """Every key but the journal's: queues, what workers have taken, claims, wakes."""
+        with redis().pipeline(transaction=True) as pipe:
+            keys: Any = redis().keys("*")
+            for key in keys:
+                if not key.startswith(JOURNAL.encode()):
+                    pipe.delete(key)
+            pipe.execute()
+        yield from ()
+
+    def _fill(self, event: Happened) -> Steps:
+        """Valkey ends by itself at the first write that it cannot keep."""
+        if self._disk is None:
+            raise RuntimeError("the disk of this run cannot be filled")
+        self._cluster.keep_away("valkey")
+        empty = self._disk()
+        running = self._cluster.running("valkey")
+        yield _after(event.fault.seconds)
+        yield _ended(running, PATIENCE_SECONDS)
+        empty()
+        yield from self._bring_back("valkey")
+
+
+def _tree(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        return
+
+
+def _ended(running: Running, patience_seconds: float) -> Callable[[], bool]:
+    patient = _after(patience_seconds)
+    return lambda: not running.alive or patient()
+
+
+def _after(seconds: float) -> Callable[[], bool]:
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() >= end

@@ -1,0 +1,147 @@
+"""One run: start everything, load and faults, wait until all is final, read and judge."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.connections import engine, redis
+from app.processes import Records
+from app.warden import watch
+from tests.chaos import bodies, disk, recovery, tables
+from tests.chaos.checker import Verdict, judge
+from tests.chaos.cluster import Cluster
+from tests.chaos.facts import Facts
+from tests.chaos.faults import Faults
+from tests.chaos.schedule import Fault, Happened, Kind
+from tests.chaos.sender import Sender
+
+TICK_SECONDS = 0.1
+STEADY_LOOKS = 3  # at queues and tables that are empty, before the end is believed
+LOOK_SECONDS = 1.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is run. ``variables`` are settings that differ from the defaults."""
+
+    seconds: float
+    rate: float  # events a second
+    seed: int
+    schedule: Sequence[Fault]
+    kinds: dict[str, Kind]
+    drain_seconds: float
+    deadliest: bool = True
+    variables: dict[str, str] = field(default_factory=dict)
+    small_disk: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came out of it."""
+
+    plan: Plan
+    facts: Facts
+    verdicts: list[Verdict]
+    happened: list[Happened]
+    spans: list[recovery.Span]
+    interrupted: list[recovery.Interrupted]
+    drain_seconds: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether every promise was."""
+        return not any(verdict.violations for verdict in self.verdicts) and all(
+            each.in_time for each in self.interrupted
+        )
+
+
+def run(plan: Plan, say: Say, keep: Path | None = None) -> Result:
+    """Play a plan. Its logs and data are in ``keep`` afterwards, or gone."""
+    with tempfile.TemporaryDirectory(prefix="nd-chaos-", ignore_cleanup_errors=True) as temporary:
+        path = Path(temporary)
+        path.chmod(0o755)  # Postgres is another user when root runs it
+        warden = watch(Records.of_this_process(path))
+        try:
+            return _run(plan, path, say, keep)
+        finally:
+            warden.dismiss()
+
+
+def _run(plan: Plan, path: Path, say: Say, keep: Path | None) -> Result:
+    fill = None
+    if plan.small_disk:
+        disk.mount(path / "small")
+        (path / "small" / "valkey").mkdir()
+        fill = partial(disk.fill, path / "small")
+    cluster = Cluster(path, plan.variables, path / "small" / "valkey" if plan.small_disk else None)
+    sender = None
+    try:
+        cluster.begin()
+        start = int(time.time()) + 1
+        options = bodies.Options(plan.seconds, plan.rate, plan.seed, start, plan.deadliest)
+        sender = Sender(bodies.plan(options), cluster.urls)
+        faults = Faults(cluster, list(plan.schedule), fill)
+        say(f"ready: {len(sender.entries)} posts in {plan.seconds:g} s")
+        sender.begin(start)
+        _play(cluster, faults, start, plan.seconds, say)
+        drained = _drain(cluster, sender, plan.drain_seconds, say)
+        sender.end()
+        facts = tables.read(engine(), redis(), sender.entries)
+        return _judged(plan, facts, faults.happened, drained)
+    finally:
+        if sender:
+            sender.end()
+        cluster.end()
+        if keep:
+            os.replace(path / "cluster.log", keep)
+
+
+def _play(cluster: Cluster, faults: Faults, start: float, seconds: float, say: Say) -> None:
+    """Until the load is over and every fault has passed."""
+    while time.time() - start < seconds or not faults.over:
+        cluster.keep()
+        for fault in faults.tick(time.time() - start):
+            say(str(fault))
+        time.sleep(TICK_SECONDS)
+
+
+def _drain(cluster: Cluster, sender: Sender, longest: float, say: Say) -> float:
+    """Wait until every post has its 200 and nothing is left to be done; for how long."""
+    began = time.monotonic()
+    empty = 0
+    while empty < STEADY_LOOKS and time.monotonic() - began < longest:
+        cluster.keep()
+        left = sender.open + _unfinished()
+        empty = 0 if left else empty + 1
+        time.sleep(LOOK_SECONDS)
+    took = time.monotonic() - began
+    say(f"{'everything is final' if empty >= STEADY_LOOKS else 'not everything is final'} after {took:.0f} s")
+    return took
+
+
+def _unfinished() -> int:
+    with suppress(RedisError, SQLAlchemyError):
+        return tables.unfinished(engine(), redis())
+    return 1
+
+
+def _judged(plan: Plan, facts: Facts, happened: list[Happened], drained: float) -> Result:
+    return Result(
+        plan=plan,
+        facts=facts,
+        verdicts=judge(facts),
+        happened=happened,
+        spans=recovery.spans(facts, happened),
+        interrupted=recovery.interrupted(facts, happened, plan.kinds),
+        drain_seconds=drained,
+    )

@@ -1,0 +1,160 @@
+"""Which fault hits what, and when: drawn from a seed, printed, and read back to be replayed. Pure: no I/O."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+FIRST_SECONDS = 4.0  # before the first fault: something should be under way
+LAST_SECONDS = 3.0  # between the last fault and the end of the load
+STORES = ("valkey", "postgres")
+
+
+class ScheduleError(ValueError):
+    """A schedule or a list of faults cannot be used; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of fault: the processes it may hit, and how long it lasts (seconds, from and to)."""
+
+    what: str
+    targets: tuple[str, ...]
+    lasts: tuple[float, float] = (0.0, 0.0)
+    takes_away: str | None = None  # what recovery needs and does not have meanwhile: a store, or beat
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """``at`` and ``seconds`` count from the start of the load."""
+
+    at: float
+    kind: str
+    target: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.at:8.2f} {self.kind:<20} {self.target:<10} {self.seconds:6.2f}"
+
+
+@dataclass(slots=True)
+class Happened:
+    """What a fault really did: when (Unix time), and which pool processes it killed or stopped."""
+
+    fault: Fault
+    at: float
+    pids: set[int] = field(default_factory=set)
+    until: float | None = None  # when what it took away was given back
+
+
+WEBS = ("web1", "web2")
+INGESTS = ("ingest1", "ingest2")
+WORKERS = ("worker1", "worker2", "worker3")
+
+
+def kinds(lease_seconds: float) -> dict[str, Kind]:
+    """Every kind of fault, for claims of the given lease."""
+    past_lease = (lease_seconds * 1.1 + 1, lease_seconds * 1.3 + 2)
+    return {
+        "kill_web": Kind("SIGKILL of a web", WEBS),
+        "kill_ingest": Kind("SIGKILL of an ingest with its pool", INGESTS),
+        "kill_worker": Kind("SIGKILL of a worker with its pool", WORKERS),
+        "kill_worker_main": Kind("SIGKILL of a worker's main process alone", WORKERS),
+        "kill_ingest_child": Kind("SIGKILL of a pool process of an ingest", INGESTS),
+        "kill_worker_child": Kind("SIGKILL of a pool process of a worker", WORKERS),
+        "term_web": Kind("SIGTERM of a web", WEBS),
+        "term_ingest": Kind("SIGTERM of an ingest", INGESTS),
+        "term_worker": Kind("SIGTERM of a worker", WORKERS),
+        "stop_web": Kind("SIGSTOP of a web, then SIGCONT", WEBS, (5, 25)),
+        "stop_ingest": Kind("SIGSTOP of an ingest, then SIGCONT", INGESTS, (5, 25)),
+        "stop_worker": Kind("SIGSTOP of a worker for longer than a lease, then SIGCONT", WORKERS, past_lease),
+        "deploy_workers": Kind("SIGTERM of one worker after the other", ("workers",)),
+        "skew_web": Kind("a web whose clock is 5 s ahead", ("web2",), (20, 40)),
+        "kill_beat": Kind("SIGKILL of beat", ("beat",), (2, 8), "beat"),
+        "kill_valkey": Kind("SIGKILL of Valkey; it comes back with its AOF", ("valkey",), (1, 5), "valkey"),
+        "stop_valkey": Kind("SIGSTOP of Valkey", ("valkey",), (20, 20), "valkey"),
+        "flush_queues": Kind("every key but the journal's is deleted", ("valkey",)),
+        "fill_disk": Kind("the AOF's disk is full, and Valkey ends", ("valkey",), (4, 8), "valkey"),
+        "restart_postgres": Kind("Postgres is restarted", ("postgres",), (1, 3), "postgres"),
+        "kill_postgres": Kind("SIGKILL of Postgres with its backends", ("postgres",), (1, 3), "postgres"),
+        "stop_postgres": Kind("SIGSTOP of Postgres", ("postgres",), (20, 20), "postgres"),
+    }
+
+
+def chosen(known: Mapping[str, Kind], names: Iterable[str]) -> dict[str, Kind]:
+    """The kinds of these names; all of them for none. ScheduleError names an unknown one."""
+    wanted = list(names)
+    unknown = sorted(set(wanted) - known.keys())
+    if unknown:
+        raise ScheduleError(f"no such fault: {', '.join(unknown)}; there are {', '.join(known)}")
+    return {name: known[name] for name in wanted} if wanted else dict(known)
+
+
+def draw(seed: int, seconds: float, every: float, known: Mapping[str, Kind]) -> list[Fault]:
+    """Faults about ``every`` seconds apart, each kind as often as the others, within ``seconds`` of load.
+
+    They overlap, but no two hit the same process, and one store is whole while the other is away.
+    """
+    rng = Random(f"schedule {seed}")
+    deck = _deck(rng, sorted(known))
+    faults: list[Fault] = []
+    at = FIRST_SECONDS
+    for name in deck:
+        kind = known[name]
+        target, lasts = rng.choice(kind.targets), rng.uniform(*kind.lasts)
+        at = max(at, _free_from(faults, target, known, name))
+        if at > seconds - LAST_SECONDS:
+            return faults
+        faults.append(Fault(round(at, 2), name, target, round(min(lasts, seconds - at), 2)))
+        at += rng.expovariate(1 / every)
+    return faults
+
+
+def _deck(rng: Random, names: Sequence[str]) -> Iterator[str]:
+    """All names, shuffled, again and again."""
+    while names:
+        yield from rng.sample(names, len(names))
+
+
+MARGIN_SECONDS = 3.0  # for a process to come back
+DEPLOY_SECONDS = 45.0
+
+
+def _free_from(faults: Sequence[Fault], target: str, known: Mapping[str, Kind], name: str) -> float:
+    """From when on the target may be hit again."""
+    hit = _resources(target, name)
+    return max(
+        (
+            fault.at + (DEPLOY_SECONDS if fault.kind == "deploy_workers" else fault.seconds) + MARGIN_SECONDS
+            for fault in faults
+            if hit & _resources(fault.target, fault.kind)
+        ),
+        default=0.0,
+    )
+
+
+def _resources(target: str, kind: str) -> set[str]:
+    if kind == "deploy_workers":
+        return set(WORKERS)
+    return {"stores"} if target in STORES else {target}
+
+
+def written(faults: Iterable[Fault]) -> str:
+    """A schedule as text: when, what, whom, for how long (seconds)."""
+    return "".join(f"{fault}\n" for fault in faults)
+
+
+def read(schedule: str, known: Mapping[str, Kind]) -> list[Fault]:
+    """A schedule from its text; lines that begin with ``#`` are for people. ScheduleError names a wrong line."""
+    faults = []
+    for line in schedule.splitlines():
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            at, kind, target, lasts = line.split()
+            fault = Fault(float(at), kind, target, float(lasts))
+        except ValueError as error:
+            raise ScheduleError(f"not a fault: {line}") from error
+        if kind not in known or target not in known[kind].targets:
+            raise ScheduleError(f"no such fault here: {line}")
+        faults.append(fault)
+    return sorted(faults, key=lambda fault: fault.at)
