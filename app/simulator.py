@@ -27,9 +27,9 @@ ANSWER_SECONDS = 20  # Meta waits about as long
 NO_ANSWER = 0  # in the place of an HTTP status
 FORGED_SECRET = b"not the secret of the app"
 MEANINGS = {
-    NO_ANSWER: "no answer at all: does a receiver run there?",
-    httpx.codes.UNAUTHORIZED: "401: WHATSAPP_APP_SECRET is not the receiver's",
-    httpx.codes.SERVICE_UNAVAILABLE: "503: the receiver's stores are down",
+    NO_ANSWER: "no answer at all; does a receiver run there?",
+    httpx.codes.UNAUTHORIZED: "401, so WHATSAPP_APP_SECRET is not the receiver's",
+    httpx.codes.SERVICE_UNAVAILABLE: "503, so the receiver's stores are down",
 }
 LOCAL_URL = "http://127.0.0.1:8000/webhook"
 
@@ -72,13 +72,13 @@ class Sender:
         )
 
     def send(self, posts: Sequence[Post], answered: Callable[[Answer], None]) -> list[Answer]:
-        """Every answer in the order of the posts; ``answered`` hears of each from another thread."""
+        """Every answer in the order of the posts; ``answered`` hears of what was sent, from other threads."""
         futures: list[Future[Answer]] = []
         with self._client, ThreadPoolExecutor(self._target.concurrency) as pool:
             try:
                 for post in self._paced(posts):
                     future = pool.submit(self._persist, post)
-                    future.add_done_callback(lambda done: answered(done.result()))
+                    future.add_done_callback(lambda done: done.result().tries and answered(done.result()))
                     futures.append(future)
                 answers = [future.result() for future in futures]
             except BaseException:  # Ctrl-C: leaving the pool waits for what is under way
@@ -222,7 +222,7 @@ def summary(answers: Sequence[Answer]) -> Iterator[str]:
     for status, count in sorted(
         Counter(last(answer) for answer in answers if not answer.acknowledged).items()
     ):
-        yield f"{count} never got one, but {MEANINGS.get(status, f'status {status}')}"
+        yield f"{count} never got one: {MEANINGS.get(status, f'status {status}')}"
 
 
 def last(answer: Answer) -> int:
