@@ -9,7 +9,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint lock clean
+.PHONY: help run demo test bench lint lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ demo: $(VENV)/installed ## traffic, a killed worker, and a table of what became 
 test: $(VENV)/installed-dev ## unit, integration and acceptance tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
+bench: $(VENV)/installed-bench ## side by side with other ways to receive webhooks; BENCH="--quick" and other options
+	@exec $(BIN)/python -m bench $(BENCH)
+
 lint: $(VENV)/installed-dev ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -32,6 +35,7 @@ lock: $(VENV)/created ## make requirements*.lock anew from pyproject.toml, with 
 	$(PIP) install --quiet --upgrade uv
 	$(COMPILE) --upgrade --group build pyproject.toml -o requirements.lock
 	$(COMPILE) --upgrade --group build --group dev --constraints requirements.lock pyproject.toml -o requirements-dev.lock
+	$(COMPILE) --upgrade --group bench --constraints requirements-dev.lock pyproject.toml -o requirements-bench.lock
 
 clean: ## remove the environment and all caches; the data in .neverdrop stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -61,4 +65,9 @@ $(VENV)/installed: $(VENV)/created requirements.lock pyproject.toml
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
 	@echo "Installing requirements-dev.lock"
 	@$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed requirements-bench.lock
+	@echo "Installing requirements-bench.lock"
+	@$(PIP) install --quiet --require-hashes -r requirements-bench.lock
 	@touch $@
