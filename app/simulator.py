@@ -77,9 +77,7 @@ class Sender:
         with self._client, ThreadPoolExecutor(self._target.concurrency) as pool:
             try:
                 for post in self._paced(posts):
-                    future = pool.submit(self._persist, post)
-                    future.add_done_callback(lambda done: done.result().tries and answered(done.result()))
-                    futures.append(future)
+                    futures.append(pool.submit(self._persist, post, answered))
                 answers = [future.result() for future in futures]
             except BaseException:  # Ctrl-C: leaving the pool waits for what is under way
                 self._stopping.set()
@@ -95,7 +93,7 @@ class Sender:
                 return
             yield post
 
-    def _persist(self, post: Post) -> Answer:
+    def _persist(self, post: Post, answered: Callable[[Answer], None]) -> Answer:
         """Try until a 200, as Meta does; a forger tries once."""
         secret = FORGED_SECRET if post.forged else self._target.secret
         headers = {HEADER: sign(post.body, secret), "Content-Type": "application/json"}
@@ -106,7 +104,10 @@ class Sender:
             tries.append(self._try(post.body, headers))
             if post.forged or tries[-1] == httpx.codes.OK:
                 break
-        return Answer(post, tuple(tries))
+        answer = Answer(post, tuple(tries))
+        if tries:
+            answered(answer)
+        return answer
 
     def _try(self, body: bytes, headers: dict[str, str]) -> int:
         try:
