@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -73,11 +73,9 @@ class Sender:
 
     def send(self, posts: Sequence[Post], answered: Callable[[Answer], None]) -> list[Answer]:
         """Every answer in the order of the posts; ``answered`` hears of what was sent, from other threads."""
-        futures: list[Future[Answer]] = []
         with self._client, ThreadPoolExecutor(self._target.concurrency) as pool:
             try:
-                for post in self._paced(posts):
-                    futures.append(pool.submit(self._persist, post, answered))
+                futures = [pool.submit(self._persist, post, answered) for post in self._paced(posts)]
                 answers = [future.result() for future in futures]
             except BaseException:  # Ctrl-C: leaving the pool waits for what is under way
                 self._stopping.set()
