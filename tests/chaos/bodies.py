@@ -46,7 +46,7 @@ class Options:
     rate: float
     seed: int
     start: int
-    deadliest: bool = True  # one message kills every process that handles it
+    deadly: bool = True  # a few messages kill the process that handles them, one does so each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def _timeline(options: Options, rng: Random) -> Iterator[_Item]:
             yield _status(options, number, at, user, status)
             at = min(at + rng.uniform(0, 6), options.seconds)
         left -= len(life)
-    if options.deadliest:
+    if options.deadly:
         yield _message(options, number + 1, options.seconds * 0.1, CONVERSATIONS - 1, rng, DIES_EACH_TIME)
 
 
@@ -132,7 +132,9 @@ def _names(rng: Random) -> dict[str, Any]:
 def _message(options: Options, number: int, at: float, user: int, rng: Random, type_: str = "text") -> _Item:
     occurred_at = options.start + int(at)
     fate = rng.random()
-    text = FAILS if fate < DOOMED else DIES if fate < DOOMED + LETHAL else f"message {number}"
+    text = (
+        FAILS if fate < DOOMED else DIES if options.deadly and fate < DOOMED + LETHAL else f"message {number}"
+    )
     content = {"text": {"body": text}} if type_ == "text" else {type_: {"id": "1"}}
     raw = f.message(type_, number=number, sender=user, timestamp=str(occurred_at), **content, **_names(rng))
     event = SentEvent(

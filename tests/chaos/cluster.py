@@ -5,8 +5,8 @@ What ends is started again, as a platform does, unless a fault keeps it away.
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -20,26 +20,20 @@ from app.processes import Program, Records, Running
 from app.readiness import consumers_answer, web_is_ready
 from app.supervisor import Printer, Supervisor
 from config.settings import settings
-from tests.chaos import fast_clock, handlers
+from tests.chaos import effects
 from tests.chaos.schedule import INGESTS, WEBS, WORKERS
 from tests.factories import APP_SECRET
 from tests.services import PASSWORD
 
 READY_SECONDS = 90
 POLL_SECONDS = 0.1
+HANDLERS = "tests.chaos.handlers"
+FAST_WEB = "tests.chaos.fast_clock:app"
 COMMIT_TIMES = {"track_commit_timestamp": "on"}  # tells the checker from when on a row could be seen
 
 
 class ClusterError(Exception):
     """Something did not come up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Doubles:
-    """What runs in the place of the product's own parts."""
-
-    handlers: Sequence[str] = (handlers.__name__,)
-    web: str = "app.web:app"
 
 
 class Cluster:
@@ -80,14 +74,14 @@ class Cluster:
                 "WHATSAPP_VERIFY_TOKEN": "chaos",
                 "REDIS_URL": self.servers["valkey"].url,
                 "DATABASE_URL": self.servers["postgres"].url,
-                "HANDLERS": handlers.__name__,
+                "HANDLERS": HANDLERS,
                 "PYTHONPATH": str(Path(__file__).parents[2]),
                 **self._variables,
             }
         )
         settings.cache_clear()
         migrate()
-        handlers.Base.metadata.create_all(engine())
+        effects.Base.metadata.create_all(engine())
         for name in (*WEBS, *INGESTS, *WORKERS, "beat"):
             self.supervisor.start(self.program(name))
         self.wait_until(self.ready, "the pipeline")
@@ -111,7 +105,7 @@ class Cluster:
     def fast_web(self, name: str) -> Program:
         """The same web by a clock that is ahead."""
         program = self.program(name)
-        return replace(program, argv=(*program.argv[:-1], f"{fast_clock.__name__}:app"))
+        return replace(program, argv=(*program.argv[:-1], FAST_WEB))
 
     def ready(self) -> bool:
         """Whether each web can store and each consumer answers."""

@@ -40,7 +40,6 @@ class Plan:
     schedule: Sequence[Fault]
     kinds: dict[str, Kind]
     drain_seconds: float
-    deadliest: bool = True
     variables: dict[str, str] = field(default_factory=dict)
     small_disk: bool = False
 
@@ -88,7 +87,7 @@ def _run(plan: Plan, path: Path, say: Say, keep: Path | None) -> Result:
     try:
         cluster.begin()
         start = int(time.time()) + 1
-        options = bodies.Options(plan.seconds, plan.rate, plan.seed, start, plan.deadliest)
+        options = bodies.Options(plan.seconds, plan.rate, plan.seed, start)
         sender = Sender(bodies.plan(options), cluster.urls)
         faults = Faults(cluster, list(plan.schedule), fill)
         say(f"ready: {len(sender.entries)} posts in {plan.seconds:g} s")

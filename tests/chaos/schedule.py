@@ -1,11 +1,14 @@
 """Which fault hits what, and when: drawn from a seed, printed, and read back to be replayed. Pure: no I/O."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 FIRST_SECONDS = 4.0  # before the first fault: something should be under way
 LAST_SECONDS = 3.0  # between the last fault and the end of the load
+STEP_SECONDS = 1.0  # to the next look for one that can be
+MARGIN_SECONDS = 3.0  # for a process to come back
+DEPLOY_SECONDS = 45.0
 STORES = ("valkey", "postgres")
 
 
@@ -95,41 +98,37 @@ def draw(seed: int, seconds: float, every: float, known: Mapping[str, Kind]) -> 
     They overlap, but no two hit the same process, and one store is whole while the other is away.
     """
     rng = Random(f"schedule {seed}")
-    deck = _deck(rng, sorted(known))
     faults: list[Fault] = []
+    deck: list[str] = []
     at = FIRST_SECONDS
-    for name in deck:
-        kind = known[name]
-        target, lasts = rng.choice(kind.targets), rng.uniform(*kind.lasts)
-        at = max(at, _free_from(faults, target, known, name))
-        if at > seconds - LAST_SECONDS:
-            return faults
-        faults.append(Fault(round(at, 2), name, target, round(min(lasts, seconds - at), 2)))
+    while known and at < seconds - LAST_SECONDS:
+        deck += rng.sample(sorted(known), len(known)) if len(deck) < len(known) else []
+        candidates = (_candidate(rng, at, name, known[name]) for name in deck)
+        fault = next((each for each in candidates if _fits(each, faults, seconds)), None)
+        if fault is None:
+            at += STEP_SECONDS
+            continue
+        deck.remove(fault.kind)
+        faults.append(fault)
         at += rng.expovariate(1 / every)
     return faults
 
 
-def _deck(rng: Random, names: Sequence[str]) -> Iterator[str]:
-    """All names, shuffled, again and again."""
-    while names:
-        yield from rng.sample(names, len(names))
+def _candidate(rng: Random, at: float, name: str, kind: Kind) -> Fault:
+    return Fault(round(at, 2), name, rng.choice(kind.targets), round(rng.uniform(*kind.lasts), 2))
 
 
-MARGIN_SECONDS = 3.0  # for a process to come back
-DEPLOY_SECONDS = 45.0
-
-
-def _free_from(faults: Sequence[Fault], target: str, known: Mapping[str, Kind], name: str) -> float:
-    """From when on the target may be hit again."""
-    hit = _resources(target, name)
-    return max(
-        (
-            fault.at + (DEPLOY_SECONDS if fault.kind == "deploy_workers" else fault.seconds) + MARGIN_SECONDS
-            for fault in faults
-            if hit & _resources(fault.target, fault.kind)
-        ),
-        default=0.0,
+def _fits(fault: Fault, faults: Sequence[Fault], seconds: float) -> bool:
+    """Whether it is over before the load is, and nothing that it hits is being hit."""
+    resources = _resources(fault.target, fault.kind)
+    busy = (other for other in faults if resources & _resources(other.target, other.kind))
+    return fault.at + _lasts(fault) <= seconds and all(
+        other.at + _lasts(other) + MARGIN_SECONDS <= fault.at for other in busy
     )
+
+
+def _lasts(fault: Fault) -> float:
+    return DEPLOY_SECONDS if fault.kind == "deploy_workers" else fault.seconds
 
 
 def _resources(target: str, kind: str) -> set[str]:

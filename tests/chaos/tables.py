@@ -30,7 +30,7 @@ SELECT sequence, event_id, attempt, late, extract(epoch FROM started_at)::float 
        extract(epoch FROM ended_at)::float AS ended_at
 FROM chaos_effects
 """)
-STATUSES = text("SELECT message_id, status::text FROM message_statuses")
+STATUSES = text("SELECT message_id, status::text AS status FROM message_statuses")
 UNFINISHED = text("""
 SELECT (SELECT count(*) FROM events WHERE state = 'pending')
      + (SELECT count(*) FROM deliveries WHERE state = 'stored')
@@ -45,7 +45,7 @@ def read(engine: Engine, redis: "Redis", entries: Sequence[Entry]) -> Facts:
             events=[StoredEvent(*row) for row in connection.execute(EVENTS)],
             attempts=[Attempt(*row) for row in connection.execute(ATTEMPTS)],
             effects=[Effect(*row) for row in connection.execute(EFFECTS)],
-            statuses=dict(connection.execute(STATUSES).tuples().all()),
+            statuses={row.message_id: row.status for row in connection.execute(STATUSES)},
             queues=queues(redis),
         )
 

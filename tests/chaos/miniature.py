@@ -1,0 +1,135 @@
+"""The pipeline in miniature: the product's own functions in threads of one process, on real stores.
+
+For a small load in a test, where a part of the product is replaced by a double that breaks a promise: the checker
+must find it.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from app import dead_letters, sweeper, wakes
+from app.claims import Claims
+from app.connections import engine, redis
+from app.envelope import arguments_of
+from app.handlers.registry import Handler, HandlerFunction, Registry
+from app.ingest import Incoming, ingest
+from app.lane import Lanes, advance
+from app.retry import RetryPolicy
+from app.web import create_app
+from config.celery import CONVERSATIONS, WEBHOOKS
+from tests.chaos import effects, tables
+from tests.chaos.bodies import Post
+from tests.chaos.facts import Facts
+from tests.chaos.ledger import Entry, Try
+from tests.factories import signed
+
+SENDERS = 3
+WORKERS = 3
+POLICY = RetryPolicy(base_seconds=0.05, cap_seconds=0.05)
+SETTLE_SECONDS = 1.0
+TIME_LIMIT_SECONDS = 10.0
+BUDGET_SECONDS = 1.0
+GRACE_SECONDS = 0.3
+PAUSE_SECONDS = 0.01  # of a thread that finds nothing to do
+SWEEP_SECONDS = 0.1
+STEADY_LOOKS = 3  # at queues and tables that are empty: the stores are not read at one moment
+LONGEST_SECONDS = 40.0
+
+
+@dataclass
+class Miniature:
+    """``handler`` runs every message and status; ``claims`` and the lease are those of the workers."""
+
+    handler: HandlerFunction = effects.message
+    claims: type[Claims] = Claims
+    lease_seconds: float = 10.0
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, posts: Sequence[Post]) -> Facts:
+        """Send everything once, side by side, wait until nothing is left to be done, and read the facts."""
+        effects.Base.metadata.create_all(engine())
+        entries = [Entry(post) for post in posts]
+        loops = [self._ingest, self._sweep, *([self._work] * WORKERS)]
+        with ThreadPoolExecutor(len(loops)) as pool:
+            threads = [pool.submit(self._repeat, loop) for loop in loops]
+            try:
+                self._send(entries)
+                self._await_the_end()
+            finally:
+                self._over.set()
+            for thread in threads:
+                thread.result()
+        return tables.read(engine(), redis(), entries)
+
+    def _send(self, entries: Sequence[Entry]) -> None:
+        app = create_app()
+
+        def send(number: int) -> None:
+            request = signed(entries[number].post.body)
+            began = time.time()
+            answer = app.test_client().post("/webhook", data=request.body, headers=request.headers)
+            entries[number].tries.append(Try("web", began, time.time(), answer.status_code))
+
+        with ThreadPoolExecutor(SENDERS) as pool:
+            list(pool.map(send, range(len(entries))))
+
+    def _await_the_end(self) -> None:
+        deadline = time.monotonic() + LONGEST_SECONDS
+        empty = 0
+        while empty < STEADY_LOOKS and time.monotonic() < deadline:
+            empty = 0 if tables.unfinished(engine(), redis()) else empty + 1
+            time.sleep(SWEEP_SECONDS)
+
+    def _repeat(self, step: Callable[[], None]) -> None:
+        while not self._over.is_set():
+            step()
+
+    def _ingest(self) -> None:
+        message: Any = redis().rpop(WEBHOOKS)
+        if message is None:
+            time.sleep(PAUSE_SECONDS)
+            return
+        incoming = [Incoming(UUID(id_), body) for id_, body in arguments_of(message)[0]]
+        ingest(engine(), redis(), self._registry(), incoming)
+
+    def _work(self) -> None:
+        message: Any = redis().rpop(CONVERSATIONS)
+        if message is None:
+            time.sleep(PAUSE_SECONDS)
+            return
+        lane = arguments_of(message)[0]
+        wakes.woken(redis(), lane)
+        if advance(self._lanes(), lane, BUDGET_SECONDS).lane_goes_on:
+            wakes.wake(redis(), [lane])
+
+    def _sweep(self) -> None:
+        with engine().connect() as connection:
+            due = sweeper.due_lanes(connection)
+            stored = sweeper.stored_deliveries(connection)
+        wakes.wake(redis(), due)
+        if stored:
+            ingest(engine(), redis(), self._registry(), stored)
+        sweeper.sweep_lanes(engine(), redis(), GRACE_SECONDS)
+        sweeper.sweep_journal(redis(), GRACE_SECONDS)
+        dead_letters.reconcile(engine(), redis())
+        time.sleep(SWEEP_SECONDS)
+
+    def _registry(self) -> Registry:
+        handler = Handler("chaos", self.handler, POLICY, "hold", None)
+        return Registry({("message", None): handler, ("status", None): handler})
+
+    def _lanes(self) -> Lanes:
+        return Lanes(
+            engine=engine(),
+            claims=self.claims(redis(), self.lease_seconds, SETTLE_SECONDS),
+            registry=self._registry(),
+            worker=f"miniature@test/{threading.get_ident()}",
+            settle_seconds=SETTLE_SECONDS,
+            handler_time_limit_seconds=TIME_LIMIT_SECONDS,
+            announce_dead=lambda event_id: dead_letters.announce(redis(), event_id),
+        )

@@ -1,0 +1,163 @@
+"""A checker that cannot fail proves nothing: each of these breaks a part of the product, and must be caught."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from app import ingest, intake, lane
+from app.claims import Claim, ClaimResult, Claims
+from app.handlers import Context, Event
+from app.payload import ParsedBody, parse
+from tests.chaos import bodies, effects
+from tests.chaos.bodies import Post
+from tests.chaos.checker import Verdict, judge
+from tests.chaos.miniature import Miniature
+from tests.factories import NOW
+
+STALL_SECONDS = 0.6
+MEETING_SECONDS = 0.06
+SHORT_LEASE_SECONDS = 0.2
+STORED_TOGETHER = 5
+CRASH_AT = 14
+STALLED = 0.1  # of the events, at their first attempt
+
+pytestmark = pytest.mark.usefixtures("env")
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(effects, "SLOW_SECONDS", 0.3)
+
+
+def load(events: int = 100) -> list[Post]:
+    """A small load with everything in it but deaths of processes."""
+    return bodies.plan(bodies.Options(seconds=10, rate=events / 10, seed=7, start=NOW, deadly=False))
+
+
+def broken(verdicts: list[Verdict]) -> dict[str, int]:
+    """Promises by their number, with the count of their violations."""
+    return {verdict.promise.split()[0]: verdict.violations for verdict in verdicts if verdict.violations}
+
+
+def patiently(event: Event, ctx: Context) -> None:
+    """Long enough for two to meet."""
+    time.sleep(MEETING_SECONDS)
+    effects.message(event, ctx)
+
+
+def stalling(event: Event, ctx: Context) -> None:
+    """As if the process were stopped in the middle: for longer than its lease."""
+    effects.message(event, ctx)
+    if ctx.attempt == 1 and effects.chance(event.key, 0) < STALLED:
+        ctx.session.flush()
+        time.sleep(STALL_SECONDS)
+
+
+class Unrenewed(Claims):
+    """A stopped process renews nothing."""
+
+    @contextmanager
+    def renewed(self, _claim: Claim, _longest_seconds: float) -> Iterator[None]:
+        yield
+
+
+class AlwaysGranted(Claims):
+    """Everybody gets every claim."""
+
+    def take(self, claim: Claim, delivery_id: UUID) -> ClaimResult:
+        super().take(claim, delivery_id)
+        return ClaimResult.CLAIMED
+
+
+class AcksEarly:
+    """Answers first and stores later; a crash takes what it had in memory."""
+
+    def __init__(self) -> None:
+        self._store = intake.accept
+        self._memory: list[bytes] = []
+        self._answered = 0
+        self._lock = threading.Lock()
+
+    def accept(self, body: bytes) -> None:
+        with self._lock:
+            self._memory.append(body)
+            self._answered += 1
+            if self._answered == CRASH_AT:
+                self._memory.clear()
+            elif self._answered % STORED_TOGETHER == 0 or self._answered > CRASH_AT:
+                for each in self._memory:
+                    self._store(each)
+                self._memory.clear()
+
+
+def by_wamid_alone() -> Any:
+    """A parser that thinks it knows what it has seen the message id of."""
+    seen: dict[str, str] = {}
+
+    def parsed(body: bytes) -> ParsedBody:
+        found = parse(body)
+        return ParsedBody(
+            [
+                event
+                for event in found.events
+                if seen.setdefault(event.key.split(":")[1], event.key) == event.key
+            ],
+            found.unreadable,
+        )
+
+    return parsed
+
+
+def test_the_product_itself_keeps_every_promise() -> None:
+    verdicts = judge(Miniature(handler=patiently).run(load()))
+    assert broken(verdicts) == {}, verdicts
+    assert all(verdict.checked for verdict in verdicts)
+
+
+def test_a_receiver_that_answers_before_it_stores_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "accept", AcksEarly().accept)
+    verdicts = judge(Miniature().run(load()))
+    assert "1a" in broken(verdicts)
+    (lost,) = [verdict for verdict in verdicts if verdict.promise.startswith("1a")]
+    assert lost.first
+    assert "lost" in lost.first.sentence
+    assert any("200" in line for line in lost.history)
+
+
+def test_a_receiver_that_knows_events_by_the_wamid_alone_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "parse", by_wamid_alone())
+    verdicts = judge(Miniature().run(load()))
+    assert {"1a", "5"} <= broken(verdicts).keys()
+
+
+def test_workers_that_stall_for_longer_than_their_lease_break_nothing() -> None:
+    mini = Miniature(handler=stalling, claims=Unrenewed, lease_seconds=SHORT_LEASE_SECONDS)
+    facts = mini.run(load())
+    assert any(len(found) > 1 for found in facts.attempts_of.values())
+    assert broken(judge(facts)) == {}
+
+
+def test_the_same_workers_without_the_fence_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    unfenced = str(lane.FINISH).replace(
+        "WHERE id = :id AND state = 'pending' AND attempts = :attempt", "WHERE id = :id"
+    )
+    assert unfenced != str(lane.FINISH)
+    monkeypatch.setattr(lane, "FINISH", text(unfenced))
+    mini = Miniature(handler=stalling, claims=Unrenewed, lease_seconds=SHORT_LEASE_SECONDS)
+    assert "3a" in broken(judge(mini.run(load())))
+
+
+def test_lanes_that_overlap_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    under_way = "EXISTS (SELECT FROM attempts a WHERE a.event_id = e.id AND a.finished_at IS NULL)"
+    overlapping = str(lane.HEAD).replace("WHERE e.lane", f"WHERE NOT {under_way} AND e.lane")
+    assert overlapping != str(lane.HEAD)
+    monkeypatch.setattr(lane, "HEAD", text(overlapping))
+    monkeypatch.setattr(bodies, "HOT_CONVERSATIONS", 1)
+    monkeypatch.setattr(bodies, "HOT", 1)
+    assert "4" in broken(judge(Miniature(handler=patiently, claims=AlwaysGranted).run(load())))
