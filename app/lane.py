@@ -12,7 +12,7 @@ place in the body.
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -89,8 +89,6 @@ HEAD = text("""
 SELECT e.id, e.key, e.kind, e.type, e.payload, e.lane, e.delivery_id, e.occurred_at, e.accepted_at,
        e.attempts, e.attempts_at_retry, c.key AS conversation,
        coalesce(e.due_at <= clock_timestamp(), true) AS due,
-       coalesce((c.handled_occurred_at, c.handled_delivery_id, c.handled_position)
-                > (e.occurred_at, e.delivery_id, e.position), false) AS late,
        ARRAY(SELECT m.id FROM conversations m WHERE m.merged_into = e.lane) AS merged,
        e.lane IN (SELECT coalesce(merged_into, id) FROM conversations WHERE paused_at IS NOT NULL) AS paused,
        NOT EXISTS (SELECT FROM deliveries d WHERE d.state = 'stored' AND d.id < e.delivery_id
@@ -104,15 +102,27 @@ LIMIT 1
 MERGED_INTO = text("SELECT merged_into FROM conversations WHERE id = :lane")
 
 # The fence: a row changes only for the attempt that it counts now. `attempts` never goes back.
+# What was true when the head was read is looked at again under the claim: an event that was stored meanwhile may
+# be the first now, and one that was done meanwhile makes this one late.
 BEGIN = text("""
-WITH begun AS (
-  UPDATE events SET attempts = attempts + 1, due_at = NULL, handler = :handler, late = :late
-  WHERE id = :id AND state = 'pending' AND attempts = :attempts
-  RETURNING id, attempts
+WITH head AS (
+  SELECT id FROM events
+  WHERE lane = :lane AND state = 'pending' AND (holds OR due_at <= clock_timestamp())
+  ORDER BY occurred_at, delivery_id, position
+  LIMIT 1
+), begun AS (
+  UPDATE events e SET
+    attempts = attempts + 1, due_at = NULL, holds = true, handler = :handler,
+    late = coalesce((SELECT (c.handled_occurred_at, c.handled_delivery_id, c.handled_position)
+                            > (e.occurred_at, e.delivery_id, e.position)
+                     FROM conversations c WHERE c.id = e.lane), false)
+  WHERE id = :id AND id = (SELECT id FROM head) AND state = 'pending' AND attempts = :attempts
+  RETURNING id, attempts, late
+), noted AS (
+  INSERT INTO attempts (event_id, number, worker, started_at)
+  SELECT id, attempts, :worker, clock_timestamp() FROM begun
 )
-INSERT INTO attempts (event_id, number, worker, started_at)
-SELECT id, attempts, :worker, clock_timestamp() FROM begun
-RETURNING number
+SELECT attempts, late FROM begun
 """)
 
 FINISH = text("""
@@ -214,14 +224,16 @@ class Lanes:
             parameters = {
                 "id": head.event.id,
                 "attempts": head.attempts,
+                "lane": head.lane,
                 "worker": self.worker,
-                "late": head.event.late,
                 "handler": handler.name if handler else None,
             }
-            number = connection.execute(BEGIN, parameters).scalar()
-        if number is None:
+            begun = connection.execute(BEGIN, parameters).first()
+        if begun is None:
             return Step(Outcome.OVERTAKEN, head.event.id)
-        return self._run(Attempt(head.event, handler, number, number - head.attempts_at_retry), claim)
+        number = begun.attempts
+        event = replace(head.event, late=begun.late)
+        return self._run(Attempt(event, handler, number, number - head.attempts_at_retry), claim)
 
     def _run(self, attempt: "Attempt", claim: Claim) -> Step:
         limit = self._limit(attempt.handler)
@@ -317,9 +329,9 @@ class Attempt:
 
 
 def _head_of(row: Any) -> Head:
-    names = ("id", "key", "kind", "type", "conversation", "occurred_at", "accepted_at", "late", "payload")
+    names = ("id", "key", "kind", "type", "conversation", "occurred_at", "accepted_at", "payload")
     return Head(
-        event=Event(**{name: row[name] for name in names}),
+        event=Event(**{name: row[name] for name in names}, late=False),  # BEGIN tells
         **{name: row[name] for name in Head.__slots__ if name != "event"},
     )
 
