@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
+LONGEST_PAYLOAD = 20_000  # characters; a page does without longer ones
 FACETS_AT_MOST = 50  # values that a filter offers
 
 FIND = """
@@ -42,7 +43,8 @@ SELECT page.*, (SELECT min(a.finished_at) FROM attempts a WHERE a.event_id = pag
          AS first_failed_at
 FROM (
   SELECT e.id, e.key, e.kind, e.type, e.lane, c.key AS conversation, e.handler, e.error, e.attempts, e.occurred_at,
-         e.accepted_at, e.finished_at AS died_at, {sorted_by} AS sorted_by
+         e.accepted_at, e.finished_at AS died_at, {sorted_by} AS sorted_by,
+         CASE WHEN length(e.payload) <= :shown THEN e.payload END AS payload
   FROM events e LEFT JOIN conversations c ON c.id = e.lane
   WHERE e.state = 'dead' {conditions} {after}
   ORDER BY {sorted_by} {direction}, e.id {direction}
@@ -104,7 +106,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A dead event in the table: without its payload, and with what a page goes on from."""
+    """A dead event in the table, with what a page goes on from."""
 
     id: int
     key: str
@@ -119,6 +121,7 @@ class Row:
     accepted_at: datetime
     died_at: datetime  # its last failure
     first_failed_at: datetime | None
+    payload: str | None  # None where it is long
     sorted_by: Any
 
 
@@ -212,7 +215,8 @@ def page(
         comparison = {"comparison": ">" if forward else "<", "cast": CASTS.get(sort, "text")}
         parts["after"] = AFTER.format(**parts, **comparison)
         parameters |= {"after_value": after[0], "after_id": after[1]}
-    rows = connection.execute(text(PAGE.format(**parts)), {**parameters, "limit": limit})
+    parameters |= {"limit": limit, "shown": LONGEST_PAYLOAD}
+    rows = connection.execute(text(PAGE.format(**parts)), parameters)
     return [Row(**row) for row in rows.mappings()]
 
 

@@ -225,7 +225,7 @@ class DeadLetterAction(Base):
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     event_id: Mapped[int] = mapped_column(index=True)
-    at: Mapped[datetime] = mapped_column(server_default=func.now())
+    at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
     action: Mapped[str]  # retry, edit or discard
     who: Mapped[str]
     reason: Mapped[str | None]

@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     # Watching
     sentry_dsn: str = ""
     flower_basic_auth: SecretStr = SecretStr("")
+    flower_read_only_users: Names = ()
     alert_webhook_url: str = ""
     alert_backlog_size: int = Field(10_000, ge=1)
     alert_backlog_growth: int = Field(1_000, ge=1, description="more events waiting than a window ago")

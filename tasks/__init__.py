@@ -4,6 +4,7 @@ Every task is thin: it opens what is needed, calls a function of ``app`` that is
 its answer.
 """
 
+import sys
 from typing import Any
 
 from celery import Celery
@@ -23,6 +24,16 @@ log = get_logger(__name__)
 app = Celery("neverdrop", include=["tasks.ingest", "tasks.lanes", "tasks.maintenance"])
 app.conf.update(celery_config(settings()))
 heartbeats.install(app)
+
+
+def _flower(**given: Any) -> Any:
+    from app.flower.application import with_our_pages  # only the process that is Flower needs it
+
+    return with_our_pages(**given)
+
+
+if "flower.command" in sys.modules:  # the command line has loaded its commands: let that one build our Flower
+    sys.modules["flower.command"].Flower = _flower  # type: ignore[attr-defined]
 
 
 @setup_logging.connect

@@ -95,7 +95,7 @@ def test_pausing_twice_and_resuming_what_runs_change_nothing(core: Core) -> None
 
 
 def test_a_pause_outlives_the_merge_of_two_conversations(core: Core) -> None:
-    by_phone = f.text_message("by phone", number="p", **{"from_user_id": None})
+    by_phone = f.text_message("by phone", number="p", from_user_id=None)
     by_id = f.text_message("by id", number="i", **{"from": None})
     core.ingest(f.body(f.messages(by_phone)), f.body(f.messages(by_id)))
     lane = pause(core)
@@ -130,8 +130,8 @@ def test_a_conversation_is_found_by_any_of_its_names(name: str, core: Core) -> N
 
 
 def test_an_unknown_name_and_a_name_of_several_are_refused(core: Core) -> None:
-    other = f.change("messages", "999", messages=[f.text_message("b", number="b", **{"from_user_id": None})])
-    mine = f.text_message("a", number="a", **{"from_user_id": None})
+    other = f.change("messages", "999", messages=[f.text_message("b", number="b", from_user_id=None)])
+    mine = f.text_message("a", number="a", from_user_id=None)
     core.ingest(f.body(f.messages(mine)), f.body(other))
     with core.engine.connect() as connection:
         with pytest.raises(ConversationError, match="no such conversation"):

@@ -32,6 +32,7 @@ def upgrade() -> None:
         "attempts_failed", "attempts", ["finished_at"], postgresql_where=sa.text("error IS NOT NULL")
     )
     op.create_index("deliveries_ingested", "deliveries", ["ingested_at"])
+    op.create_index(op.f("ix_dead_letter_actions_at"), "dead_letter_actions", ["at"])
 
 
 def downgrade() -> None:
@@ -39,6 +40,7 @@ def downgrade() -> None:
         op.drop_index(name, "events")
     op.drop_index("attempts_failed", "attempts")
     op.drop_index("deliveries_ingested", "deliveries")
+    op.drop_index(op.f("ix_dead_letter_actions_at"), "dead_letter_actions")
     op.drop_index("conversations_paused", "conversations")
     for name in COUNTS:
         op.drop_column("backlog_samples", name)

@@ -1,0 +1,221 @@
+"""The page of dead letters: the table, one letter's story, and what a person decides about them.
+
+A decision about all that match is made in parts, each of whole conversations, that the page asks for one after the
+other: it can show how far it is and be stopped, and a Flower that is restarted in between leaves the rest dead.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import tornado.web
+from sqlalchemy import Connection, text
+
+from app import dead_letter_list, dead_letters, timeline
+from app.connections import engine, redis
+from app.dead_letter_list import Filter
+from app.dead_letters import Decided, Pace
+from app.flower import parameters, shown
+from app.flower.answers import Answer, Change, Page
+from app.handlers.registry import registry
+
+SHOWN_AT_MOST = 200
+PART = 500  # events of one part of a decision about all that match
+
+NOW = text("SELECT clock_timestamp()")
+PAYLOAD = text("SELECT payload FROM events WHERE id = :id")
+EDITS = text("""
+SELECT at, who, reason, payload FROM dead_letter_actions WHERE event_id = :id AND action = 'edit' ORDER BY id
+""")
+STATES = text(
+    "SELECT id, state::text, attempts - attempts_at_retry AS tries FROM events WHERE id = ANY(:ids)"
+)
+PROGRESS = text("""
+SELECT e.state::text AS state, count(*) AS count
+FROM (
+  SELECT DISTINCT event_id FROM dead_letter_actions WHERE action = 'retry' AND who = :who AND at >= :since
+) AS retried JOIN events e ON e.id = retried.event_id
+GROUP BY 1
+""")
+
+
+class DeadLetters(Page):
+    @tornado.web.authenticated
+    async def get(self) -> None:
+        self.show("dead_letters.html")
+
+
+class DeadLetterTable(Answer):
+    """A page of the table, and how many match."""
+
+    @tornado.web.authenticated
+    async def get(self) -> None:
+        given = {name: self.get_query_argument(name) for name in self.request.query_arguments}
+        sort, order = parameters.sorting(given.pop("sort", "died"), given.pop("order", "descending"))
+        limit = min(parameters.event_id(given.pop("limit", "50")), SHOWN_AT_MOST)
+        after = _after(given.pop("after_value", None), given.pop("after_id", None))
+        given.pop("reveal", None)
+        wanted = parameters.wanted(given)
+        reveal = self.reveal("dead_letters")
+        rows, total, now = await self.read(_table, wanted, sort, order, after, limit)
+        last = rows[-1] if len(rows) == limit else None
+        self.answer(
+            letters=[shown.row(row, reveal) for row in rows],
+            total=total,
+            next={"after_value": _as_text(last.sorted_by), "after_id": last.id} if last else None,
+            now=now,
+        )
+
+
+def _after(value: str | None, id_: str | None) -> tuple[str, int] | None:
+    return None if value is None or id_ is None else (value, parameters.event_id(id_))
+
+
+def _as_text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _table(connection: Connection, wanted: Filter, *page: Any) -> tuple[Any, int, datetime]:
+    """The time comes first: what dies later is not counted by it."""
+    now = connection.execute(NOW).scalar_one()
+    return dead_letter_list.page(connection, wanted, *page), dead_letter_list.count(connection, wanted), now
+
+
+class Facets(Answer):
+    """What the filters offer: types, error classes and handlers of the dead letters there are."""
+
+    @tornado.web.authenticated
+    async def get(self) -> None:
+        self.answer(facets=await self.read(dead_letter_list.facets, Filter()))
+
+
+class Count(Answer):
+    """How many a decision would be about, and until when: those that died before ``now``."""
+
+    @tornado.web.authenticated
+    async def post(self) -> None:
+        wanted = parameters.wanted(self.wanted_body().get("filter", {}))
+        now, count = await self.read(
+            lambda connection: (
+                connection.execute(NOW).scalar_one(),
+                dead_letter_list.count(connection, wanted),
+            )
+        )
+        self.answer(count=count, now=now)
+
+
+class Story(Answer):
+    """One event, dead or not: payload, attempts with their tracebacks, timeline, and its payload before each edit."""
+
+    @tornado.web.authenticated
+    async def get(self, id_: str) -> None:
+        event_id = parameters.event_id(id_)
+        reveal = self.reveal("event", event_id=event_id)
+        found = await self.read(_story, event_id)
+        if found is None:
+            raise tornado.web.HTTPError(404, reason="there is no event with this id")
+        story, payload, edits = found
+        self.answer(event=shown.story(story, payload, reveal), edits=shown.edits(edits, reveal))
+
+
+def _story(connection: Connection, event_id: int) -> tuple[timeline.Story, str, list[dict[str, Any]]] | None:
+    stories = timeline.trace(connection, str(event_id))
+    if not stories or stories[0].event_id != event_id:
+        return None
+    payload = connection.execute(PAYLOAD, {"id": event_id}).scalar_one()
+    edits = connection.execute(EDITS, {"id": event_id}).mappings()
+    return stories[0], payload, [dict(edit) for edit in edits]
+
+
+class States(Answer):
+    """The states of some events now."""
+
+    @tornado.web.authenticated
+    async def get(self) -> None:
+        ids = parameters.event_ids(self.get_query_argument("ids", "").split(","))
+        rows = await self.read(lambda connection: connection.execute(STATES, {"ids": ids}).all())
+        self.answer(states={row.id: {"state": row.state, "tries": row.tries} for row in rows})
+
+
+class Progress(Answer):
+    """What became of the events that this user retried since a moment, by state."""
+
+    @tornado.web.authenticated
+    async def get(self) -> None:
+        asked = {"who": self.user, "since": parameters.moment("since", self.get_query_argument("since", ""))}
+        rows = await self.read(lambda connection: connection.execute(PROGRESS, asked).all())
+        self.answer(states={row.state: row.count for row in rows})
+
+
+class Retry(Change):
+    """{"ids"} or {"filter", "until", "after_lane"}; with "rate", "since" and "first" at that pace."""
+
+    async def post(self) -> None:
+        body = self.wanted_body()
+        since = parameters.moment("since", body["since"]) if body.get("since") else None
+        pace = self._pace(body, since)
+        ids, last_lane = await self.read(_chosen, body)
+        began = since or datetime.now(UTC)
+        decided = await self.run(dead_letters.retry, engine(), redis(), registry, ids, self.who, pace)
+        self.answer(**_as_json(decided), last_lane=last_lane, since=began)
+
+    def _pace(self, body: dict[str, Any], since: datetime | None) -> Pace | None:
+        rate = parameters.rate(body.get("rate"))
+        if rate is None:
+            return None
+        return Pace(rate, since or datetime.now(UTC), parameters.whole("first", body.get("first", 0)))
+
+
+class Discard(Change):
+    """{"ids"} or {"filter", "until", "after_lane"}, and a "reason"."""
+
+    async def post(self) -> None:
+        body = self.wanted_body()
+        reason = parameters.text("reason", body.get("reason", ""))
+        if not reason:
+            raise parameters.BadRequest("give a reason: it is kept with the event")
+        ids, last_lane = await self.read(_chosen, body)
+        decided = await self.run(dead_letters.discard, engine(), redis(), ids, self.who, reason)
+        self.answer(**_as_json(decided), last_lane=last_lane)
+
+
+class Edit(Change):
+    """{"payload": JSON as text, "reason"}: mend one event's payload and retry it."""
+
+    async def post(self, id_: str) -> None:
+        body = self.wanted_body()
+        payload = body.get("payload")
+        if not isinstance(payload, str):
+            raise parameters.BadRequest("payload must be JSON, as a text")
+        reason = parameters.text("reason", body.get("reason", "")) or None
+        event_id = parameters.event_id(id_)
+        decided = await self.run(dead_letters.edit, engine(), redis(), event_id, payload, self.who, reason)
+        self.answer(**_as_json(decided))
+
+
+class Reconcile(Change):
+    """Make the queue agree with the table now, and not at the next sweep."""
+
+    async def post(self) -> None:
+        added, removed = await self.run(dead_letters.reconcile, engine(), redis())
+        self.answer(added=added, removed=removed)
+
+
+def _chosen(connection: Connection, body: dict[str, Any]) -> tuple[list[int], int | None]:
+    """The ids that were given, or those of the next part of what matches; and its last lane, None at the end."""
+    if ("ids" in body) == ("filter" in body):
+        raise parameters.BadRequest("give ids, or a filter")
+    if "ids" in body:
+        return parameters.event_ids(body["ids"]), None
+    wanted = parameters.wanted(body["filter"])
+    until = parameters.moment("until", body.get("until"))
+    if wanted.before is None or until < wanted.before:  # not those that die again meanwhile
+        wanted = Filter(**{**wanted.given(), "before": until})
+    after_lane = parameters.whole("after_lane", body.get("after_lane", 0))
+    return dead_letter_list.whole_lanes(connection, wanted, after_lane, PART)
+
+
+def _as_json(decided: Decided) -> dict[str, Any]:
+    return {
+        "changed": decided.changed,
+        "refused": [{"id": id_, "why": why} for id_, why in decided.refused.items()],
+    }

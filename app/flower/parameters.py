@@ -1,0 +1,92 @@
+"""What a request asks for, checked before anything is done."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from math import isfinite
+from typing import Any
+
+from app.dead_letter_list import SORTED_BY, Filter, Order
+from app.errors import NeverdropError
+from app.identity import UNSTORABLE
+
+LARGEST_ID = 2**63 - 1
+LONGEST_TEXT = 1000  # characters of a search or a reason
+IDS_AT_MOST = 1000  # of one request
+TEXTS = ("kind", "type", "handler", "error", "conversation", "error_class", "search")
+TIMES = ("before", "after")
+
+
+class BadRequest(NeverdropError):
+    """The request cannot be understood; the text says which part."""
+
+
+def text(name: str, value: Any, longest: int = LONGEST_TEXT) -> str:
+    """A text that Postgres can hold, without white space around it."""
+    if not isinstance(value, str):
+        raise BadRequest(f"{name} must be a text")
+    if len(value) > longest:
+        raise BadRequest(f"{name} must have at most {longest} characters")
+    if UNSTORABLE.search(value):
+        raise BadRequest(f"{name} holds characters that cannot be stored")
+    return value.strip()
+
+
+def moment(name: str, value: Any) -> datetime:
+    """An ISO time; without a zone it is UTC."""
+    try:
+        found = datetime.fromisoformat(text(name, value))
+    except ValueError as error:
+        raise BadRequest(f"{name} must be a time such as 2026-01-31T12:00:00Z") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def event_id(value: Any) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if type(value) is not int or not 0 < value <= LARGEST_ID:
+        raise BadRequest("an id must be a positive number")
+    return value
+
+
+def event_ids(value: Any) -> list[int]:
+    if not isinstance(value, list) or not value:
+        raise BadRequest("ids must be a list of numbers")
+    if len(value) > IDS_AT_MOST:
+        raise BadRequest(f"at most {IDS_AT_MOST} ids at a time; use the filter for more")
+    return [event_id(each) for each in value]
+
+
+def rate(value: Any) -> float | None:
+    """Events a second; None is all at once."""
+    if value is None or value == "":
+        return None
+    if type(value) not in (int, float) or not isfinite(value) or not 0.001 <= value <= 1_000_000:
+        raise BadRequest("the rate must be a number of events a second, 0.001 or more")
+    return float(value)
+
+
+def whole(name: str, value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= LARGEST_ID:
+        raise BadRequest(f"{name} must be a whole number")
+    return value
+
+
+def wanted(given: Any) -> Filter:
+    """The filter that a form or a program gave; empty texts are any."""
+    if not isinstance(given, Mapping):
+        raise BadRequest("filter must be an object")
+    unknown = set(given) - {*TEXTS, *TIMES, "ids"}
+    if unknown:
+        raise BadRequest(f"unknown filter: {', '.join(sorted(map(str, unknown)))}")
+    found: dict[str, Any] = {name: text(name, given[name]) for name in TEXTS if given.get(name)}
+    found |= {name: moment(name, given[name]) for name in TIMES if given.get(name)}
+    ids = [event_id(each) for each in given["ids"].split(",")] if given.get("ids") else None
+    return Filter(ids=ids, **found)
+
+
+def sorting(sort: str, order: str) -> tuple[str, Order]:
+    if sort not in SORTED_BY:
+        raise BadRequest(f"sort must be one of {', '.join(SORTED_BY)}")
+    if order not in ("ascending", "descending"):
+        raise BadRequest("order must be ascending or descending")
+    return sort, "ascending" if order == "ascending" else "descending"

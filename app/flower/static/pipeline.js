@@ -1,0 +1,133 @@
+// The pipeline at a glance: numbers every few seconds, charts every half minute.
+
+import { ask, byId, duration, el, keepFresh, missing, number } from "./page.js";
+
+const NUMBERS_MS = 3000;
+const CHARTS_MS = 30000;
+const HEIGHT = 200;  // pixels
+
+const { base, conversation, deadLetters } = byId("pipeline").dataset;
+
+// Numbers
+
+async function numbers() {
+  const now = await ask(`${base}/numbers`);
+  for (const node of document.querySelectorAll("[data-number]")) {
+    node.textContent = number(node.dataset.number.split(".").reduce((value, name) => value[name], now));
+  }
+  for (const node of document.querySelectorAll("[data-duration]")) node.textContent = now.size ? duration(now[node.dataset.duration]) : "nothing waits";
+  byId("died").textContent = now.minute.died ? `${number(now.minute.died)} in the last minute` : "";
+  byId("workers-alive").textContent = number(Object.keys(now.workers).length);
+  byId("updated").textContent = `as of ${new Date().toLocaleTimeString()}`;
+  showAlerts(now.alerts);
+  showHeld(now);
+  showPlaces(now);
+  showWorkers(now.workers);
+}
+
+function showAlerts(alerts) {
+  byId("alerts").replaceChildren(...alerts.map((name) =>
+    el("p", { class: "alert alert-danger", role: "alert" }, "Alert: ", el("strong", {}, name.replaceAll("_", " ")))));
+}
+
+function showHeld({ held, held_lanes: count }) {
+  byId("held-count").textContent = count ? `(${number(count)})` : "";
+  byId("held").replaceChildren(...(held.length ? held.map(lane) : [nothing(6, "No conversation is held up.")]));
+}
+
+function lane(each) {
+  const link = conversation.replace(/0$/, each.lane);
+  const cell = (label, ...children) => el("td", { "data-label": label }, ...children);
+  return el("tr", {},
+    cell("Conversation", el("a", { href: link }, each.conversation ?? `lane ${each.lane}`)),
+    cell("Event", `${each.event_id} (${each.type})`),
+    cell("Error", el("span", { class: "nd-error" }, each.error)),
+    cell("Attempts", number(each.attempts)),
+    cell("Again in", duration((new Date(each.due_at) - Date.now()) / 1000)),
+    cell("Waiting", number(each.waiting)));
+}
+
+const nothing = (columns, text) => el("tr", {}, el("td", { class: "empty-table-message", colspan: columns }, text));
+
+function showPlaces(now) {
+  const rows = [
+    ["journal (deliveries not split yet)", now.journal],
+    ["second door (deliveries in Postgres, not split yet)", now.second_door],
+    ["pending events", now.pending],
+    [`in paused conversations (${number(now.paused_lanes)})`, now.paused],
+    ...Object.entries(now.queues).map(([queue, length]) => [`queue ${queue}`, length, queue === "dead_letters" ? deadLetters : null]),
+    ["taken by a worker, not acknowledged yet", now.unacked],
+  ];
+  byId("places").replaceChildren(...rows.map(([name, value, link]) =>
+    el("tr", {}, el("td", {}, link ? el("a", { href: link }, name) : name), el("td", { class: "text-end" }, number(value)))));
+}
+
+function showWorkers(workers) {
+  const rows = Object.entries(workers);
+  byId("workers").replaceChildren(...(rows.length
+    ? rows.map(([name, queues]) => el("tr", {}, el("td", {}, name), el("td", {}, queues.join(", ") || missing())))
+    : [nothing(2, "No worker is alive.")]));
+}
+
+// Charts
+
+const CHARTS = {
+  rates: [["in", "arrived", "--flower-active"], ["done", "done", "--flower-success"],
+    ["failed attempts", "failed_attempts", "--flower-warning"], ["dead", "died", "--flower-danger"]],
+  backlog: [["unfinished", "size", "--flower-active"], ["in the journal", "journal", "--flower-warning"]],
+  age: [["seconds", "oldest_seconds", "--flower-warning"]],
+  dead: [["dead letters", "dead_letters", "--flower-danger"]],
+};
+const drawn = {};
+let span = "hour";
+
+async function charts() {
+  const { points, step, seconds } = await ask(`${base}/samples?span=${span}`);
+  const end = Math.floor(Date.now() / 1000 / step) * step;
+  const known = new Map(points.map((point) => [point.at, point]));
+  const times = [];
+  for (let at = end - seconds; at <= end; at += step) times.push(at);
+  for (const [name, lines] of Object.entries(CHARTS)) {
+    draw(name, lines, [times, ...lines.map(([, member]) => times.map((at) => known.get(at)?.[member] ?? null))]);
+  }
+}
+
+function draw(name, lines, data) {
+  const place = document.querySelector(`[data-chart="${name}"]`);
+  const width = place.clientWidth - 16;
+  drawn[name]?.destroy();
+  const css = getComputedStyle(document.documentElement);
+  const muted = css.getPropertyValue("--flower-text-muted").trim();
+  const grid = { stroke: css.getPropertyValue("--bs-border-color").trim(), width: 1 };
+  const axis = { stroke: muted, grid, ticks: grid, font: "12px system-ui, sans-serif" };
+  drawn[name] = new uPlot({
+    width, height: HEIGHT,
+    legend: { live: true },
+    scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.1] } },
+    axes: [{ ...axis, space: 60 }, { ...axis, size: 56, values: (_, ticks) => ticks.map((value) => compact.format(value)) }],
+    series: [{ value: (_, at) => (at == null ? "" : new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })) },
+      ...lines.map(([label, , colour]) => ({
+        label, width: 2, stroke: css.getPropertyValue(colour).trim(), spanGaps: false, points: { size: 4 },
+        value: (_, value) => (value == null ? "—" : number(Math.round(value * 10) / 10)),
+      }))],
+  }, data, place);
+}
+
+const compact = new Intl.NumberFormat(undefined, { notation: "compact" });
+
+for (const button of document.querySelectorAll("[data-span]")) {
+  button.addEventListener("click", () => {
+    span = button.dataset.span;
+    for (const each of document.querySelectorAll("[data-span]")) {
+      each.classList.toggle("active", each === button);
+      each.setAttribute("aria-pressed", String(each === button));
+    }
+    byId("charts-title").textContent = `Last ${span}`;
+    charts();
+  });
+}
+window.addEventListener("resize", () => charts());
+new MutationObserver(() => charts()).observe(document.documentElement, { attributes: true, attributeFilter: ["data-bs-theme"] });
+
+keepFresh(numbers, NUMBERS_MS);
+keepFresh(charts, CHARTS_MS);

@@ -1,0 +1,54 @@
+// One event opened: its payload, every attempt with its traceback, and what happened to it.
+
+import { ask, badge, duration, el, moment } from "./page.js";
+
+/** A node that fills itself with the event's story. */
+export function story(base, id, reveal) {
+  const node = el("div", { class: "nd-story", "data-story": id }, el("p", { class: "nd-muted" }, "Loading…"));
+  ask(`${base}/${id}${reveal ? "?reveal=1" : ""}`)
+    .then((answer) => node.replaceChildren(...parts(answer.event, answer.edits)))
+    .catch((error) => node.replaceChildren(el("p", { class: "text-danger", role: "alert" }, error.message)));
+  return node;
+}
+
+function parts(event, edits) {
+  const attempts = event.moments.filter((each) => each.what === "attempt");
+  return [
+    el("section", {}, el("h3", {}, "Payload"), code(event.payload)),
+    el("section", {}, el("h3", {}, "Attempts"), ...(attempts.length ? attempts.map(attempt) : [none("No handler has run.")])),
+    el("section", {}, el("h3", {}, "Timeline"), el("ol", { class: "nd-timeline" }, ...event.moments.map(line))),
+    ...(edits.length ? [el("section", {}, el("h3", {}, "Before it was edited"), ...edits.map(edit))] : []),
+  ];
+}
+
+const code = (text) => el("pre", { class: "detail-code", tabindex: "0" }, el("code", {}, text));
+const none = (text) => el("p", { class: "nd-muted" }, text);
+
+function attempt({ at, detail }) {
+  const ended = detail.seconds == null ? "running, or its worker died" : `${detail.error ?? "succeeded"}`;
+  return el("details", { open: detail.traceback != null },
+    el("summary", {}, `Attempt ${detail.number}: ${ended}`),
+    el("p", { class: "nd-muted" }, moment(at), ` on ${detail.worker}`, detail.seconds == null ? "" : `, took ${took(detail.seconds)}`),
+    detail.traceback ? code(detail.traceback) : null);
+}
+
+const took = (seconds) => (seconds < 10 ? `${seconds.toFixed(3)} s` : duration(seconds));
+
+const STATES = ["done", "dead", "discarded", "unhandled"];
+
+function line({ at, what, detail }) {
+  return el("li", {}, moment(at), " ", STATES.includes(what) ? badge(what) : el("strong", {}, what), " ", words(what, detail));
+}
+
+function words(what, detail) {
+  if (what === "attempt") return `${detail.number}: ${detail.error ?? (detail.seconds == null ? "under way, or its worker died" : "succeeded")}`;
+  if (what === "received") return `delivery ${detail.delivery_id}${detail.door === "postgres" ? ", by the second door" : ""}`;
+  if (detail.who) return `by ${detail.who}${detail.reason ? `: ${detail.reason}` : ""}`;
+  return "";
+}
+
+function edit({ at, who, reason, payload }) {
+  return el("details", {},
+    el("summary", {}, "Edited by ", who, " ", moment(at), reason ? `: ${reason}` : ""),
+    code(payload));
+}
