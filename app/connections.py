@@ -6,13 +6,15 @@ connections, which fetch the messages, must have no timeout at all: see ``config
 """
 
 import os
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import DBAPIError
 
 from app import postgres_wait
 from config.settings import settings
@@ -29,21 +31,49 @@ KEEPALIVE: dict[str, Any] = {
     "tcp_user_timeout": 20_000,
 }
 
+T = TypeVar("T")
+
 
 @cache
 def engine() -> Engine:
     """The process's pool of Postgres connections."""
+    return _engine(pool_pre_ping=True)
+
+
+@cache
+def lane_engine() -> Engine:
+    """Connections for lanes: a commit does not wait for Postgres's disk.
+
+    Their transactions keep effects and ``done`` together, so that a crash of Postgres loses both or neither, and
+    what it loses (its last half second) runs again. Whether a connection died while it lay in the pool is not asked
+    at each use, which would be a round trip: see ``once_more_if_stale``.
+    """
+    return _engine(pool_pre_ping=False, options="-c synchronous_commit=off")
+
+
+def _engine(*, pool_pre_ping: bool, **connect_args: Any) -> Engine:
     return create_engine(
         settings().database_url,
         pool_size=5,
         max_overflow=10,
-        pool_pre_ping=True,
+        pool_pre_ping=pool_pre_ping,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "application_name": "neverdrop",
             **KEEPALIVE,
+            **connect_args,
         },
     )
+
+
+def once_more_if_stale(call: Callable[[], T]) -> T:
+    """Call it, and again if it met a connection that had died in the pool; that has emptied the pool."""
+    try:
+        return call()
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        return call()
 
 
 @cache
@@ -89,10 +119,10 @@ def web_engine() -> Engine:
 
 def forget() -> None:
     """Drop what is open, without closing sockets that a parent process still uses."""
-    for pool in (engine, web_engine):
+    for pool in (engine, lane_engine, web_engine):
         if pool.cache_info().currsize:
             pool().dispose(close=False)
-    for opened in (engine, redis, web_redis, web_engine):
+    for opened in (engine, lane_engine, redis, web_redis, web_engine):
         opened.cache_clear()
 
 

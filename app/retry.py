@@ -1,5 +1,6 @@
 """After a failed attempt: when again, or never. Pure: no I/O."""
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ BASE_SECONDS = (
     2.0  # the longest wait before the second attempt; before each further one it may be twice as long
 )
 CAP_SECONDS = 600.0
+LONGEST_SECONDS = 7 * 24 * 3600.0  # that a handler may ask to wait; what is no number of seconds is backed off
 
 Jitter = Callable[[float, float], float]
 
@@ -55,8 +57,8 @@ def decide(
     """
     if isinstance(error, Permanent) or attempt >= policy.max_attempts:
         return DEAD
-    if isinstance(error, RetryAfter):
-        return RetryDecision(error.seconds)
+    if isinstance(error, RetryAfter) and math.isfinite(error.seconds):
+        return RetryDecision(min(max(error.seconds, 0), LONGEST_SECONDS))
     # 2.0 ** 1024 overflows; the cap is reached long before
     longest = min(policy.cap_seconds, policy.base_seconds * 2.0 ** min(attempt - 1, 60))
     return RetryDecision(jitter(0, longest))

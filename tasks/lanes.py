@@ -11,7 +11,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app import dead_letters, wakes
 from app.claims import Claims
-from app.connections import engine, redis
+from app.connections import lane_engine, once_more_if_stale, redis
 from app.handlers.registry import registry
 from app.lane import Lanes, Outcome, Step
 from app.lane import advance as advance_lane
@@ -28,7 +28,7 @@ def lanes(worker: str) -> Lanes:
     """What this process runs lanes with."""
     known = settings()
     return Lanes(
-        engine=engine(),
+        engine=lane_engine(),
         claims=Claims(redis(), known.claim_lease_seconds, known.order_settle_seconds),
         registry=registry,
         worker=worker,
@@ -51,7 +51,8 @@ def advance(self: "Task[Any, Any]", lane: int) -> None:
     worker = f"{self.request.hostname}/{os.getpid()}"
     try:
         wakes.woken(redis(), lane)
-        step = advance_lane(lanes(worker), lane, settings().advance_budget_seconds)
+        budget_seconds = settings().advance_budget_seconds
+        step = once_more_if_stale(lambda: advance_lane(lanes(worker), lane, budget_seconds))
         if step.lane_goes_on:
             wakes.wake(redis(), [lane])
     except (RedisError, OperationalError, InterfaceError) as error:
