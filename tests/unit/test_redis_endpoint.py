@@ -1,0 +1,52 @@
+"""One REDIS_URL for every client."""
+
+import ssl
+
+import pytest
+
+from config.redis_endpoint import RedisEndpoint
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://localhost:6379/0", "redis://:p%40ss@[::1]:6380/3", "redis://u:p@h/0?health_check_interval=5"],
+)
+def test_a_plain_url_stays_what_it_is(url: str) -> None:
+    assert RedisEndpoint.parse(url) == RedisEndpoint(url, {})
+
+
+def test_tls_checks_the_certificate_unless_told_otherwise() -> None:
+    assert RedisEndpoint.parse("rediss://h").ssl == {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+
+
+@pytest.mark.parametrize("word", ["none", "CERT_NONE"])
+def test_tls_without_a_check_does_not_check_the_name_either(word: str) -> None:
+    """Managed Redis with a certificate of its own, as Heroku has it."""
+    endpoint = RedisEndpoint.parse(f"rediss://:p@h:6380/1?ssl_cert_reqs={word}")
+    assert endpoint.url == "rediss://:p@h:6380/1"
+    assert endpoint.ssl == {"ssl_cert_reqs": ssl.CERT_NONE, "ssl_check_hostname": False}
+
+
+def test_files_of_certificates_are_taken_out_of_the_url_and_other_options_stay() -> None:
+    endpoint = RedisEndpoint.parse("rediss://h/0?ssl_ca_certs=/ca.pem&ssl_check_hostname=false&client_name=x")
+    assert endpoint.url == "rediss://h/0?client_name=x"
+    assert endpoint.ssl == {
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+        "ssl_ca_certs": "/ca.pem",
+        "ssl_check_hostname": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("localhost:6379", "must start with redis://"),
+        ("http://h", "must start with redis:// or rediss://, not http://"),
+        ("redis://h?ssl_cert_reqs=none", "is not rediss://"),
+        ("rediss://h?ssl_cert_reqs=maybe", "ssl_cert_reqs must be none, optional or required, not 'maybe'"),
+        ("rediss://h?ssl_ca_crets=/ca.pem", "unknown parameters: ssl_ca_crets"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_the_reason(url: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        RedisEndpoint.parse(url)

@@ -1,0 +1,111 @@
+"""Settings from the environment: every fault at once, and nothing unsafe in production."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from config.settings import DEVELOPMENT_APP_SECRET, Settings, SettingsError, load
+
+PRODUCTION = {
+    "WHATSAPP_APP_SECRET": "s3cret",
+    "WHATSAPP_VERIFY_TOKEN": "token",
+    "REDIS_URL": "redis://localhost/0",
+    "DATABASE_URL": "postgresql://localhost/neverdrop",
+}
+
+
+@pytest.fixture(autouse=True)
+def production(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that is complete, with nothing of the machine's own."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(f"{name.upper()}_FILE", raising=False)
+    for name, value in PRODUCTION.items():
+        monkeypatch.setenv(name, value)
+
+
+def faults() -> list[str]:
+    with pytest.raises(SettingsError) as raised:
+        load()
+    return str(raised.value).splitlines()
+
+
+def test_production_is_the_mode_unless_told_otherwise() -> None:
+    assert load().neverdrop_env == "production"
+
+
+# Faults
+
+
+def test_all_that_is_missing_in_production_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PRODUCTION:
+        monkeypatch.delenv(name)
+    assert [re.split("[ :]", fault)[0] for fault in faults()] == list(PRODUCTION)
+    assert all("is not set: " in fault for fault in faults())
+
+
+def test_all_values_that_cannot_be_used_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {"PORT": "web", "CLAIM_LEASE_SECONDS": "0", "REDIS_URL": "http://h", "DATABASE_URL": "mysql://h"}
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
+    assert sorted(fault.split(":")[0] for fault in faults()) == sorted(wrong)
+
+
+def test_a_fault_does_not_repeat_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "mysql://user:pa55word@h/db")
+    assert "pa55word" not in "\n".join(faults())
+
+
+# Secrets
+
+
+def test_production_refuses_the_development_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHATSAPP_APP_SECRET", f"mine,{DEVELOPMENT_APP_SECRET}")
+    (fault,) = faults()
+    assert "is the public development secret: use your app's own" in fault
+
+
+def test_development_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PRODUCTION:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NEVERDROP_ENV", "development")
+    assert load().app_secrets == (DEVELOPMENT_APP_SECRET.encode(),)
+    assert load().redis.url == "redis://localhost:6379/0"
+
+
+def test_several_secrets_and_handlers_are_given_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHATSAPP_APP_SECRET", " new, old ,")
+    monkeypatch.setenv("WHATSAPP_VERIFY_TOKEN", "a,b")
+    monkeypatch.setenv("HANDLERS", "shop.handlers, shop.statuses")
+    assert load().app_secrets == (b"new", b"old")
+    assert load().verify_tokens == (b"a", b"b")
+    assert load().handlers == ("shop.handlers", "shop.statuses")
+
+
+def test_a_secret_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("from a file, and another\n")
+    monkeypatch.delenv("WHATSAPP_APP_SECRET")
+    monkeypatch.setenv("WHATSAPP_APP_SECRET_FILE", str(secret))
+    assert load().app_secrets == (b"from a file", b"and another")
+
+
+def test_a_number_may_come_from_a_file_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    port = tmp_path / "port"
+    port.write_text("9000\n")
+    monkeypatch.setenv("PORT_FILE", str(port))
+    assert load().port == 9000
+
+
+def test_secrets_are_not_shown_with_the_settings() -> None:
+    assert "s3cret" not in repr(load())
+
+
+# Stores
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_every_spelling_of_a_postgres_url_is_understood(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"{scheme}://u:p@h:5432/db?sslmode=require")
+    assert load().database_url == "postgresql+psycopg2://u:p@h:5432/db?sslmode=require"
