@@ -18,7 +18,7 @@ from sqlalchemy import Engine, Row, text
 
 from app import dead_letters, first_door, wakes
 from app.claims import Claim, Claims
-from app.connections import engine, redis
+from app.connections import engine, lane_engine, redis
 from app.delivery_id import DeliveryIds, ids
 from app.envelope import arguments_of
 from app.handlers import Context, Event
@@ -168,7 +168,7 @@ class Core:
         settle = different.pop("settle_seconds", SETTLE_SECONDS)
         make = ClaimsOfTheKilled if killed else Claims
         return Lanes(
-            engine=self.engine,
+            engine=lane_engine(),
             claims=make(self.redis, different.pop("lease_seconds", LEASE_SECONDS), settle),
             registry=self.registry,
             worker=worker,

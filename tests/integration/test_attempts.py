@@ -95,6 +95,14 @@ def test_a_handler_may_say_when_to_try_again(core: Core) -> None:
     assert round(waits.total_seconds()) == 600
 
 
+@pytest.mark.parametrize("seconds", [1e300, float("inf"), float("nan"), -5.0])
+def test_a_senseless_time_to_try_again_is_a_failed_attempt_all_the_same(core: Core, seconds: float) -> None:
+    core.on("message", None, core.failing("first", error=RetryAfter(seconds)))
+    core.ingest(said("first"))
+    core.run()
+    assert core.attempts_of("first")[0].finished_at is not None
+
+
 def test_an_error_that_postgres_cannot_hold_is_still_written_down(core: Core) -> None:
     core.on(
         "message", None, core.failing("first", error=ValueError("nul \x00 and half \ud800")), max_attempts=1

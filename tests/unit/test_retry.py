@@ -49,6 +49,13 @@ def test_a_handler_that_says_how_long_to_wait_gets_no_more_attempts_than_others(
     assert decide(POLICY, 4, RetryAfter(600)).dead
 
 
+@pytest.mark.parametrize("seconds", [-5.0, float("nan"), float("inf"), 1e300])
+def test_a_senseless_time_to_wait_becomes_one_that_can_be_kept(seconds: float) -> None:
+    after = decide(POLICY, 1, RetryAfter(seconds)).after_seconds
+    assert after is not None
+    assert 0 <= after <= 366 * 24 * 3600
+
+
 @pytest.mark.parametrize(
     "wrong", [{"max_attempts": 0}, {"base_seconds": 0}, {"base_seconds": -1}, {"cap_seconds": 0}]
 )
