@@ -1,0 +1,102 @@
+"""Everything at once on this machine: the highest rate at which the backlog does not grow.
+
+Which rate that is, is searched with short trials; the one that is found is then held for the whole time, and
+where it is not, the next lower one is tried. It is held when in the second half of the time the backlog grows by
+less than a hundredth of the rate, nothing is refused, and the sender itself is not late.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from bench.load import Load, prepared
+from bench.measure import Figures, Ratio, Row
+from bench.options import Options
+from bench.rows.ack import figures_of
+from bench.sender import Order
+from bench.subjects import NEVERDROP, TUTORIAL, Subject
+from bench.tally import Tally
+from bench.turn import Turn
+
+CONNECTIONS = 16
+TRIAL = 0.1  # of the time
+GROWTH = 0.01  # of the rate
+LATE_SECONDS = 0.25  # of the sender, 99th percentile: a machine with no core left for it
+SAMPLE_SECONDS = 0.5
+DRAIN_SECONDS = 1_200
+
+
+def rows(options: Options) -> list[Row]:
+    return [
+        Row(
+            "held",
+            f"Meta's mix, all processes and the load on this machine: rate held for {options.hold_seconds:g} s",
+            {subject.name: partial(_held, options, subject) for subject in (NEVERDROP, TUTORIAL)},
+            (Ratio("held/s", NEVERDROP.name, TUTORIAL.name),),
+            rounds=1,
+        )
+    ]
+
+
+def _held(options: Options, subject: Subject) -> Figures:
+    with options.turn(subject) as running:
+        rates = options.hold_rates
+        short = options.hold_seconds * TRIAL
+        place = _highest(rates, lambda rate: _at(running, rate, short)["held"] > 0)
+        while place >= 0:
+            found = _at(running, rates[place], options.hold_seconds)
+            if found["held"]:
+                return {"held/s": rates[place], **found}
+            place -= 1
+    return {"held/s": 0.0}
+
+
+def _highest(rates: Sequence[int], held: Callable[[int], bool]) -> int:
+    """The place of the highest rate that is held, by halving; -1 if none is."""
+    low, high = -1, len(rates)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if held(rates[middle]) else (low, middle)
+    return low
+
+
+def _at(running: Turn, rate: int, seconds: float) -> dict[str, float]:
+    traffic = running.traffic(int(rate * seconds), "mix")
+    order = Order(running.port, traffic, CONNECTIONS, seconds=seconds, rate=rate)
+    with prepared(order) as load:
+        samples, tally = _watched(running, load, seconds)
+    _drain(running)
+    growth = _slope(samples[len(samples) // 2 :])
+    held = (
+        growth < rate * GROWTH
+        and not tally.refused + tally.broken
+        and tally.lags.percentile(99) < LATE_SECONDS
+    )
+    found = figures_of(tally) | {"backlog": samples[-1][1], "growth/s": growth}
+    return found | {"held": float(held)}
+
+
+def _watched(running: Turn, load: Load, seconds: float) -> tuple[list[tuple[float, float]], Tally]:
+    """The backlog at each moment of the load."""
+    samples = []
+    began = time.monotonic()
+    load.begin()
+    while (now := time.monotonic() - began) < seconds:
+        samples.append((now, float(running.subject.backlog(running.stores))))
+        time.sleep(SAMPLE_SECONDS)
+    return samples, load.result()
+
+
+def _slope(samples: Sequence[tuple[float, float]]) -> float:
+    """Events a second by which the backlog grows, by least squares."""
+    if len(samples) < 2:
+        return float("inf")
+    return statistics.linear_regression(*zip(*samples, strict=True)).slope
+
+
+def _drain(running: Turn) -> None:
+    """The next trial begins with an empty pipeline."""
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while running.subject.backlog(running.stores) and time.monotonic() < deadline:
+        time.sleep(SAMPLE_SECONDS)

@@ -1,0 +1,156 @@
+"""What is measured: Neverdrop and its peers, each as the processes that run it and the way to count what is done.
+
+Every web has one process unless told otherwise, every pool as many processes as there are cores.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app import pipeline
+from app.processes import Program
+from bench.bodies import SECRET
+from bench.peers.items import TABLE
+from bench.stores import DURABLE, USUAL, Stores
+
+ROOT = Path(__file__).parents[1]
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+THREADS = 32  # requests that a web process answers at a time: Neverdrop's default, given to all
+
+COUNT_ROWS = "SELECT count(*) FROM bench_rows"
+COUNT_DONE = "SELECT count(*) FROM events WHERE state = 'done'"
+COUNT_PENDING = "SELECT count(*) FROM events WHERE state = 'pending'"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """``web(port, processes)`` and ``consumers()`` are programs; ``backlog`` counts what is accepted but not done."""
+
+    name: str
+    web: Callable[[int, int], Program]
+    consumers: Callable[[], list[Program]] = list
+    redis_options: Mapping[str, str] = field(default_factory=lambda: USUAL)
+    prepare: Callable[[Stores], object] = lambda stores: stores.query(TABLE)
+    done: Callable[[Stores], int] = lambda stores: int(stores.query(COUNT_ROWS))
+    backlog: Callable[[Stores], int] = lambda _: 0
+    handles: bool = True  # it does more than answer
+
+    def environment(self, stores: Stores) -> dict[str, str]:
+        """What its processes are told."""
+        return {
+            "PYTHONPATH": str(ROOT),
+            "REDIS_URL": stores.redis_url,
+            "DATABASE_URL": stores.database_url,
+            "WHATSAPP_APP_SECRET": SECRET,
+            "WHATSAPP_VERIFY_TOKEN": "bench",
+            "HANDLERS": "bench.handlers",
+            "FLOWER_BASIC_AUTH": "",
+            "SENTRY_DSN": "",
+            "LOG_FORMAT": "json",
+            "NEVERDROP_ENV": "production",
+        }
+
+
+def _python(name: str, line: str) -> Program:
+    return Program(name, (sys.executable, "-m", *line.split()), grace_seconds=5)
+
+
+def _granian(target: str) -> Callable[[int, int], Program]:
+    return lambda port, processes: _python(
+        "web",
+        f"granian --interface wsgi --http 1 --no-ws --log-level error --host 127.0.0.1 --port {port}"
+        f" --workers {processes} --blocking-threads {THREADS} {target}",
+    )
+
+
+def _gunicorn(target: str) -> Callable[[int, int], Program]:
+    return lambda port, processes: _python(
+        "web",
+        f"gunicorn -k gthread --workers {processes} --threads {THREADS} --log-level error"
+        f" --bind 127.0.0.1:{port} {target}",
+    )
+
+
+def _prepare_neverdrop(stores: Stores) -> None:
+    known = {**os.environ, **NEVERDROP.environment(stores)}
+    command = [sys.executable, "-c", "from app.cli import main; main()", "migrate"]
+    subprocess.run(command, env=known, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603  (our own)
+    stores.query(TABLE)
+
+
+def _neverdrop_backlog(stores: Stores) -> int:
+    journal: int = stores.redis.hlen("journal")
+    return journal + int(stores.query(COUNT_PENDING))
+
+
+def neverdrop_consumers(workers: int = 1, concurrency: int = CORES) -> list[Program]:
+    """One ingest, so many workers with a pool each, and beat."""
+    schedule = Path(os.devnull).parent / "shm" if Path("/dev/shm").is_dir() else Path.cwd()  # noqa: S108
+    return [
+        pipeline.ingest(),
+        *(pipeline.worker(number, concurrency) for number in range(1, workers + 1)),
+        pipeline.beat(schedule / f"neverdrop-bench-beat-{os.getpid()}"),
+    ]
+
+
+NEVERDROP = Subject(
+    "Neverdrop",
+    web=lambda port, processes: pipeline.web(port, THREADS, workers=processes),
+    consumers=neverdrop_consumers,
+    redis_options=DURABLE,
+    prepare=_prepare_neverdrop,
+    done=lambda stores: int(stores.query(COUNT_DONE)),
+    backlog=_neverdrop_backlog,
+)
+
+
+def _celery() -> list[Program]:
+    line = f"celery --quiet -A bench.peers.tutorial:queue worker --concurrency {CORES}"
+    return [_python("worker", line)]
+
+
+def _queued(*keys: str) -> Callable[[Stores], int]:
+    return lambda stores: sum(int(stores.redis.llen(key)) for key in keys)
+
+
+TUTORIAL = Subject("tutorial", _gunicorn("bench.peers.tutorial:app"), _celery, backlog=_queued("celery"))
+TUTORIAL_GRANIAN = Subject(
+    "tutorial on granian", _granian("bench.peers.tutorial:app"), _celery, backlog=_queued("celery")
+)
+RQ = Subject(
+    "RQ",
+    _granian("bench.peers.rq_queue:app"),
+    # Its default worker forks for each job; this one, which does not, is the faster
+    lambda: [
+        Program(
+            "worker",
+            (
+                sys.executable, "-c", "from rq.cli import main; main()", "worker-pool", "--quiet",
+                "--num-workers", str(CORES), "--worker-class", "rq.worker.SimpleWorker",
+            ),
+            grace_seconds=5,
+        )
+    ],
+    backlog=_queued("rq:queue:default"),
+)  # fmt: skip
+DRAMATIQ = Subject(
+    "Dramatiq",
+    _granian("bench.peers.dramatiq_actor:app"),
+    lambda: [_python("worker", f"dramatiq bench.peers.dramatiq_actor --processes {CORES} --threads 8")],
+    backlog=_queued("dramatiq:default"),
+)
+PYWA = Subject(
+    "pywa",
+    lambda port, processes: _python(
+        "web",
+        f"pywa run --entrypoint bench.peers.pywa_bot:bot --port {port} --log-level warning"
+        f" --workers {processes}",
+    ),
+)
+BARE = Subject("bare Flask", _granian("bench.peers.bare:app"), prepare=lambda _: None, handles=False)
+
+PEERS = (TUTORIAL, TUTORIAL_GRANIAN, PYWA, RQ, DRAMATIQ)
+SUBJECTS = {subject.name: subject for subject in (NEVERDROP, *PEERS, BARE)}
