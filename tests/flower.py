@@ -42,7 +42,7 @@ class Page:
     opened: ExitStack  # closes the clients at the end
 
     def get(self, path: str, **query: Any) -> httpx.Response:
-        return self.client.get(self.url + path, params=query)
+        return self.client.get(self.url + path, params=query or None)
 
     def post(self, path: str, body: Any = None, **headers: str) -> httpx.Response:
         """JSON, as our pages send it."""

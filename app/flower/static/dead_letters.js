@@ -127,19 +127,25 @@ function show() {
 function lines(letter) {
   const opened = view.open.has(letter.id);
   const line = el("tr", { "data-letter": letter.id },
-    cell("", checkbox(letter.id)),
-    cell("Event", opener(letter, opened), el("div", { class: "nd-key" }, letter.key)),
+    cell("", view.followed.has(letter.id) ? null : checkbox(letter.id)),
+    cell("Event", opener(letter, opened)),
     cell("Type", letter.type),
-    cell("Conversation", letter.conversation
-      ? el("a", { href: conversation.replace(/0$/, letter.lane) }, letter.conversation) : missing()),
+    cell("Conversation", letter.conversation ? conversationLink(letter) : missing()),
     cell("Handler", letter.handler ?? missing()),
     cell("Error", el("span", { class: "nd-error" }, letter.error ?? "—")),
     cell("Attempts", number(letter.attempts)),
-    cell("First failure", since(letter.first_failed_at ?? letter.died_at), " ago"),
-    cell("Last failure", since(letter.died_at), " ago"),
-    cell("Age", since(letter.accepted_at)),
+    cell("First failure", since(letter.first_failed_at ?? letter.died_at, 1)),
+    cell("Last failure", since(letter.died_at, 1)),
+    cell("Age", since(letter.accepted_at, 1)),
     cell("", decisions(letter)));
   return opened ? [line, details(letter.id)] : [line];
+}
+
+/** The user's name, and below it the business's number that the user wrote to. */
+function conversationLink({ lane, conversation: key }) {
+  const at = key.lastIndexOf("/");
+  return el("span", { class: "nd-conversation" },
+    el("a", { href: conversation.replace(/0$/, lane) }, key.slice(at + 1)), el("small", {}, key.slice(0, at)));
 }
 
 const cell = (label, ...children) => el("td", { "data-label": label }, ...children);
@@ -372,7 +378,16 @@ byId("discard-selected").addEventListener("click", () => discard([...view.select
 byId("retry-all").addEventListener("click", () => decideAll("retry"));
 byId("discard-all").addEventListener("click", () => decideAll("discard"));
 
+byId("more").addEventListener("click", () => expand(!form.classList.contains("nd-expanded")));
+
+/** On a phone the filters beyond the search are folded away until they are asked for or in use. */
+function expand(on) {
+  form.classList.toggle("nd-expanded", on);
+  byId("more").setAttribute("aria-expanded", String(on));
+}
+
 readAddress();
+expand(NAMES.some((name) => name !== "search" && form.elements[name].value));
 offerFacets().catch(() => null);
 keepFresh(async () => {
   if (atWork()) return;

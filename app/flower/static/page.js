@@ -52,24 +52,24 @@ export function toast(message, failed = false) {
   bootstrap.Toast.getOrCreateInstance(node, { delay: failed ? 10000 : 5000 }).show();
 }
 
-/** Seconds as "3 min 20 s", the two largest units. */
-export function duration(seconds) {
+/** Seconds as "3 min 20 s", the largest units. */
+export function duration(seconds, units = 2) {
   let left = Math.max(0, Math.round(seconds));
   const parts = [];
   for (const [unit, size] of SECONDS) {
     if (left >= size || (unit === "s" && parts.length === 0)) parts.push(`${Math.floor(left / size)} ${unit}`);
     left %= size;
-    if (parts.length === 2) break;
+    if (parts.length === units) break;
   }
   return parts.join(" ");
 }
 
 /** How long ago, with the time itself as a tooltip. */
-export function since(time) {
+export function since(time, units = 2) {
   if (!time) return el("span", { class: "value-missing" }, "—");
   const date = new Date(time);
-  const text = duration((Date.now() - date) / 1000);
-  return el("time", { datetime: time, title: date.toLocaleString() }, text);
+  const text = duration((Date.now() - date) / 1000, units);
+  return el("time", { class: "text-nowrap", datetime: time, title: date.toLocaleString() }, text);
 }
 
 export const moment = (time) => el("time", { datetime: time, title: time }, new Date(time).toLocaleString());

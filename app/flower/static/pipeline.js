@@ -83,7 +83,7 @@ let span = "hour";
 
 async function charts() {
   const { points, step, seconds } = await ask(`${base}/samples?span=${span}`);
-  const end = Math.floor(Date.now() / 1000 / step) * step;
+  const end = Math.floor(Date.now() / 1000 / step) * step - step;  // the step under way is not complete
   const known = new Map(points.map((point) => [point.at, point]));
   const times = [];
   for (let at = end - seconds; at <= end; at += step) times.push(at);
@@ -104,8 +104,8 @@ function draw(name, lines, data) {
     width, height: HEIGHT,
     legend: { live: true },
     scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.1] } },
-    axes: [{ ...axis, space: 60 }, { ...axis, size: 56, values: (_, ticks) => ticks.map((value) => compact.format(value)) }],
-    series: [{ value: (_, at) => (at == null ? "" : new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })) },
+    axes: [{ ...axis, space: 60, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 56, values: (_, ticks) => ticks.map((value) => compact.format(value)) }],
+    series: [{ value: (_, at) => (at == null ? "—" : clock(at)) },
       ...lines.map(([label, , colour]) => ({
         label, width: 2, stroke: css.getPropertyValue(colour).trim(), spanGaps: false, points: { size: 4 },
         value: (_, value) => (value == null ? "—" : number(Math.round(value * 10) / 10)),
@@ -113,6 +113,7 @@ function draw(name, lines, data) {
   }, data, place);
 }
 
+const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 const compact = new Intl.NumberFormat(undefined, { notation: "compact" });
 
 for (const button of document.querySelectorAll("[data-span]")) {

@@ -13,20 +13,24 @@ export function story(base, id, reveal) {
 
 function parts(event, edits) {
   const attempts = event.moments.filter((each) => each.what === "attempt");
-  return [
-    el("section", {}, el("h3", {}, "Payload"), code(event.payload)),
-    el("section", {}, el("h3", {}, "Attempts"), ...(attempts.length ? attempts.map(attempt) : [none("No handler has run.")])),
-    el("section", {}, el("h3", {}, "Timeline"), el("ol", { class: "nd-timeline" }, ...event.moments.map(line))),
-    ...(edits.length ? [el("section", {}, el("h3", {}, "Before it was edited"), ...edits.map(edit))] : []),
+  const last = attempts.at(-1);
+  const left = [
+    el("h3", {}, "Attempts"), ...(attempts.length ? attempts.map((each) => attempt(each, each === last)) : [none("No handler has run.")]),
+    el("h3", {}, "Timeline"), el("ol", { class: "nd-timeline" }, ...event.moments.map(line)),
   ];
+  const right = [
+    el("h3", {}, "Payload"), code(event.payload), el("p", { class: "nd-key" }, event.key),
+    ...(edits.length ? [el("h3", {}, "Before it was edited"), ...edits.map(edit)] : []),
+  ];
+  return [el("section", {}, ...left), el("section", {}, ...right)];
 }
 
 const code = (text) => el("pre", { class: "detail-code", tabindex: "0" }, el("code", {}, text));
 const none = (text) => el("p", { class: "nd-muted" }, text);
 
-function attempt({ at, detail }) {
+function attempt({ at, detail }, open) {
   const ended = detail.seconds == null ? "running, or its worker died" : `${detail.error ?? "succeeded"}`;
-  return el("details", { open: detail.traceback != null },
+  return el("details", { open },
     el("summary", {}, `Attempt ${detail.number}: ${ended}`),
     el("p", { class: "nd-muted" }, moment(at), ` on ${detail.worker}`, detail.seconds == null ? "" : `, took ${took(detail.seconds)}`),
     detail.traceback ? code(detail.traceback) : null);
