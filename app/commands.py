@@ -15,6 +15,7 @@ from app import migrate as migrations
 from app.connections import engine, redis
 from app.masked import masked_conversation, masked_id, masked_text
 from app.terminal import JSON, REVEAL, console, print_json
+from config.logging import hiding
 from config.settings import settings
 
 
@@ -85,6 +86,8 @@ def trace(identifier: str, as_json: bool, reveal: bool) -> None:
     if not (stories or statuses or waiting):
         raise click.ClickException(f"nothing is known of {masked_id(identifier, reveal)}")
     if as_json:
+        for delivery_id, at in waiting:
+            print_json({"delivery_id": delivery_id, "received_at": at, "state": "journal"})
         for story in stories:
             print_json(_masked_story(story, reveal))
         return
@@ -109,14 +112,16 @@ def _in_journal(identifier: str) -> list[Any]:
 
 def _masked_story(story: timeline.Story, reveal: bool) -> dict[str, Any]:
     shown = asdict(story)
+    del shown["payload"]
     if not reveal:
-        shown["key"] = masked_text(story.key)
-        shown["conversation"] = masked_conversation(story.conversation)
-        shown["error"] = masked_text(story.error)
-        for moment in shown["moments"]:
-            for name in ("error", "traceback"):
-                if moment["detail"].get(name):
-                    moment["detail"][name] = masked_text(moment["detail"][name])
+        with hiding(story.payload):
+            shown["key"] = masked_text(story.key)
+            shown["conversation"] = masked_conversation(story.conversation)
+            shown["error"] = masked_text(story.error)
+            for moment in shown["moments"]:
+                for name in ("error", "traceback"):
+                    if moment["detail"].get(name):
+                        moment["detail"][name] = masked_text(moment["detail"][name])
     return shown
 
 

@@ -40,10 +40,20 @@ UPDATE conversations SET merged_into = :winner
 WHERE id = :loser AND NOT EXISTS (SELECT FROM conversation_aliases WHERE conversation_id = :loser)
 """)
 FOLLOW = text("UPDATE conversations SET merged_into = :winner WHERE merged_into = :loser")
+# What is earlier than the last event handled in either comes late
+CARRY_MARK = text("""
+UPDATE conversations w
+SET handled_occurred_at = l.handled_occurred_at, handled_delivery_id = l.handled_delivery_id,
+    handled_position = l.handled_position
+FROM conversations l
+WHERE w.id = :winner AND l.id = :loser AND l.handled_occurred_at IS NOT NULL
+  AND coalesce((w.handled_occurred_at, w.handled_delivery_id, w.handled_position)
+               < (l.handled_occurred_at, l.handled_delivery_id, l.handled_position), true)
+""")
 MOVE_EVENTS = text("UPDATE events SET lane = :winner WHERE lane = :loser")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plan:
     """What has to change so that names that came together stand for one conversation."""
 
@@ -92,11 +102,15 @@ def resolve(connection: Connection, groups: Iterable[Aliases]) -> dict[Aliases, 
     if not parts:
         return {}
     names = sorted({name for part in parts for group in part for name in group})
+    created: dict[int, str] = {}  # by any of our plans: a name of ours may stand for it already
     for _ in range(PLANS_AT_MOST):
         known = {row[0]: row[1] for row in connection.execute(KNOWN, {"keys": names})}
         unknown = sum(not any(name in known for group in part for name in group) for part in parts)
         decided = plan(parts, known, iter(new_lanes(connection, unknown)))
+        created |= decided.new_conversations
         if _write_names(connection, decided.new_names):
+            chosen = set(decided.lanes.values())
+            decided.new_conversations = {id_: name for id_, name in created.items() if id_ in chosen}
             _write_conversations(connection, decided)
             return decided.lanes
     raise RuntimeError("conversation names kept changing under us; the delivery will be ingested again")
@@ -135,5 +149,6 @@ def _merge(connection: Connection, loser: int, winner: int) -> None:
     parameters = {"loser": loser, "winner": winner}
     if connection.execute(MERGE_NAMELESS, parameters).rowcount:
         connection.execute(FOLLOW, parameters)
+        connection.execute(CARRY_MARK, parameters)
         connection.execute(MOVE_EVENTS, parameters)
         log.info("conversation.merged", lane=loser, into=winner)

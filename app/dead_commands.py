@@ -9,6 +9,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from app import dead_letters, timeline
 from app.connections import engine, redis
@@ -16,6 +17,7 @@ from app.dead_letters import DeadLetter, Decided, Filter
 from app.handlers import registry
 from app.masked import masked_conversation, masked_payload, masked_text
 from app.terminal import JSON, REVEAL, console, print_json
+from config.logging import hiding
 from config.settings import settings
 
 SHOWN_AT_ONCE = 50
@@ -62,27 +64,29 @@ def list_(limit: int, as_json: bool, reveal: bool, type_: str | None, **chosen: 
         return
     table = Table("id", "died (UTC)", "type", "conversation", "handler", "attempts", "error", box=None)
     for letter in letters:
-        table.add_row(
+        cells = (
             str(letter.id),
             f"{letter.died_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
             letter.type,
             letter.conversation or "none",
             letter.handler or "none",
             str(letter.attempts),
-            (letter.error or "").splitlines()[0][:ERROR_WIDTH],
+            (letter.error or "none").splitlines()[0][:ERROR_WIDTH],
         )
+        table.add_row(*map(Text, cells))  # a str would be read as rich's markup
     console().print(table)
     if len(letters) == limit:
         click.echo(f"the first {limit}; --limit shows more", err=True)
 
 
 def _masked(letter: DeadLetter) -> DeadLetter:
-    return replace(
-        letter,
-        key=masked_text(letter.key) or "",
-        conversation=masked_conversation(letter.conversation),
-        error=masked_text(letter.error),
-    )
+    with hiding(letter.payload):
+        return replace(
+            letter,
+            key=masked_text(letter.key) or "",
+            conversation=masked_conversation(letter.conversation),
+            error=masked_text(letter.error),
+        )
 
 
 @dead.command()
@@ -105,9 +109,10 @@ def show(event_id: int, as_json: bool, reveal: bool) -> None:
     attempts = [moment.detail for moment in stories[0].moments if moment.what == "attempt"]
     if not reveal:
         payload = masked_payload(payload)
-        for attempt in attempts:
-            attempt["traceback"] = masked_text(attempt["traceback"])
-            attempt["error"] = masked_text(attempt["error"])
+        with hiding(letters[0].payload):
+            for attempt in attempts:
+                attempt["traceback"] = masked_text(attempt["traceback"])
+                attempt["error"] = masked_text(attempt["error"])
     shown = {**asdict(letter), "payload": payload, "tries": attempts}
     if as_json:
         print_json(shown)

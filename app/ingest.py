@@ -25,6 +25,9 @@ from app.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED
 from app.wakes import wake
 from config.logging import get_logger
 
+REFUSALS = (DBAPIError, ValueError, OverflowError, OSError)
+TOO_LARGE = "54"  # SQLSTATE class of what is beyond a limit of Postgres; psycopg2 calls it operational
+
 log = get_logger(__name__)
 
 
@@ -87,14 +90,17 @@ FROM unnest(
 ) AS incoming (key, delivery_id, position, lane, occurred_at, accepted_at, kind, type, payload, state, handler,
                error)
 -- The same event may arrive twice and be ingested in the other order: its place is that of the first acceptance.
-ON CONFLICT (key) DO UPDATE SET delivery_id = excluded.delivery_id, position = excluded.position
+ON CONFLICT (key) DO UPDATE SET
+  delivery_id = excluded.delivery_id, position = excluded.position,
+  occurred_at = excluded.occurred_at, accepted_at = excluded.accepted_at
   WHERE excluded.delivery_id < known.delivery_id AND known.state = 'pending' AND known.attempts = 0
 RETURNING id, key, xmax = 0 AS inserted
 """)
 
 INSERT_DELIVERIES = text("""
 INSERT INTO deliveries AS known (id, accepted_at, door, state, body, error, ingested_at, events, duplicates)
-SELECT id, accepted_at, door, state, body, error, clock_timestamp(), events, duplicates
+-- now(): the beginning of the transaction, so that no event is finished before its delivery was stored
+SELECT id, accepted_at, door, state, body, error, now(), events, duplicates
 FROM unnest(
   CAST(:id AS uuid[]), CAST(:accepted_at AS timestamptz[]), CAST(:door AS door[]), CAST(:state AS delivery_state[]),
   CAST(:body AS bytea[]), CAST(:error AS text[]), CAST(:events AS int[]), CAST(:duplicates AS int[])
@@ -122,9 +128,9 @@ def ingest(engine: Engine, redis: "Redis", registry: Registry, deliveries: Seque
     try:
         with engine.begin() as connection:
             result = _store(connection, registry, parsed)
-    except (OperationalError, InterfaceError):
-        raise  # Postgres is away, or two transactions waited for each other: the whole group again
-    except (DBAPIError, ValueError, OverflowError) as error:
+    except REFUSALS as error:
+        if _is_away(error):
+            raise  # or two transactions waited for each other: the whole group again
         result = _store_each(engine, registry, parsed, error)
     try:
         forget(redis, deliveries)
@@ -155,14 +161,21 @@ def _store_each(
         try:
             with engine.begin() as connection:
                 result = _store(connection, registry, [(delivery, body)])
-        except (OperationalError, InterfaceError):
-            raise
-        except (DBAPIError, ValueError, OverflowError) as refused:
+        except REFUSALS as refused:
+            if _is_away(refused):
+                raise
             why = f"Postgres refused it: {type(refused).__name__}"
             with engine.begin() as connection:
                 result = _store(connection, registry, [(delivery, unreadable_body(delivery.body, why))])
         rows += result.rows
     return Ingested(rows)
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether Postgres cannot answer now; else it refuses what it was given."""
+    if not isinstance(error, (OperationalError, InterfaceError)):
+        return False
+    return not str(getattr(error.orig, "pgcode", None)).startswith(TOO_LARGE)
 
 
 def _store(

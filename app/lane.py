@@ -85,45 +85,55 @@ class Step:
         return self.outcome in GOES_ON or self.outcome is Outcome.SETTLING or self.skipped
 
 
-HEAD = text("""
-SELECT e.id, e.key, e.kind, e.type, e.payload, e.lane, e.delivery_id, e.occurred_at, e.accepted_at,
+# An event that was stored while its conversation was being merged may have stayed behind in the merged lane: a
+# lane's head is the first event of all that belong to it.
+FIRST = """
+WITH root AS (
+  SELECT coalesce((SELECT merged_into FROM conversations WHERE id = :lane), :lane) AS lane
+), lanes AS (
+  SELECT lane FROM root UNION ALL SELECT m.id FROM root JOIN conversations m ON m.merged_into = root.lane
+), first AS (
+  SELECT e.* FROM lanes CROSS JOIN LATERAL (
+    SELECT * FROM events
+    WHERE lane = lanes.lane AND state = 'pending' AND (holds OR due_at <= clock_timestamp())
+    ORDER BY occurred_at, delivery_id, position
+    LIMIT 1
+  ) e
+  ORDER BY occurred_at, delivery_id, position
+  LIMIT 1
+)
+"""
+
+HEAD = text(f"""
+{FIRST}
+SELECT e.id, e.key, e.kind, e.type, e.payload, root.lane, e.delivery_id, e.occurred_at, e.accepted_at,
        e.attempts, e.attempts_at_retry, c.key AS conversation,
        coalesce(e.due_at <= clock_timestamp(), true) AS due,
-       ARRAY(SELECT m.id FROM conversations m WHERE m.merged_into = e.lane) AS merged,
-       e.lane IN (SELECT coalesce(merged_into, id) FROM conversations WHERE paused_at IS NOT NULL) AS paused,
+       ARRAY(SELECT m.id FROM conversations m WHERE m.merged_into = root.lane) AS merged,
+       root.lane IN (SELECT coalesce(merged_into, id) FROM conversations WHERE paused_at IS NOT NULL) AS paused,
        NOT EXISTS (SELECT FROM deliveries d WHERE d.state = 'stored' AND d.id < e.delivery_id
                    AND d.accepted_at > clock_timestamp() - make_interval(secs => :settle_seconds)) AS settled
-FROM events e LEFT JOIN conversations c ON c.id = e.lane
-WHERE e.lane = :lane AND e.state = 'pending' AND (e.holds OR e.due_at <= clock_timestamp())
-ORDER BY e.occurred_at, e.delivery_id, e.position
-LIMIT 1
-""")
-
-MERGED_INTO = text("SELECT merged_into FROM conversations WHERE id = :lane")
+FROM first e CROSS JOIN root LEFT JOIN conversations c ON c.id = root.lane
+""")  # noqa: S608  (FIRST is a constant)
 
 # The fence: a row changes only for the attempt that it counts now. `attempts` never goes back.
 # What was true when the head was read is looked at again under the claim: an event that was stored meanwhile may
 # be the first now, and one that was done meanwhile makes this one late.
-BEGIN = text("""
-WITH head AS (
-  SELECT id FROM events
-  WHERE lane = :lane AND state = 'pending' AND (holds OR due_at <= clock_timestamp())
-  ORDER BY occurred_at, delivery_id, position
-  LIMIT 1
-), begun AS (
+BEGIN = text(f"""
+{FIRST}, begun AS (
   UPDATE events e SET
     attempts = attempts + 1, due_at = NULL, holds = true, handler = :handler,
     late = coalesce((SELECT (c.handled_occurred_at, c.handled_delivery_id, c.handled_position)
                             > (e.occurred_at, e.delivery_id, e.position)
-                     FROM conversations c WHERE c.id = e.lane), false)
-  WHERE id = :id AND id = (SELECT id FROM head) AND state = 'pending' AND attempts = :attempts
+                     FROM conversations c WHERE c.id = (SELECT lane FROM root)), false)
+  WHERE id = :id AND id = (SELECT id FROM first) AND state = 'pending' AND attempts = :attempts
   RETURNING id, attempts, late
 ), noted AS (
   INSERT INTO attempts (event_id, number, worker, started_at)
   SELECT id, attempts, :worker, clock_timestamp() FROM begun
 )
 SELECT attempts, late FROM begun
-""")
+""")  # noqa: S608  (FIRST is a constant)
 
 FINISH = text("""
 WITH finished AS (
@@ -137,7 +147,7 @@ WITH finished AS (
   UPDATE conversations c
   SET handled_occurred_at = f.occurred_at, handled_delivery_id = f.delivery_id, handled_position = f.position
   FROM finished f
-  WHERE c.id = f.lane
+  WHERE c.id = coalesce((SELECT merged_into FROM conversations m WHERE m.id = f.lane), f.lane)
     AND coalesce((c.handled_occurred_at, c.handled_delivery_id, c.handled_position)
                  < (f.occurred_at, f.delivery_id, f.position), true)
 )
@@ -213,10 +223,7 @@ class Lanes:
         """The lane's first event; of the lane it was merged into, if it was."""
         with self._statements() as connection:
             found = connection.execute(HEAD, {"lane": lane, "settle_seconds": self.settle_seconds}).first()
-            if found is not None:
-                return _head_of(found._mapping)
-            merged_into = connection.execute(MERGED_INTO, {"lane": lane}).scalar()
-        return self._head(merged_into) if merged_into is not None else None
+        return _head_of(found._mapping) if found is not None else None
 
     def _statements(self) -> Connection:
         """A connection on which each statement is a transaction: one round trip instead of three."""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 from redis import Redis
 from sqlalchemy import Connection, Engine, text
 
+from app.delivery_id import accepted_ms
 from app.envelope import arguments_of, ingest_message
 from app.ingest import Incoming
 from app.models import Door
@@ -131,7 +132,8 @@ def lost_deliveries(redis: "Redis", before: float) -> list[str]:
     oldest = redis.lindex(WEBHOOKS, -1)
     if oldest is not None:
         waiting = [id_ for id_, _ in arguments_of(cast(bytes, oldest))[0]]
-        before = min([before, *_enqueued_ms(redis, waiting).values()])
+        since = _enqueued_ms(redis, waiting)  # one that was ingested already is as old as its acceptance
+        before = min([before, *(since.get(id_, accepted_ms(id_)) for id_ in waiting)])
     found: Any = redis.zrangebyscore(JOURNAL_INDEX, "-inf", f"({before}")
     old = [id_.decode() for id_ in found]
     return [

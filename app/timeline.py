@@ -19,7 +19,7 @@ EVENTS_AT_MOST = 1000  # of one delivery: Meta sends no more in a body
 
 EVENTS = """
 SELECT e.id, e.key, e.kind, e.type, e.state::text AS state, e.late, e.handler, e.attempts, e.due_at, e.error,
-       e.occurred_at, e.finished_at, e.delivery_id, c.key AS conversation,
+       e.occurred_at, e.finished_at, e.delivery_id, e.payload, c.key AS conversation,
        d.accepted_at, d.ingested_at, d.door::text AS door
 FROM events e
 LEFT JOIN conversations c ON c.id = e.lane
@@ -66,6 +66,7 @@ class Story:
     late: bool
     error: str | None
     due_at: datetime | None
+    payload: str
     moments: list[Moment]
 
     def as_dict(self) -> dict[str, Any]:
@@ -97,10 +98,11 @@ def statuses_of(connection: Connection, message_id: str) -> list[dict[str, Any]]
 def in_journal(redis: "Redis", identifier: str) -> list[tuple[str, datetime]]:
     """Deliveries in the journal that have this id or contain it: received, not yet in the tables."""
     needle = identifier.strip().encode()
+    escaped = needle.replace(b"/", b"\\/")  # as Meta writes it
     found = [
         id_.decode()
         for id_, body in redis.hscan_iter(JOURNAL, count=JOURNAL_PAGE)
-        if id_ == needle or needle in body
+        if id_ == needle or needle in body or escaped in body
     ]
     return sorted((id_, accepted_at(id_)) for id_ in found)
 
@@ -134,7 +136,7 @@ def _story(row: Any, attempts: Sequence[Any], actions: Sequence[Any]) -> Story:
     ]
     if row["finished_at"] is not None:
         moments.append(Moment(row["finished_at"], _outcome(row), {}))
-    names = ("key", "kind", "type", "conversation", "handler", "state", "late", "error", "due_at")
+    names = ("key", "kind", "type", "conversation", "handler", "state", "late", "error", "due_at", "payload")
     ordered = sorted((moment for moment in moments if moment.at is not None), key=lambda moment: moment.at)
     return Story(event_id=row["id"], **{name: row[name] for name in names}, moments=ordered)
 

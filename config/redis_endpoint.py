@@ -31,7 +31,7 @@ class RedisEndpoint:
     def parse(cls, url: str) -> "RedisEndpoint":
         """Split a ``redis://`` or ``rediss://`` URL; ValueError names what is wrong with it."""
         parts = urlsplit(url)
-        if parts.scheme not in ("redis", "rediss", "unix"):
+        if parts.scheme not in ("redis", "rediss"):
             raise ValueError(f"must start with redis:// or rediss://, not {parts.scheme or 'nothing'}://")
         options = dict(parse_qsl(parts.query))
         tls = {name: options.pop(name) for name in list(options) if name.startswith("ssl_")}

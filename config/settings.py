@@ -5,11 +5,12 @@ Kubernetes secrets). All faults are reported together, so that one restart mends
 """
 
 import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -23,6 +24,14 @@ from config.redis_endpoint import RedisEndpoint
 # A development secret is public on purpose: anybody may sign with it, so production refuses it.
 DEVELOPMENT_APP_SECRET = "neverdrop-development-secret"  # noqa: S105
 DEVELOPMENT_VERIFY_TOKEN = "neverdrop-development-token"  # noqa: S105
+# Without these a production receiver would accept nothing, or anything
+NEEDED = {
+    "whatsapp_app_secret": "copy it from your app's Settings > Basic at developers.facebook.com",
+    "whatsapp_verify_token": "choose a string and enter the same one beside your callback URL",
+    "redis_url": "for example redis://localhost:6379/0",
+    "database_url": "for example postgresql://localhost/neverdrop",
+}
+LEAST_TIME_LIMIT_SECONDS = 60  # sweeps, and an ingest that waits for Postgres, may take so long
 
 
 class SettingsError(Exception):
@@ -39,22 +48,23 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class FileSettingsSource(EnvSettingsSource):
-    """Reads ``NAME_FILE`` for every field ``name``; an unreadable file is a fault like any other."""
+    """Reads ``NAME_FILE`` for every field ``name``; ``load`` names the files that cannot be read."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002  (the signature is given)
         path = os.environ.get(f"{field_name.upper()}_FILE")
         if path is None:
             return None, field_name, False
-        try:
+        with suppress(OSError, UnicodeDecodeError):
             return Path(path).read_text(encoding="utf-8").strip(), field_name, False
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{field_name.upper()}_FILE: cannot read {path}: {error}") from error
+        return None, field_name, False
 
 
 class Settings(BaseSettings):
     """One attribute per environment variable, in lower case; times are in seconds."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True
+    )
 
     # Mode
     neverdrop_env: Literal["production", "development"] = "production"
@@ -124,26 +134,17 @@ class Settings(BaseSettings):
             RedisEndpoint.parse(url)
         return url
 
-    @model_validator(mode="after")
-    def _secrets_given(self) -> "Settings":
-        """Without secrets a production receiver would accept nothing, or anything."""
-        missing = [
-            f"{name.upper()} is not set: {why}"
-            for name, why in {
-                "whatsapp_app_secret": "copy it from your app's Settings > Basic at developers.facebook.com",
-                "whatsapp_verify_token": "choose a string and enter the same one beside your callback URL",
-                "redis_url": "for example redis://localhost:6379/0",
-                "database_url": "for example postgresql://localhost/neverdrop",
-            }.items()
-            if not getattr(self, name) and self.neverdrop_env == "production"
-        ]
-        if any(s.get_secret_value() == DEVELOPMENT_APP_SECRET for s in self.whatsapp_app_secret) and (
-            self.neverdrop_env == "production"
-        ):
-            missing.append("WHATSAPP_APP_SECRET is the public development secret: use your app's own")
-        if missing:
-            raise ValueError("\n".join(missing))
-        return self
+    @field_validator(*NEEDED)
+    @classmethod
+    def _fit_for_production(cls, value: Any, info: ValidationInfo) -> Any:
+        """Each by itself, so that it is named together with whatever else is wrong."""
+        if info.data.get("neverdrop_env") != "production":
+            return value
+        if not value:
+            raise ValueError(f"is not set: {NEEDED[str(info.field_name)]}")
+        if info.field_name == "whatsapp_app_secret" and SecretStr(DEVELOPMENT_APP_SECRET) in value:
+            raise ValueError("is the public development secret: use your app's own")
+        return value
 
     @property
     def app_secrets(self) -> tuple[bytes, ...]:
@@ -164,7 +165,8 @@ class Settings(BaseSettings):
     @property
     def advance_time_limit_seconds(self) -> float:
         """Hard limit of one ``advance`` task: its budget, one handler begun at the very end, some slack."""
-        return self.advance_budget_seconds + self.handler_time_limit_seconds + 10
+        longest = self.advance_budget_seconds + self.handler_time_limit_seconds + 10
+        return max(longest, LEAST_TIME_LIMIT_SECONDS)
 
     @property
     def visibility_timeout_seconds(self) -> int:
@@ -174,10 +176,26 @@ class Settings(BaseSettings):
 
 def load(**overrides: Any) -> Settings:
     """Settings from the environment; SettingsError lists every fault and what to do about it."""
+    faults = _unreadable_files()
     try:
-        return Settings(**overrides)
+        found = Settings(**overrides)
     except ValidationError as error:
-        raise SettingsError("\n".join(_sentence(fault) for fault in error.errors())) from error
+        faults += [_sentence(fault) for fault in error.errors()]
+    if faults:
+        raise SettingsError("\n".join(faults))
+    return found
+
+
+def _unreadable_files() -> list[str]:
+    faults = []
+    for name in map(str.upper, Settings.model_fields):
+        path = os.environ.get(f"{name}_FILE")
+        try:
+            if path is not None:
+                Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            faults.append(f"{name}_FILE: cannot read {path}: {error}")
+    return faults
 
 
 def _sentence(fault: Any) -> str:

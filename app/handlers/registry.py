@@ -57,8 +57,10 @@ def load(modules: Iterable[str], longest_seconds: float) -> Registry:
     for module in modules:
         try:
             importlib.import_module(module)
-        except ImportError as error:
-            raise HandlerError(f"HANDLERS: cannot import {module}: {error}") from error
+        except Exception as error:  # whatever it is: Celery would log it, and start without any handler
+            raise HandlerError(
+                f"HANDLERS: cannot import {module}: {type(error).__name__}: {error}"
+            ) from error
     for handler in registry.handlers.values():
         if (handler.time_limit_seconds or 0) > longest_seconds:
             raise HandlerError(

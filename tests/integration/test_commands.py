@@ -102,6 +102,11 @@ def test_trace_finds_what_waits_in_the_journal(core: Core) -> None:
     assert f"delivery {id_}, waits in the journal" in run("trace", f.wamid("a")).output
 
 
+def test_trace_as_json_tells_of_what_waits_in_the_journal(core: Core) -> None:
+    (id_,) = core.accept(said("a"))
+    assert id_ in run("trace", f.wamid("a"), "--json").stdout
+
+
 def test_trace_tells_the_status_of_a_message_that_we_sent(core: Core) -> None:
     core.ingest(f.body(f.statuses(f.status("read", number=9))))
     assert "status of the message: read" in run("trace", f.wamid(9)).output
@@ -137,6 +142,14 @@ def test_dead_list_as_json_reveals_only_when_asked(core: Core) -> None:
     assert revealed["key"] == f"message:{f.wamid('a')}"
 
 
+@pytest.mark.parametrize("words", ["[/red] closes nothing", "[red]", "\x1b[31m", "a\nb", "\\"])
+def test_dead_list_shows_any_error(core: Core, words: str) -> None:
+    """An error quotes what a user wrote, and a user may write the marks of the terminal's own language."""
+    dead(core, words)
+    assert run("dead", "list", "--reveal").exit_code == 0
+    assert run("trace", f.wamid(words), "--reveal").exit_code == 0
+
+
 def test_dead_list_says_when_there_are_more(core: Core) -> None:
     dead(core, "a", "b")
     assert "--limit shows more" in run("dead", "list", "--limit", 1).stderr
@@ -152,6 +165,14 @@ def test_dead_show_tells_the_payload_and_each_attempt_masked(core: Core) -> None
     (shown,) = lines(run("dead", "show", id_, "--json", "--reveal"))
     assert shown["payload"]["item"]["text"]["body"] == QUOTED
     assert len(shown["tries"]) == 1
+
+
+@pytest.mark.parametrize("command", [("dead", "list"), ("dead", "show", "1"), ("trace", "1")])
+def test_an_error_that_repeats_the_message_without_quotes_is_masked_too(
+    core: Core, command: tuple[str, ...]
+) -> None:
+    dead(core, SECRET_TEXT)
+    assert hides_the_person(run(*command).output)
 
 
 def test_dead_show_of_what_is_not_dead_says_what_it_is(core: Core) -> None:

@@ -1,12 +1,15 @@
 """A conversation stays one, whatever name its user goes by today."""
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from app import conversations, dead_letters
+from app import ingest as ingest_module
 from app.handlers import Context, Event
 from app.ingest import Ingested
 from app.lane import Outcome
@@ -161,6 +164,15 @@ def test_an_attempt_in_the_merged_lane_does_not_overlap_with_the_other(core: Cor
     assert core.event("user").late
 
 
+def test_lateness_outlives_the_merge(core: Core) -> None:
+    core.ingest(said("later", at=f.NOW, **PHONE_ONLY))
+    core.ingest(said("other", at=f.NOW - 9, **USER_ONLY))
+    core.run()
+    core.ingest(said("between", at=f.NOW - 5))
+    core.run()
+    assert core.event("between").late
+
+
 def test_merging_does_not_read_through_all_events_ever(core: Core) -> None:
     add_events(core.engine, MANY_EVENTS, state=EventState.DONE)
     core.execute("ANALYZE events")
@@ -170,6 +182,19 @@ def test_merging_does_not_read_through_all_events_ever(core: Core) -> None:
 
 
 # At the same moment
+
+
+def test_two_ingests_that_meet_a_user_by_different_names_make_one_whole_conversation(core: Core) -> None:
+    phone, user = f"{f.PHONE_NUMBER_ID}/{f.phone(1)}", f"{f.PHONE_NUMBER_ID}/{f.user_id(1)}"
+    with ThreadPoolExecutor() as threads:
+        with core.engine.begin() as first:
+            conversations.resolve(first, [(phone,)])
+            second = threads.submit(_resolve, core, (user, phone))
+            wait_until_blocked(core)
+        lane = second.result(WAIT_SECONDS)
+    core.ingest(said("a"))
+    assert core.event("a").lane == lane
+    assert core.value("SELECT count(*) FROM conversations WHERE id = :lane", lane=lane) == 1
 
 
 def _resolve(core: Core, names: tuple[str, ...]) -> int:
@@ -185,6 +210,34 @@ def wait_until_blocked(core: Core) -> None:
             return
         pause.wait(POLL_SECONDS)
     raise AssertionError("nobody waits")
+
+
+def test_an_event_that_is_stored_while_its_conversation_is_merged_keeps_its_place(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core.ingest(said("zero", at=f.NOW, **PHONE_ONLY))
+    core.ingest(said("two", at=f.NOW + 2, **USER_ONLY))
+    resolved, go_on = threading.Event(), threading.Event()
+    insert = ingest_module._insert_events
+
+    def insert_later(connection: Connection, rows: Sequence[ingest_module.Row]) -> None:
+        if rows[0].event.payload.find('"one"') > 0:
+            resolved.set()
+            assert go_on.wait(WAIT_SECONDS)
+        insert(connection, rows)
+
+    monkeypatch.setattr(ingest_module, "_insert_events", insert_later)
+    with ThreadPoolExecutor() as threads:
+        storing = threads.submit(core.ingest, said("one", at=f.NOW + 1, **PHONE_ONLY))
+        assert resolved.wait(WAIT_SECONDS)
+        merging = threads.submit(core.ingest, said("three", at=f.NOW + 3))
+        merged_or_waiting(core, merging)
+        go_on.set()
+        storing.result(WAIT_SECONDS)
+        merging.result(WAIT_SECONDS)
+    core.redis.flushall()
+    core.advance(core.event("three").lane)
+    assert core.seen == ["zero", "one", "two", "three"]
 
 
 def merged_or_waiting(core: Core, merging: "Future[Ingested]") -> None:

@@ -1,5 +1,6 @@
 """Deliveries become events: each item once, whatever it holds, whoever dies in between."""
 
+import secrets
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from app.payload import ParsedBody, parse, unreadable_body
 from app.redis_keys import JOURNAL, JOURNAL_INDEX
 from config.settings import Settings
 from tests import factories as f
-from tests.core import WAIT_SECONDS, Core, Killed, key_of, raw, said, told
+from tests.core import WAIT_SECONDS, Core, Killed, delivery_id_at, key_of, raw, said, told
 
 ROUNDS = 15
 ACCEPTED_MS = 1_790_000_000_000
@@ -112,6 +113,22 @@ def test_two_ingests_with_the_same_events_in_opposite_order_never_wait_for_each_
     assert core.value("SELECT count(*) FROM conversations") == ROUNDS * 4
 
 
+@pytest.mark.parametrize("timestamp", [str(f.NOW), None], ids=["with a time", "without a time"])
+def test_a_duplicate_that_was_accepted_earlier_takes_the_earlier_place(
+    core: Core, timestamp: str | None
+) -> None:
+    """Two ingest processes may commit two deliveries of one event out of the order of their acceptance."""
+    contents = {
+        words: f.body(f.messages(f.text_message(words, number=words, timestamp=timestamp))) for words in "ab"
+    }
+    first, second, third = (delivery_id_at(ACCEPTED_MS + milliseconds) for milliseconds in range(3))
+    core.ingest_as((third, contents["a"]))
+    core.ingest_as((second, contents["b"]))
+    core.ingest_as((first, contents["a"]))
+    core.run()
+    assert core.seen == ["a", "b"]
+
+
 def test_a_duplicate_of_what_was_begun_changes_nothing(core: Core) -> None:
     first, second = ids.take(2)
     core.ingest_as((second, said("a")))
@@ -180,6 +197,35 @@ def spoil(monkeypatch: pytest.MonkeyPatch, bad: str, **different: Any) -> None:
         return ParsedBody([replace(event, **different) for event in parsed.events])
 
     monkeypatch.setattr(module, "parse", parse_badly)
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"payload": "a \x00 in it"},
+        {"key": "half a pair \ud800"},
+        {"index": 10**12},
+        {"occurred_at": 10**18},
+        {"key": secrets.token_hex(8_000)},  # more than an index holds
+    ],
+    ids=["a NUL", "a surrogate", "a number", "a time", "a length"],
+)
+def test_what_postgres_refuses_takes_no_neighbour_down(
+    core: Core, monkeypatch: pytest.MonkeyPatch, different: dict[str, Any]
+) -> None:
+    with monkeypatch.context() as patch:
+        spoil(patch, "spoilt", **different)
+        core.accept(said("before"), said("spoilt"), said("after"))
+        core.ingest_waiting()
+    core.run()
+    assert core.seen == ["before", "after"]
+    assert deliveries(core) == [("split", 1, 0), ("unreadable", 1, 0), ("split", 1, 0)]
+    assert journal(core) == (0, 0)
+    (letter,) = core.rows("SELECT id, error FROM events WHERE state = 'dead'")
+    assert letter.error.startswith("Postgres refused it: ")
+    dead_letters.retry(core.engine, core.redis, core.registry, [letter.id], "ada")
+    core.run()
+    assert core.seen == ["before", "after", "spoilt"]
 
 
 def test_postgres_being_away_is_nobodys_fault(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,3 +115,12 @@ def test_an_unknown_status_is_an_event_and_moves_nothing(core: Core) -> None:
     core.ingest(f.body(f.statuses(f.status("warned"))))
     assert core.value("SELECT count(*) FROM message_statuses") == 0
     assert core.value("SELECT type FROM events") == "warned"
+
+
+def test_ids_that_are_too_long_together_take_no_neighbour_down(core: Core) -> None:
+    """Together they are one entry of an index, which Postgres does not let grow beyond 2,704 bytes."""
+    long = "".join(chr(0x4E00 + place * 7919 % 20_000) for place in range(499))
+    status = f.group_status("read", 1, id=f"a{long}", recipient_participant_user_id=f"b{long}")
+    core.ingest(f.body(f.statuses(status)), f.body(f.statuses(f.status("sent"))))
+    assert told(core).status == "sent"
+    assert core.value("SELECT count(*) FROM events") == 2

@@ -95,6 +95,15 @@ def test_what_was_enqueued_again_and_lost_again_is_found_after_the_grace(core: C
     assert sweep(core) == 1
 
 
+def test_a_message_that_was_delivered_twice_does_not_make_a_backlog_look_lost(core: Core) -> None:
+    """The broker gives a message out again when its worker died after the commit: it waits first in the queue."""
+    accept_long_ago(core, said("done"), said("waits"))
+    message = core.redis.rpop(WEBHOOKS)
+    core.ingest_as(*arguments_of(message)[0])
+    core.redis.rpush(WEBHOOKS, message)
+    assert sweep(core) == 0
+
+
 def test_the_bodies_that_are_enqueued_again_are_the_same_bytes(core: Core) -> None:
     body = b'{"odd": "\xff\x00"}'
     accept_long_ago(core, body)

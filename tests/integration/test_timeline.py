@@ -62,6 +62,12 @@ def test_an_attempt_whose_worker_died_has_no_end(core: Core) -> None:
     assert (whats(story)[-1], story.moments[-1].detail["seconds"]) == ("attempt", None)
 
 
+def test_an_event_without_a_handler_ends_unhandled(core: Core) -> None:
+    core.ingest(f.body(f.statuses(f.status("read", number=9))))
+    (story,) = trace(core, f.wamid(9))
+    assert (whats(story)[-1], story.state) == ("unhandled", "done")
+
+
 def test_the_statuses_of_a_message_that_we_sent_are_found_by_its_id(core: Core) -> None:
     core.ingest(f.body(f.statuses(f.status("read", number=9), f.status("sent", number=9))))
     assert sorted(story.type for story in trace(core, f.wamid(9))) == ["read", "sent"]
@@ -105,3 +111,12 @@ def test_an_event_is_found_by_its_number(core: Core) -> None:
 def test_what_is_unknown_has_no_story(core: Core, unknown: object) -> None:
     core.ingest(said("a"))
     assert trace(core, unknown) == []
+
+
+@pytest.mark.parametrize("words", ["a", "???"])  # the id of the second holds a slash, which Meta escapes
+def test_a_message_that_waits_in_the_journal_is_found_there(core: Core, words: str) -> None:
+    id_, _ = core.accept(said(words), said("b"))
+    assert in_journal(core, f.wamid(words)) == [id_]
+    assert in_journal(core, id_) == [id_]
+    core.ingest_waiting()
+    assert in_journal(core, f.wamid(words)) == []

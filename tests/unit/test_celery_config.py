@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from app import pipeline
 from config import celery as names
 from config.celery import celery_config
@@ -60,6 +62,30 @@ def test_slow_handlers_delay_neither_storing_nor_recovery() -> None:
     }
     assert queues["ingest"] == {names.WEBHOOKS, names.MAINTENANCE}
     assert queues["ingest"].isdisjoint(queues["worker"])
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+def test_a_message_is_given_out_again_only_after_its_task_must_have_ended(
+    limits: tuple[float, float],
+) -> None:
+    told = config(*limits)
+    visible_again = told["broker_transport_options"]["visibility_timeout"]
+    assert told["task_time_limit"] < visible_again
+    assert visible_again > names.MAINTENANCE_TIME_LIMIT_SECONDS
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+def test_ingest_gives_up_waiting_before_it_is_killed(limits: tuple[float, float]) -> None:
+    source = ast.parse((TASKS / "ingest.py").read_text())
+    (patience,) = (
+        node.value.value
+        for node in source.body
+        if isinstance(node, ast.Assign)
+        and ast.unparse(node.targets[0]) == "PATIENCE_SECONDS"
+        and isinstance(node.value, ast.Constant)
+    )
+    assert isinstance(patience, int)
+    assert patience < config(*limits)["task_time_limit"]
 
 
 def test_a_run_of_beat_that_could_not_start_is_dropped() -> None:

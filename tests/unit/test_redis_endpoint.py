@@ -3,6 +3,7 @@
 import ssl
 
 import pytest
+from kombu import Connection
 
 from config.redis_endpoint import RedisEndpoint
 
@@ -50,3 +51,12 @@ def test_files_of_certificates_are_taken_out_of_the_url_and_other_options_stay()
 def test_what_makes_no_sense_is_refused_with_the_reason(url: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         RedisEndpoint.parse(url)
+
+
+@pytest.mark.parametrize("url", ["redis://h", "rediss://h", "unix:///run/redis.sock", "sentinel://h"])
+def test_what_is_accepted_the_broker_can_use_too(url: str) -> None:
+    try:
+        endpoint = RedisEndpoint.parse(url)
+    except ValueError:
+        return
+    assert Connection(endpoint.url).transport.driver_name == "redis"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from app.errors import NeverdropError
 from app.handlers import on_event, on_message, on_status
 from app.handlers import registry as handlers
 from app.handlers.registry import HandlerError, Registry, load
@@ -86,6 +87,16 @@ def test_modules_register_their_handlers_when_they_are_loaded(registry: Registry
 def test_a_module_that_does_not_exist_is_named(registry: Registry) -> None:
     with pytest.raises(HandlerError, match="HANDLERS: cannot import no_such_module"):
         load(["no_such_module"], LONGEST_SECONDS)
+
+
+@pytest.mark.parametrize("source", ["1 / 0", "def (", "import os; os.environ['NOT_SET_ANYWHERE']"])
+def test_a_module_that_fails_while_it_is_imported_is_named(
+    registry: Registry, package: Path, source: str
+) -> None:
+    """Celery would log any other exception and start the worker with no handlers: all events unhandled."""
+    (package / "broken_handlers.py").write_text(source)
+    with pytest.raises(NeverdropError, match="HANDLERS: cannot import broken_handlers"):
+        load(["broken_handlers"], LONGEST_SECONDS)
 
 
 def test_a_time_limit_above_that_of_all_processes_is_refused(registry: Registry) -> None:

@@ -52,6 +52,24 @@ def test_all_values_that_cannot_be_used_are_named_at_once(monkeypatch: pytest.Mo
     assert sorted(fault.split(":")[0] for fault in faults()) == sorted(wrong)
 
 
+def test_what_is_missing_and_what_cannot_be_used_are_named_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "web")
+    monkeypatch.delenv("WHATSAPP_APP_SECRET")
+    told = "\n".join(faults())
+    assert "PORT" in told
+    assert "WHATSAPP_APP_SECRET" in told
+
+
+def test_a_file_that_cannot_be_read_is_a_fault_like_any_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SENTRY_DSN_FILE", str(tmp_path / "one"))
+    monkeypatch.setenv("FLOWER_BASIC_AUTH_FILE", str(tmp_path / "two"))
+    monkeypatch.setenv("PORT", "web")
+    told = "\n".join(faults())
+    assert [name in told for name in ("SENTRY_DSN_FILE", "FLOWER_BASIC_AUTH_FILE", "PORT")] == [True] * 3
+
+
 def test_a_fault_does_not_repeat_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "mysql://user:pa55word@h/db")
     assert "pa55word" not in "\n".join(faults())

@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -62,6 +63,30 @@ def test_an_error_inside_stops_the_clock_too() -> None:
     with pytest.raises(ValueError, match="inside"), time_limit(LONG_SECONDS):
         raise ValueError("inside")
     assert not rings()
+
+
+def test_a_limit_that_is_reached_in_the_last_instant_leaves_no_clock_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The signal comes after the block ended and before the clock is stopped."""
+    real = signal.setitimer
+    pending = [True]
+
+    def setitimer(which: int, seconds: float, interval: float = 0) -> Any:
+        if seconds == 0 and pending.pop() if pending else False:
+            signal.raise_signal(signal.SIGALRM)
+        return real(which, seconds, interval)
+
+    before = signal.getsignal(signal.SIGALRM)
+    monkeypatch.setattr(signal, "setitimer", setitimer)
+    try:
+        with pytest.raises(TimeLimitExceeded), time_limit(LONG_SECONDS):
+            pass
+        assert not rings()
+        assert signal.getsignal(signal.SIGALRM) is before
+    finally:
+        real(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_outside_the_main_thread_nothing_is_interrupted() -> None:
