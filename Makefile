@@ -9,7 +9,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench lint lock clean
+.PHONY: help run demo test bench chaos lint lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ test: $(VENV)/installed-dev ## unit, integration and acceptance tests
 
 bench: $(VENV)/installed-bench ## side by side with other ways to receive webhooks; BENCH="--quick" and other options
 	@exec $(BIN)/python -m bench $(BENCH)
+
+chaos: $(VENV)/installed-dev ## load and faults for 15 minutes, then every promise judged; CHAOS="--seed 8" and other options
+	@exec $(BIN)/python -m tests.chaos $(CHAOS)
 
 lint: $(VENV)/installed-dev ## ruff and mypy
 	$(BIN)/ruff check .

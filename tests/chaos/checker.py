@@ -14,6 +14,7 @@ from tests.chaos.facts import Attempt, Effect, Facts
 from tests.chaos.order import in_order
 
 FINAL = ("done", "dead")
+SENTENCES = 100  # of the violations of one promise that are kept
 RANK = {status.value: rank for rank, status in enumerate(MessageStatus)}
 
 
@@ -27,19 +28,22 @@ class Violation:
 
 @dataclass(slots=True)
 class Verdict:
-    """One promise: how much was looked at, how much of it was broken, and the first of it."""
+    """One promise: how much was looked at, how much of it was broken, the first of it, and some more."""
 
     promise: str
     checked: int = 0
     violations: int = 0
     first: Violation | None = None
-    history: list[str] = field(default_factory=list)
+    history: list[str] = field(default_factory=list)  # of the first
+    sentences: list[str] = field(default_factory=list)
 
     def count(self, found: Violation | None) -> None:
         self.checked += 1
         if found is not None:
             self.violations += 1
             self.first = self.first or found
+            if len(self.sentences) < SENTENCES:
+                self.sentences.append(found.sentence)
 
 
 def judge(facts: Facts) -> list[Verdict]:

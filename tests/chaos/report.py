@@ -100,7 +100,7 @@ def as_json(result: Result) -> dict[str, Any]:
                 "promise": verdict.promise,
                 "checked": verdict.checked,
                 "violations": verdict.violations,
-                "first": verdict.first.sentence if verdict.first else None,
+                "sentences": verdict.sentences,
                 "history": verdict.history,
             }
             for verdict in result.verdicts
