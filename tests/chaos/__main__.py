@@ -12,7 +12,7 @@ from tests.chaos.run import Plan, run
 DEFAULT_LEASE_SECONDS = 30.0
 # In the short form the waits that the defaults impose on recovery are scaled down; nothing else differs.
 SHORT = {"CLAIM_LEASE_SECONDS": "3", "SWEEP_GRACE_SECONDS": "2"}
-DRAIN_SECONDS = 240.0
+DRAIN_SECONDS = 180.0
 DISK = "fill_disk"
 
 
@@ -27,7 +27,12 @@ DISK = "fill_disk"
     "--replay", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="a schedule to play"
 )
 @click.option("--short", is_flag=True, help="leases and grace of a few seconds, so that recovery is soon")
-@click.option("--drain", default=DRAIN_SECONDS, show_default=True, help="seconds to wait at the end, at most")
+@click.option(
+    "--drain",
+    default=DRAIN_SECONDS,
+    show_default=True,
+    help="seconds without progress after which the end is given up",
+)
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="write every figure to this file")
 @click.option("--log", type=click.Path(path_type=Path), help="keep the log of all processes in this file")
 def main(

@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-SIZE_BYTES = 1024**3
+SIZE_BYTES = 384 * 1024**2  # the AOF is rewritten long before
 WRAPPER = ("unshare", "--mount", "--propagation", "private")
 INSIDE = "NEVERDROP_CHAOS_NAMESPACE"
 CHUNK_BYTES = 1024**2
+BLOCK_BYTES = 4096
 
 
 def enter_namespace() -> str | None:
@@ -46,10 +48,11 @@ def mount(path: Path) -> None:
 def fill(path: Path) -> Callable[[], None]:
     """Leave no byte free on the disk of ``path``; what is returned gives the space back."""
     filler = path / "filler"
+    size = 0
     with filler.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(CHUNK_BYTES))
-        except OSError:
-            pass
+        for chunk in (CHUNK_BYTES, BLOCK_BYTES):
+            with suppress(OSError):
+                while True:
+                    os.posix_fallocate(file.fileno(), size, chunk)
+                    size += chunk
     return filler.unlink

@@ -84,6 +84,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "rate": result.plan.rate,
         "settings": result.plan.variables,
         "schedule": written(result.plan.schedule).splitlines(),
+        "began": [round(event.at - result.began, 2) for event in result.happened],
         "machine": _machine(),
         "posts": len(facts.entries),
         "tries": sum(len(entry.tries) for entry in facts.entries),

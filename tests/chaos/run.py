@@ -1,5 +1,6 @@
 """One run: start everything, load and faults, wait until all is final, read and judge."""
 
+import math
 import os
 import tempfile
 import time
@@ -49,6 +50,7 @@ class Result:
     """What came out of it."""
 
     plan: Plan
+    began: float  # Unix time of the start of the load
     facts: Facts
     verdicts: list[Verdict]
     happened: list[Happened]
@@ -96,7 +98,7 @@ def _run(plan: Plan, path: Path, say: Say, keep: Path | None) -> Result:
         drained = _drain(cluster, sender, plan.drain_seconds, say)
         sender.end()
         facts = tables.read(engine(), redis(), sender.entries)
-        return _judged(plan, facts, faults.happened, drained)
+        return _judged(plan, start, facts, faults.happened, drained)
     finally:
         if sender:
             sender.end()
@@ -114,13 +116,18 @@ def _play(cluster: Cluster, faults: Faults, start: float, seconds: float, say: S
         time.sleep(TICK_SECONDS)
 
 
-def _drain(cluster: Cluster, sender: Sender, longest: float, say: Say) -> float:
-    """Wait until every post has its 200 and nothing is left to be done; for how long."""
-    began = time.monotonic()
-    empty = 0
-    while empty < STEADY_LOOKS and time.monotonic() - began < longest:
+def _drain(cluster: Cluster, sender: Sender, patience: float, say: Say) -> float:
+    """Wait until every post has its 200 and nothing is left to be done; for how long.
+
+    Given up when for ``patience`` seconds there has never been less to do than before.
+    """
+    began = progress = time.monotonic()
+    least, empty = math.inf, 0
+    while empty < STEADY_LOOKS and time.monotonic() - progress < patience:
         cluster.keep()
         left = sender.open + _unfinished()
+        if left < least:
+            least, progress = left, time.monotonic()
         empty = 0 if left else empty + 1
         time.sleep(LOOK_SECONDS)
     took = time.monotonic() - began
@@ -128,15 +135,16 @@ def _drain(cluster: Cluster, sender: Sender, longest: float, say: Say) -> float:
     return took
 
 
-def _unfinished() -> int:
+def _unfinished() -> float:
     with suppress(RedisError, SQLAlchemyError):
         return tables.unfinished(engine(), redis())
-    return 1
+    return math.inf
 
 
-def _judged(plan: Plan, facts: Facts, happened: list[Happened], drained: float) -> Result:
+def _judged(plan: Plan, began: float, facts: Facts, happened: list[Happened], drained: float) -> Result:
     return Result(
         plan=plan,
+        began=began,
         facts=facts,
         verdicts=judge(facts),
         happened=happened,
