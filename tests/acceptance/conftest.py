@@ -23,6 +23,14 @@ from tests.stack import Stack
 # What was lost is missed within seconds; the defaults have a test of their own
 QUICK = {"CLAIM_LEASE_SECONDS": "2", "SWEEP_GRACE_SECONDS": "1"}
 SHARED = ("valkey", "postgres", "web", "ingest1", "worker1", "worker2", "beat")
+HERE = Path(__file__).parent
+TIMEOUT_SECONDS = 240  # of one test, with the start of the processes on a busy machine
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == HERE and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,7 @@ def _environment(stack: Stack) -> dict[str, str]:
         **ENVIRONMENT,
         **stack.open_stores(),
         "HANDLERS": handlers_recorded.__name__,
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": str(HERE.parents[1]),
         handlers_recorded.GATES: str(gates),
     }
 

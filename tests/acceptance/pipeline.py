@@ -1,5 +1,6 @@
 """A running pipeline as the acceptance tests see it: its processes, its traffic and what was committed."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -128,6 +129,11 @@ class Pipeline:
         name = self.stack.wait_until(begun, timeout, f"attempt {attempt}") or ""
         process, _, pid = name.partition("/")
         return Runner(process.partition("@")[0], psutil.Process(int(pid)))
+
+    def wait_for(self, seconds: float) -> None:
+        """For outages that must last: nothing else waits for time alone."""
+        over_at = time.monotonic() + seconds
+        self.stack.wait_until(lambda: time.monotonic() > over_at)
 
     def wait_until_logged(self, event: str, about: Item) -> None:
         self.stack.wait_until(partial(self.logged, event, about), what=f"{event} in the log")
