@@ -29,6 +29,7 @@ from config.celery import (
 )
 from config.settings import settings
 
+ORIGIN = "neverdrop"
 SHOWN_BODIES = "(<bodies>,)"  # instead of the arguments, which are personal data
 
 _DEAD_LETTER_IDS = UUID("6f1f9c0e-5d9b-5e39-9d2c-0a8c1f3b7e44")
@@ -108,7 +109,8 @@ def _published(task: str, queue: str) -> dict[str, Any]:
     """
     app = Celery(set_as_current=False)
     app.conf.update(celery_config(settings()) | {"broker_url": "memory://", "broker_use_ssl": None})
-    shown = {"argsrepr": _SHOWN, "kwargsrepr": "{}"}
+    # By itself Celery writes the process in, and no two processes would write a dead letter's message alike
+    shown = {"argsrepr": _SHOWN, "kwargsrepr": "{}", "origin": ORIGIN}
     ignored = app.conf.task_ignore_result
     built = app.amqp.create_task_message(_ID, task, [_ARGUMENTS], {}, ignore_result=ignored, **shown)
     with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:

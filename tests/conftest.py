@@ -22,7 +22,7 @@ from tests.factories import APP_SECRET
 from tests.services import Services
 from tests.stack import Stack
 
-TIERS = ("unit", "integration", "acceptance")
+TIERS = ("unit", "integration", "acceptance", "browser")
 VERIFY_TOKEN = "test-verify-token"
 ENVIRONMENT = {
     "NEVERDROP_ENV": "development",

@@ -1,8 +1,10 @@
-"""Pictures of our pages in Flower, with people and faults that do not exist: ``python -m tests.browser.screenshots DIRECTORY``."""
+"""Pictures of our pages in Flower, with people and faults that do not exist.
+
+python -m tests.browser.screenshots DIRECTORY
+"""
 
 import os
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,7 +28,15 @@ WORKERS = {
     "worker1@bot": ["conversations"],
     "worker2@bot": ["conversations"],
 }
-DRAWN_MILLISECONDS = 1500
+DRAWN_MILLISECONDS = 1500  # what the charts take to appear
+SOMETHING_GOES_ON = (
+    "UPDATE events SET accepted_at = clock_timestamp() - interval '9 s' WHERE id = ANY(:held)",
+    """UPDATE events SET error = 'TimeoutError: the shop is busy', attempts = 2,
+       due_at = clock_timestamp() + interval '40 s' WHERE id = ANY(:failing)""",
+    "UPDATE events SET finished_at = clock_timestamp() WHERE state = 'done' AND id % 2 = 0",
+    """UPDATE deliveries SET ingested_at = clock_timestamp() FROM events
+       WHERE delivery_id = deliveries.id AND events.state = 'done' AND events.id % 2 = 0""",
+)
 
 
 def main(directory: Path) -> None:
@@ -54,31 +64,8 @@ def fill() -> None:
     made_up.samples(engine(), now)
     held = made_up.events(engine(), lanes[:3], 8, EventState.PENDING, now, first=5000)
     with engine().begin() as connection:
-        connection.execute(
-            text(
-                "UPDATE events SET error = 'TimeoutError: the shop''s service did not answer within 10 s', attempts = 2,"
-                " due_at = clock_timestamp() + interval '40 s' WHERE id = ANY(:ids)"
-            ),
-            {"ids": held[:2]},
-        )
-        connection.execute(
-            text("UPDATE events SET accepted_at = clock_timestamp() - interval '9 s' WHERE id = ANY(:ids)"),
-            {"ids": held},
-        )
-        connection.execute(
-            text("UPDATE events SET finished_at = clock_timestamp() WHERE state = 'done' AND id % 2 = 0")
-        )
-        connection.execute(
-            text(
-                "UPDATE deliveries SET ingested_at = clock_timestamp() WHERE id IN (SELECT delivery_id FROM events"
-                " WHERE state = 'done' AND id % 2 = 0)"
-            )
-        )
-        connection.execute(
-            text(
-                "UPDATE events SET finished_at = accepted_at WHERE state = 'dead' AND finished_at > clock_timestamp()"
-            )
-        )
+        for statement in SOMETHING_GOES_ON:
+            connection.execute(text(statement), {"held": held, "failing": held[:2]})
     reconcile(engine(), redis())
 
 

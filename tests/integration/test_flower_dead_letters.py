@@ -1,17 +1,21 @@
 """The page of dead letters over HTTP: found, opened, retried, mended, discarded; and the queue that agrees with it."""
 
 import json
+import subprocess
+import sys
 import threading
 from base64 import b64decode
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app import connections, dead_letters
 from app.embedded import free_port
+from app.envelope import retry_dead_letter_message
 from config.celery import DEAD_LETTERS
 from config.settings import Settings
 from config.settings import settings as current
@@ -20,6 +24,7 @@ from tests import made_up
 from tests.core import Core, said
 from tests.flower import GRACE, Page, flower_page
 
+ROOT = Path(__file__).parents[2]
 NOBODYS_ID = 10**15
 MANY = 1200
 HUGE = 2**63
@@ -414,6 +419,14 @@ def test_the_queue_agrees_with_the_table_after_any_mix(core: Core, page: Page) -
     assert queue(page) == table(page)["total"] == 11
     retry_all(page, {})
     assert queue(page) == table(page)["total"] == 0
+
+
+def test_every_process_writes_the_same_message_for_a_letter(settings: Settings) -> None:
+    code = (
+        "import sys; from app.envelope import retry_dead_letter_message as m; sys.stdout.buffer.write(m(17))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout == retry_dead_letter_message(17)
 
 
 def test_a_large_queue_is_written_anew_rather_than_searched(

@@ -81,12 +81,16 @@ async function offerFacets() {
 
 // The table
 
+let loads = 0;
+
 async function load() {
+  const mine = ++loads;
   const asked = new URLSearchParams({ ...filter(), sort: view.sort, order: view.order, limit: LIMIT });
   if (view.reveal) asked.set("reveal", "1");
   const start = view.pages.at(-1);
   if (start) for (const [name, value] of Object.entries(start)) asked.set(name, value);
   const answer = await ask(`${base}/table?${asked}`);
+  if (mine !== loads) return;  // something else was asked for meanwhile
   view.letters = answer.letters;
   view.next = answer.next;
   view.total = answer.total;

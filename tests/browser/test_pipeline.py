@@ -1,0 +1,81 @@
+"""The pipeline and a conversation as people see them, in a real browser."""
+
+from datetime import UTC, datetime
+
+from playwright.sync_api import expect
+
+from app.alerts import watch
+from config.settings import Settings
+from tests import made_up
+from tests.browser.conftest import Login
+from tests.core import Core, said
+from tests.flower import Page
+
+
+def test_the_numbers_change_without_a_reload(core: Core, page: Page, login: Login) -> None:
+    tab = login()
+    tab.goto(f"{page.url}/pipeline")
+    done = tab.locator('[data-number="minute.done"]')
+    expect(done).to_have_text("0")
+    core.ingest(said("one", "two"))
+    core.run()
+    expect(done).to_have_text("2")
+
+
+def test_the_charts_are_drawn_for_the_hour_and_the_day_in_light_and_dark(
+    core: Core, page: Page, login: Login
+) -> None:
+    made_up.samples(core.engine, datetime.now(UTC))
+    for scheme in ("light", "dark"):
+        tab = login(color_scheme=scheme)
+        tab.goto(f"{page.url}/pipeline")
+        expect(tab.locator("canvas")).to_have_count(4)
+        tab.get_by_role("button", name="Day").click()
+        expect(tab.locator("#charts-title")).to_have_text("Last day")
+        expect(tab.locator("canvas")).to_have_count(4)
+        painted = tab.evaluate(
+            """[...document.querySelectorAll("canvas")].every(canvas => {
+              const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+              return pixels.some(value => value > 0);
+            })"""
+        )
+        assert painted
+
+
+def test_a_held_conversation_is_a_link_to_its_events(core: Core, page: Page, login: Login) -> None:
+    core.registry.handlers.clear()
+    core.on("message", function=core.failing("fails"), max_attempts=3)
+    core.ingest(said("fails", "waits"))
+    core.run()
+    tab = login()
+    tab.goto(f"{page.url}/pipeline")
+    tab.locator("#held a").click()
+    expect(tab.locator("[data-event]")).to_have_count(2)
+    expect(tab.locator("[data-event]").first).to_contain_text("ValueError")
+
+
+def test_a_raised_alert_is_shown(core: Core, page: Page, login: Login, settings: Settings) -> None:
+    core.broken.add("fails")
+    core.ingest(said("fails"))
+    core.run()
+    watch(core.engine, core.redis, settings)
+    tab = login()
+    tab.goto(f"{page.url}/pipeline")
+    expect(tab.locator("#alerts")).to_contain_text("dead letters")
+
+
+def test_a_person_takes_over_and_gives_back(core: Core, page: Page, worker: None, login: Login) -> None:
+    core.ingest(said("before"))
+    lane = core.event("before").lane
+    tab = login()
+    tab.goto(f"{page.url}/conversation/{lane}")
+    expect(tab.locator("[data-event]")).to_contain_text("done")
+    tab.get_by_role("button", name="Pause").click()
+    expect(tab.locator("#paused")).to_contain_text("Paused by ada")
+    core.ingest(said("first", "second"))
+    expect(tab.locator("[data-event]")).to_have_count(3)
+    expect(tab.locator("[data-event]", has_text="pending")).to_have_count(2)
+    assert core.seen == ["before"]
+    tab.get_by_role("button", name="Resume").click()
+    expect(tab.locator("[data-event]", has_text="done")).to_have_count(3)
+    assert core.seen == ["before", "first", "second"]
