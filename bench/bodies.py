@@ -82,7 +82,7 @@ def wamid(number: int, *, outgoing: bool = False) -> str:
 def body(traffic: Traffic, number: int) -> bytes:
     """The body of this number."""
     turn, part = divmod(number, MIX) if traffic.kind == "mix" else (number, 0)
-    fields = {
+    fields: dict[str, int | str] = {
         "user": turn * SPREAD % traffic.conversations,
         "at": START + number // EVENTS_A_SECOND % DAYS,
         "number": number,

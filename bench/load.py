@@ -6,10 +6,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from bench.bodies import Traffic
 from bench.sender import Order
 from bench.tally import Tally
+
+ROOT = Path(__file__).parents[1]
 
 
 class LoadError(Exception):
@@ -43,7 +46,11 @@ def prepared(order: Order, processes: int = 1) -> Iterator[Load]:
     """Senders with their bodies signed; they share the order's connections, count and rate."""
     senders = [
         subprocess.Popen(
-            [sys.executable, "-m", "bench.sender"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "bench.sender"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for _ in range(processes)
     ]

@@ -101,8 +101,9 @@ def _run(measured: Measured, name: str, case: Case) -> None:
 def _ratio(measured: Measured, ratio: Ratio) -> dict[str, Any]:
     above = measured.values.get(ratio.case, {}).get(ratio.figure, [])
     below = measured.values.get(ratio.base, {}).get(ratio.base_figure or ratio.figure, [])
-    pairs = [a / b for a, b in zip(above, below, strict=False) if not math.isnan(a) and b]
-    value = statistics.median([pair for pair in pairs if not math.isnan(pair)] or [math.nan])
+    both = zip(above, below, strict=False)
+    pairs = [a / b for a, b in both if b and not math.isnan(a) and not math.isnan(b)]
+    value = statistics.median(pairs) if pairs else math.nan
     return {
         "figure": ratio.figure,
         "case": ratio.case,

@@ -1,8 +1,9 @@
 """Where the time goes: py-spy on one process of Neverdrop while it is under load.
 
-``python -m bench.profile web`` (or ingest, ingest-main, worker, worker-main, beat) prints, in per cent of the time in
-which the process was on a CPU: packages by their own code, and functions with what they call. The samples stay in
-a file that https://www.speedscope.app shows as they are.
+``python -m bench.profile web`` (or ingest, ingest-main, worker, worker-main, ...) prints, in per cent: packages by
+their own code, and functions with what they call. By default of the time in which the process ran Python (held the
+GIL); with ``--clock wall`` of all the time of its main thread, so that it shows what it waits for.
+The samples stay in a file that https://www.speedscope.app shows as they are.
 """
 
 import re
@@ -11,15 +12,17 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import psutil
 from rich.console import Console
 from rich.table import Table
 
+from app.processes import Program
 from bench.bodies import Kind
 from bench.load import prepared
 from bench.options import Options
@@ -84,6 +87,9 @@ def _package(frame: str) -> str:
     return found[1] if found else file
 
 
+LoadOf = Callable[[Turn, float, Kind], AbstractContextManager[None]]
+
+
 @contextmanager
 def _web(running: Turn, seconds: float, kind: Kind) -> Iterator[None]:
     order = Order(running.port, running.traffic(0, kind), CONNECTIONS, seconds=seconds + 2)
@@ -100,7 +106,7 @@ def _everything(running: Turn, seconds: float, kind: Kind) -> Iterator[None]:
         yield
 
 
-def _waiting(*names: str) -> Callable[[Turn, float, Kind], "Iterator[None]"]:
+def _waiting(*names: str) -> LoadOf:
     """Bodies wait, and the named processes alone work on them."""
 
     @contextmanager
@@ -118,9 +124,11 @@ def _waiting(*names: str) -> Callable[[Turn, float, Kind], "Iterator[None]"]:
     return load
 
 
-MOST_EVENTS_A_SECOND = 1_500
+CLOCKS = {"cpu": ["--gil"], "wall": ["--idle", "--threads"]}
+MAIN_THREAD = "MainThread"
+MOST_EVENTS_A_SECOND = 1_000  # that one process works on
 # name → (program, whether its pool child, load)
-TARGETS = {
+TARGETS: dict[str, tuple[str, bool, LoadOf]] = {
     "web": ("web", True, _web),
     "ingest": ("ingest1", True, _waiting("ingest1")),
     "ingest-main": ("ingest1", False, _waiting("ingest1")),
@@ -131,28 +139,34 @@ TARGETS = {
 }
 
 
-def record(target: str, seconds: float, kind: Kind, out: Path, *, native: bool = False) -> Profile:
+def record(target: str, seconds: float, kind: Kind, out: Path, clock: str = "cpu") -> Profile:
     """Start Neverdrop, put it under load, and sample one of its processes."""
     program, in_pool, load = TARGETS[target]
     with tempfile.TemporaryDirectory(prefix="nb-") as data:
-        consumers = [] if program == "web" else None
+        consumers: list[Program] | None = [] if program == "web" else None
         with Options(Path(data)).turn(NEVERDROP, consumers=consumers) as running:
             own, children = tree(running.running[program])
             process = _busiest(children) if in_pool and children else own
             with load(running, seconds, kind):
-                _sample(process.pid, seconds, out, native)
-    return Profile.read(out.read_text(encoding="utf-8"))
+                _sample(process.pid, seconds, out, CLOCKS[clock])
+    lines = out.read_text(encoding="utf-8").splitlines()
+    return Profile.read("\n".join(line for line in lines if clock == "cpu" or MAIN_THREAD in line))
 
 
-def _busiest(children: list) -> object:  # type: ignore[type-arg]
-    return max(children, key=lambda child: child.cpu_times().user)
+def _busiest(children: list[psutil.Process]) -> psutil.Process:
+    return max(children, key=_cpu_seconds)
 
 
-def _sample(pid: int, seconds: float, out: Path, native: bool) -> None:
+def _cpu_seconds(process: psutil.Process) -> float:
+    seconds: float = process.cpu_times().user
+    return seconds
+
+
+def _sample(pid: int, seconds: float, out: Path, options: Sequence[str]) -> None:
     binary = Path(sys.executable).with_name("py-spy")
     command = [
         str(binary), "record", "--pid", str(pid), "--duration", f"{seconds:.0f}", "--rate", str(RATE),
-        "--format", "raw", "--output", str(out), "--full-filenames", "--nolineno", *(["--native"] if native else []),
+        "--format", "raw", "--output", str(out), "--full-filenames", "--nolineno", *options,
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603  (our own line)
 
@@ -176,15 +190,15 @@ def show(profile: Profile, console: Console, lines: int) -> None:
 @click.option("--seconds", type=float, default=15, show_default=True)
 @click.option("--kind", type=click.Choice(["messages", "mix"]), default="messages", show_default=True)
 @click.option("--lines", type=int, default=40, show_default=True)
-@click.option("--native", is_flag=True, help="Frames of C too.")
+@click.option("--clock", type=click.Choice(list(CLOCKS)), default="cpu", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path(".neverdrop/bench"), show_default=True)
-def main(target: str, seconds: float, kind: Kind, lines: int, native: bool, out: Path) -> None:
+def main(target: str, seconds: float, kind: Kind, lines: int, clock: str, out: Path) -> None:
     """Profile one process under load."""
     out.mkdir(parents=True, exist_ok=True)
-    file = out / f"profile-{target}.txt"
-    profile = record(target, seconds, kind, file, native=native)
+    file = out / f"profile-{target}-{clock}.txt"
+    profile = record(target, seconds, kind, file, clock)
     console = Console(width=130)
-    console.print(f"{target}: {profile.total} samples, in {file}", highlight=False)
+    console.print(f"{target}, {clock}: {profile.total} samples, in {file}", highlight=False)
     show(profile, console, lines)
 
 

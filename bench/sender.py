@@ -175,7 +175,7 @@ class Sender:
 
     def _wait(self, seconds: float) -> None:
         """For an answer, or so long: ``select`` counts microseconds where a selector rounds to milliseconds."""
-        select.select([self._selector], [], [], seconds)  # type: ignore[list-item]
+        select.select([self._selector], [], [], seconds)
 
     def _free(self) -> Connection:
         """An idle connection, or one more; with too many of them an answer is waited for."""

@@ -31,7 +31,7 @@ class Stores:
     running: dict[str, Running]
     redis_url: str
     database_url: str
-    redis: "Redis[bytes]"
+    redis: "Redis"
     connection: Any  # psycopg2's, in autocommit
 
     @classmethod

@@ -74,11 +74,12 @@ class Tally:
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> "Tally":
-        histograms = {
+        histograms: dict[str, Any] = {
             name: Histogram(Counter({int(bucket): count for bucket, count in found[name].items()}))
             for name in _HISTOGRAMS
         }
-        return cls(**{name: found[name] for name in _PLAIN}, **histograms)
+        plain: dict[str, Any] = {name: found[name] for name in _PLAIN}
+        return cls(**plain, **histograms)
 
 
 _PLAIN = ("accepted", "refused", "broken", "seconds", "cpu_seconds")

@@ -18,11 +18,11 @@ bot = WhatsApp(
 )
 
 
-@bot.on_message
+@bot.on_message  # type: ignore[untyped-decorator]  (where pywa is not installed)
 def message(_: WhatsApp, found: types.Message) -> None:
     items.insert(found.id, "message", {"text": found.text}, time.time())
 
 
-@bot.on_message_status
+@bot.on_message_status  # type: ignore[untyped-decorator]
 def status(_: WhatsApp, found: types.MessageStatus) -> None:
     items.insert(f"{found.id}:{found.status}", "status", {"status": str(found.status)}, time.time())
