@@ -21,6 +21,6 @@ def receive() -> tuple[str, int]:
     return "", 200
 
 
-@dramatiq.actor(max_retries=3)  # type: ignore[untyped-decorator]  (where dramatiq is not installed)
+@dramatiq.actor(max_retries=3)  # type: ignore[untyped-decorator]
 def process(raw: str) -> None:
     items.handle(raw)

@@ -18,7 +18,7 @@ bot = WhatsApp(
 )
 
 
-@bot.on_message  # type: ignore[untyped-decorator]  (where pywa is not installed)
+@bot.on_message  # type: ignore[untyped-decorator]
 def message(_: WhatsApp, found: types.Message) -> None:
     items.insert(found.id, "message", {"text": found.text}, time.time())
 
