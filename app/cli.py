@@ -25,6 +25,8 @@ COMMANDS = {
     "status": "app.commands:status",
     "trace": "app.commands:trace",
     "dead": "app.dead_commands:dead",
+    "pause": "app.pause_commands:pause",
+    "resume": "app.pause_commands:resume",
 }
 
 

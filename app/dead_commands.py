@@ -1,9 +1,12 @@
-"""``neverdrop dead list|show|retry|discard``."""
+"""``neverdrop dead``: the group, and its commands that look: list, show, export."""
 
-import getpass
-from collections.abc import Callable
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,33 +14,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app import dead_letters, timeline
-from app.connections import engine, redis
-from app.dead_letters import DeadLetter, Decided, Filter
-from app.handlers import registry
+from app import dead_letter_list, dead_letters, timeline
+from app.connections import engine
+from app.dead_decisions import discard, retry
+from app.dead_letter_list import DeadLetter, Filter
+from app.dead_options import filtered
 from app.masked import masked_conversation, masked_payload, masked_text
-from app.terminal import JSON, REVEAL, console, print_json
+from app.terminal import JSON, REVEAL, console, print_json, progress
 from config.logging import hiding
-from config.settings import settings
 
 SHOWN_AT_ONCE = 50
-IDS_A_CALL = 500
+LETTERS_A_PAGE = 500
 ERROR_WIDTH = 60
-
-FILTERS = (
-    click.option("--type", "type_", help="of this type only"),
-    click.option("--kind", type=click.Choice(["message", "status", "other"]), help="of this kind only"),
-    click.option("--handler", help="of this handler only"),
-    click.option("--error", help="whose error contains this text"),
-    click.option("--conversation", help="of this conversation only"),
-)
-
-
-def filtered(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that choose dead letters, the same for every command."""
-    for option in reversed(FILTERS):
-        command = option(command)
-    return command
 
 
 @click.group()
@@ -50,10 +38,10 @@ def dead() -> None:
 @click.option("--limit", default=SHOWN_AT_ONCE, show_default=True, help="at most so many, oldest first")
 @JSON
 @REVEAL
-def list_(limit: int, as_json: bool, reveal: bool, type_: str | None, **chosen: Any) -> None:
+def list_(wanted: Filter, limit: int, as_json: bool, reveal: bool) -> None:
     """List dead letters, oldest first."""
     with engine().connect() as connection:
-        letters = dead_letters.find(connection, Filter(type=type_, **chosen), limit)
+        letters = dead_letters.find(connection, wanted, limit)
     letters = [letter if reveal else _masked(letter) for letter in letters]
     if as_json:
         for letter in letters:
@@ -132,57 +120,41 @@ def _print_letter(console: Console, shown: dict[str, Any]) -> None:
 
 
 @dead.command()
-@click.argument("event_ids", type=int, nargs=-1)
 @filtered
-@click.option("--all", "everything", is_flag=True, help="every dead letter that matches the options")
-@click.option("--who", default=getpass.getuser, help="recorded with the retry; by default you")
-def retry(event_ids: tuple[int, ...], everything: bool, who: str, type_: str | None, **chosen: Any) -> None:
-    """Run dead letters again: they keep their place in their conversations."""
-    registry.load(settings().handlers, settings().handler_time_limit_seconds)
-    ids = _chosen(event_ids, everything, Filter(type=type_, **chosen))
-    _report(
-        [dead_letters.retry(engine(), redis(), registry.registry, chunk, who) for chunk in _chunks(ids)],
-        "retried",
-    )
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="a file instead of the screen"
+)
+@REVEAL
+def export(wanted: Filter, output: Path | None, reveal: bool) -> None:
+    """Write dead letters with their payloads, one JSON object a line, oldest first.
 
-
-@dead.command()
-@click.argument("event_ids", type=int, nargs=-1)
-@filtered
-@click.option("--all", "everything", is_flag=True, help="every dead letter that matches the options")
-@click.option("--reason", required=True, help="why it need not be handled; recorded")
-@click.option("--who", default=getpass.getuser, help="recorded with the decision; by default you")
-def discard(
-    event_ids: tuple[int, ...], everything: bool, reason: str, who: str, type_: str | None, **chosen: Any
-) -> None:
-    """Decide that dead letters need not be handled. Their rows stay."""
-    ids = _chosen(event_ids, everything, Filter(type=type_, **chosen))
-    _report(
-        [dead_letters.discard(engine(), redis(), chunk, who, reason) for chunk in _chunks(ids)], "discarded"
-    )
-
-
-def _chosen(event_ids: tuple[int, ...], everything: bool, wanted: Filter) -> list[int]:
-    """The ids given, or with --all those that match; never all by accident."""
-    if event_ids and (everything or wanted != Filter()):
-        raise click.UsageError("give event ids, or --all with options, not both")
-    if event_ids:
-        return list(event_ids)
-    if not everything:
-        raise click.UsageError("give event ids, or --all")
+    What belongs to people is masked unless --reveal is given.
+    """
     with engine().connect() as connection:
-        return [letter.id for letter in dead_letters.find(connection, wanted)]
+        total = dead_letter_list.count(connection, wanted)
+    with (
+        output.open("w", encoding="utf-8") if output else nullcontext(sys.stdout) as lines,
+        progress("exported", total, shown=output is not None) as advance,
+    ):
+        for letter in _all(wanted):
+            payload = dead_letters.content(letter)
+            shown = letter if reveal else _masked(letter)
+            told = {**asdict(shown), "payload": payload if reveal else masked_payload(payload)}
+            click.echo(json.dumps(told, default=str, ensure_ascii=True), file=lines)
+            advance(1)
 
 
-def _chunks(ids: list[int]) -> list[list[int]]:
-    return [ids[start : start + IDS_A_CALL] for start in range(0, len(ids), IDS_A_CALL)]
+def _all(wanted: Filter) -> Iterator[DeadLetter]:
+    """Page after page, so that any number fits into memory."""
+    last_id = 0
+    while True:
+        with engine().connect() as connection:
+            letters = dead_letters.find(connection, wanted, LETTERS_A_PAGE, last_id)
+        if not letters:
+            return
+        yield from letters
+        last_id = letters[-1].id
 
 
-def _report(decisions: list[Decided], verb: str) -> None:
-    changed = sum(len(decided.changed) for decided in decisions)
-    click.echo(f"{changed} {verb} at {datetime.now(UTC):%H:%M:%S} UTC")
-    refused = {id_: why for decided in decisions for id_, why in decided.refused.items()}
-    for event_id, why in sorted(refused.items()):
-        click.echo(f"event {event_id} was left alone: {why}", err=True)
-    if refused:
-        raise SystemExit(1)
+dead.add_command(retry)
+dead.add_command(discard)

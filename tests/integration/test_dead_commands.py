@@ -1,0 +1,143 @@
+"""``neverdrop dead`` beyond one letter: the page's filters, rates, dry runs, exports; and ``pause`` and ``resume``."""
+
+import json
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from app.cli import cli
+from app.handlers import registry as handlers
+from config.celery import DEAD_LETTERS
+from config.settings import Settings
+from tests import factories as f
+from tests import made_up
+from tests.core import Core, said
+
+MANY = 1200
+
+
+@pytest.fixture
+def core(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Core:
+    core = Core()
+    core.on("message", None, core.failing(), max_attempts=1)
+    monkeypatch.setattr(handlers.registry, "handlers", core.registry.handlers)
+    return core
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def objects(result: Result) -> list[Any]:
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def dead(core: Core, *texts: str, **more: Any) -> list[int]:
+    core.broken.update(texts)
+    core.ingest(said(*texts, **more))
+    core.run()
+    return [int(core.event(words).id) for words in texts]
+
+
+@pytest.fixture
+def many(core: Core) -> Core:
+    made_up.events(core.engine, made_up.conversations(core.engine), MANY)
+    return core
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        (("--type", "text"), MANY // 2),
+        (("--error-class", "KeyError"), MANY // 4),
+        (("--handler", "mybot.answer"), MANY // 2),
+        (("--search", "old_catalogue"), MANY // 4),
+        (("--conversation", f"{f.PHONE_NUMBER_ID}/{f.phone(1)}"), MANY // made_up.USERS),
+        (("--after", "2099-01-01"), 0),
+        (("--before", "2099-01-01T12:00"), MANY),
+    ],
+)
+def test_the_filters_are_those_of_the_page(many: Core, options: tuple[str, ...], count: int) -> None:
+    assert len(objects(run("dead", "list", "--limit", MANY, "--json", *options))) == count
+    (told,) = objects(run("dead", "retry", "--all", "--dry-run", "--json", *options))
+    assert told == {"would_be": count}
+    assert many.states() == {"dead": MANY}
+
+
+def test_a_time_that_is_none_is_refused(core: Core) -> None:
+    result = run("dead", "list", "--after", "yesterday")
+    assert result.exit_code == 2
+    assert "is no time" in result.output
+
+
+def test_a_bulk_retry_takes_what_matches_and_leaves_the_queue_right(many: Core) -> None:
+    (told,) = objects(run("dead", "retry", "--all", "--type", "text", "--json", "--who", "ada"))
+    assert (len(told["retried"]), told["left_alone"]) == (MANY // 2, [])
+    assert many.states() == {"dead": MANY // 2, "pending": MANY // 2}
+    assert many.redis.llen(DEAD_LETTERS) == MANY // 2
+    assert many.value("SELECT count(*) FROM dead_letter_actions WHERE who = 'ada'") == MANY // 2
+
+
+def test_a_rate_gives_each_a_turn_in_the_order_of_its_conversation(core: Core) -> None:
+    dead(core, "first", "second", "third")
+    assert run("dead", "retry", "--all", "--rate", "0.1").exit_code == 0
+    turns = core.rows("SELECT due_at FROM events ORDER BY occurred_at, delivery_id, position")
+    assert [later.due_at - earlier.due_at for earlier, later in pairwise(turns)] == [
+        timedelta(seconds=10)
+    ] * 2
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "fast"])
+def test_a_rate_that_is_none_is_refused(core: Core, rate: str) -> None:
+    dead(core, "stays")
+    assert run("dead", "retry", "--all", "--rate", rate).exit_code == 2
+    assert core.states() == {"dead": 1}
+
+
+def test_a_dry_run_of_a_discard_changes_nothing(core: Core) -> None:
+    dead(core, "one", "two")
+    result = run("dead", "discard", "--all", "--reason", "none", "--dry-run")
+    assert result.output == "2 would be discarded\n"
+    assert core.states() == {"dead": 2}
+
+
+def test_an_export_holds_every_letter_with_its_payload_masked(many: Core) -> None:
+    told = objects(run("dead", "export"))
+    assert len({letter["id"] for letter in told}) == MANY
+    assert all(letter["payload"]["item"]["type"] == letter["type"] for letter in told)
+    assert f.phone(1) not in json.dumps(told)
+
+
+def test_an_export_to_a_file_reveals_only_when_asked(core: Core, tmp_path: Path) -> None:
+    dead(core, "my secret")
+    target = tmp_path / "letters.jsonl"
+    assert run("dead", "export", "--output", target).output == ""
+    assert "my secret" not in target.read_text()
+    run("dead", "export", "--output", target, "--reveal")
+    assert "my secret" in target.read_text()
+
+
+def test_a_conversation_is_paused_and_resumed_by_any_of_its_names(core: Core) -> None:
+    core.ingest(said("waits"))
+    lane = core.event("waits").lane
+    paused = run("pause", f.phone(1), "--who", "ada")
+    assert paused.output == f"conversation {lane} is paused: what arrives is stored and waits\n"
+    assert "is paused already" in run("pause", lane).output
+    core.run()
+    assert core.seen == []
+    assert core.value("SELECT paused_by FROM conversations") == "ada"
+    assert run("resume", f"{f.PHONE_NUMBER_ID}/{f.user_id(1)}").output == f"conversation {lane} goes on\n"
+    assert "is not paused" in run("resume", lane).output
+    core.run()
+    assert core.seen == ["waits"]
+
+
+def test_a_conversation_that_nobody_knows_cannot_be_paused(core: Core) -> None:
+    result = run("pause", "15559999999")
+    assert result.exit_code != 0
+    assert "no such conversation" in str(result.exception)
