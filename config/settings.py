@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     # Handlers and lanes
     handlers: Names = ()
     handler_time_limit_seconds: float = Field(60, gt=0, le=3600)
-    claim_lease_seconds: float = Field(30, ge=1)
+    claim_lease_seconds: float = Field(20, ge=1)
     order_settle_seconds: float = Field(2, ge=0)
     advance_budget_seconds: float = Field(10, gt=0)
 
