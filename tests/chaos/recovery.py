@@ -9,7 +9,7 @@ from tests.chaos.facts import Attempt, Facts
 from tests.chaos.schedule import Happened, Kind
 
 WORST_SECONDS = 45.0  # from a worker's death until what it was in the middle of runs again
-KILLS = ("kill_worker", "kill_worker_main", "kill_worker_child", "term_worker", "deploy_workers")
+RECONNECT_SECONDS = 6.0  # after an outage: consumers try again after 2, 4 and 6 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Interrupted:
     """An attempt whose worker died or was stopped under it.
 
     ``again`` and ``done`` are seconds from the fault to the next attempt and to the event's end; ``away`` is for how
-    long a store or beat was away in between, which no recovery can be faster than.
+    long a store or beat was away in between, or just back, which no recovery can be faster than.
     """
 
     key: str
@@ -98,9 +98,9 @@ def _next(facts: Facts, attempt: Attempt) -> Attempt | None:
 
 
 def _away(happened: Sequence[Happened], known: Mapping[str, Kind], since: float, until: float) -> float:
-    """Seconds between two times in which a store or beat was away."""
+    """Seconds between two times in which a store or beat was away, or just back."""
     parts = sorted(
-        (max(event.at, since), min(event.until or until, until))
+        (max(event.at, since), min((event.until or until) + RECONNECT_SECONDS, until))
         for event in happened
         if known[event.fault.kind].takes_away
     )

@@ -46,7 +46,7 @@ def _recovery(console: Console, result: Result) -> None:
         table.add_row(kind, str(times), f"{middle:.2f}", f"{worst:.2f}")
     console.print(table)
     table = Table(
-        "fault", "attempts", "again: median s", "worst s", "worst, less outages", "done: worst s",
+        "fault", "attempts", "again: median s", "worst", "less outages", "no outage", "worst", "done: worst",
         title="until the event that was in its hands ran again",
     )  # fmt: skip
     for kind, row in _interrupted(result).items():
@@ -59,6 +59,7 @@ def _interrupted(result: Result) -> dict[str, dict[str, Any]]:
     for kind in sorted({each.kind for each in result.interrupted}):
         group = [each for each in result.interrupted if each.kind == kind]
         again = [each.again for each in group if each.again is not None]
+        undisturbed = [each.again for each in group if each.again is not None and not each.away]
         found[kind] = {
             "attempts": len(group),
             "again_median": _rounded(median(again) if again else None),
@@ -66,6 +67,8 @@ def _interrupted(result: Result) -> dict[str, dict[str, Any]]:
             "again_worst_less_outages": _rounded(
                 max((each.again - each.away for each in group if each.again is not None), default=None)
             ),
+            "undisturbed": len(undisturbed),
+            "undisturbed_worst": _rounded(max(undisturbed, default=None)),
             "done_worst": _rounded(max((each.done for each in group if each.done is not None), default=None)),
         }
     return found
