@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from config.settings import Settings
 from tests.chaos import disk, report, schedule
 from tests.chaos.run import Plan, run
 
