@@ -87,11 +87,11 @@ def _package(frame: str) -> str:
     return found[1] if found else file
 
 
-LoadOf = Callable[[Turn, float, Kind], AbstractContextManager[None]]
+LoadOf = Callable[[Turn, float, int, Kind], AbstractContextManager[None]]
 
 
 @contextmanager
-def _web(running: Turn, seconds: float, kind: Kind) -> Iterator[None]:
+def _web(running: Turn, seconds: float, events: int, kind: Kind) -> Iterator[None]:  # noqa: ARG001  (as the others)
     order = Order(running.port, running.traffic(0, kind), CONNECTIONS, seconds=seconds + 2)
     with prepared(order) as load:
         load.begin()
@@ -100,9 +100,9 @@ def _web(running: Turn, seconds: float, kind: Kind) -> Iterator[None]:
 
 
 @contextmanager
-def _everything(running: Turn, seconds: float, kind: Kind) -> Iterator[None]:
+def _everything(running: Turn, seconds: float, events: int, kind: Kind) -> Iterator[None]:
     """Bodies come as fast as they are taken, and all processes work."""
-    with _web(running, seconds, kind):
+    with _web(running, seconds, events, kind):
         yield
 
 
@@ -110,10 +110,9 @@ def _waiting(*names: str) -> LoadOf:
     """Bodies wait, and the named processes alone work on them."""
 
     @contextmanager
-    def load(running: Turn, seconds: float, kind: Kind) -> Iterator[None]:
-        count = int(MOST_EVENTS_A_SECOND * seconds)
+    def load(running: Turn, seconds: float, events: int, kind: Kind) -> Iterator[None]:  # noqa: ARG001
         running.freeze()
-        running.post(running.traffic(count, kind), count)
+        running.post(running.traffic(events, kind), events)
         if "worker1" in names:
             running.thaw("ingest1")
             while running.stores.redis.hlen("journal"):
@@ -126,7 +125,6 @@ def _waiting(*names: str) -> LoadOf:
 
 CLOCKS = {"cpu": ["--gil"], "wall": ["--idle", "--threads"]}
 MAIN_THREAD = "MainThread"
-MOST_EVENTS_A_SECOND = 1_000  # that one process works on
 # name → (program, whether its pool child, load)
 TARGETS: dict[str, tuple[str, bool, LoadOf]] = {
     "web": ("web", True, _web),
@@ -139,7 +137,7 @@ TARGETS: dict[str, tuple[str, bool, LoadOf]] = {
 }
 
 
-def record(target: str, seconds: float, kind: Kind, out: Path, clock: str = "cpu") -> Profile:
+def record(target: str, seconds: float, events: int, kind: Kind, out: Path, clock: str = "cpu") -> Profile:
     """Start Neverdrop, put it under load, and sample one of its processes."""
     program, in_pool, load = TARGETS[target]
     with tempfile.TemporaryDirectory(prefix="nb-") as data:
@@ -147,7 +145,7 @@ def record(target: str, seconds: float, kind: Kind, out: Path, clock: str = "cpu
         with Options(Path(data)).turn(NEVERDROP, consumers=consumers) as running:
             own, children = tree(running.running[program])
             process = _busiest(children) if in_pool and children else own
-            with load(running, seconds, kind):
+            with load(running, seconds, events, kind):
                 _sample(process.pid, seconds, out, CLOCKS[clock])
     lines = out.read_text(encoding="utf-8").splitlines()
     return Profile.read("\n".join(line for line in lines if clock == "cpu" or MAIN_THREAD in line))
@@ -188,15 +186,16 @@ def show(profile: Profile, console: Console, lines: int) -> None:
 @click.command()
 @click.argument("target", type=click.Choice(list(TARGETS)))
 @click.option("--seconds", type=float, default=15, show_default=True)
+@click.option("--events", default=10_000, show_default=True, help="That wait, where a process works alone.")
 @click.option("--kind", type=click.Choice(["messages", "mix"]), default="messages", show_default=True)
 @click.option("--lines", type=int, default=40, show_default=True)
 @click.option("--clock", type=click.Choice(list(CLOCKS)), default="cpu", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path(".neverdrop/bench"), show_default=True)
-def main(target: str, seconds: float, kind: Kind, lines: int, clock: str, out: Path) -> None:
+def main(target: str, seconds: float, events: int, kind: Kind, lines: int, clock: str, out: Path) -> None:
     """Profile one process under load."""
     out.mkdir(parents=True, exist_ok=True)
     file = out / f"profile-{target}-{clock}.txt"
-    profile = record(target, seconds, kind, file, clock)
+    profile = record(target, seconds, events, kind, file, clock)
     console = Console(width=130)
     console.print(f"{target}, {clock}: {profile.total} samples, in {file}", highlight=False)
     show(profile, console, lines)

@@ -12,7 +12,8 @@ from bench.subjects import NEVERDROP, TUTORIAL, Subject
 from bench.turn import Turn
 
 LOGGED = {"log_statement": "all", "log_line_prefix": "%a|", "logging_collector": "off"}
-STATEMENT = re.compile(r"^([^|]*)\|LOG:  (?:statement|execute [^:]*): *(\w*)")
+STATEMENT = re.compile(r"^[^|\n]*\|LOG:  (?:statement|execute [^:]*): *(.*)", re.MULTILINE)
+COUNTS = ("count(*) FROM events WHERE state = 'done'", "count(*) FROM bench_rows")  # the bench's own
 TABLES = """
 SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class
 WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
@@ -108,12 +109,13 @@ def _commands(running: Turn) -> Counter[str]:
 
 
 def _statements(log: str) -> Counter[str]:
-    """Of the subject's own connections: the bench's count of what is done would be among them."""
+    """By the first word; a statement may begin on the line after the log's."""
     found: Counter[str] = Counter()
-    for line in log.splitlines():
-        match = STATEMENT.match(line)
-        if match and "count(*) FROM events WHERE" not in line and "count(*) FROM bench_rows" not in line:
-            found[match[2].upper() or "(empty)"] += 1
+    parts = STATEMENT.split(log)
+    for first, rest in zip(parts[1::2], parts[2::2], strict=True):
+        statement = f"{first}{rest}".strip()
+        if not any(count in statement for count in COUNTS):
+            found[statement.partition(" ")[0].upper() or "(empty)"] += 1
     return found
 
 
