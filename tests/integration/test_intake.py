@@ -32,7 +32,13 @@ from tests import services as servers
 
 PATIENCE_SECONDS = 20
 POSTED = 200
-BODIES = [b'{"text":"caf\\u00e9"}', "{'é': '\U0001f600'}".encode(), b"\xff\x00 not UTF-8", b"", b"x" * 3_000_000]
+BODIES = [
+    b'{"text":"caf\\u00e9"}',
+    "{'é': '\U0001f600'}".encode(),
+    b"\xff\x00 not UTF-8",
+    b"",
+    b"x" * 3_000_000,
+]
 
 
 class Valkey:

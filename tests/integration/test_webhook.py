@@ -62,7 +62,9 @@ def test_any_signed_bytes_are_stored(client: FlaskClient, content: bytes) -> Non
     assert journal() == [content]
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "", "application/x-www-form-urlencoded", "multipart/form-data"])
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "", "application/x-www-form-urlencoded", "multipart/form-data"]
+)
 def test_the_content_type_does_not_matter(client: FlaskClient, content_type: str) -> None:
     posted = a_message()
     assert post(client, posted, **{"Content-Type": content_type}).status_code == 200

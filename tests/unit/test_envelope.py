@@ -70,7 +70,9 @@ def arguments(app: Celery) -> Callable[[bytes], Any]:
 
     def decode(raw: bytes) -> Any:
         with app.connection_for_write() as connection:
-            message = Message(json.loads(raw), channel=connection.default_channel, accept=["application/json"])
+            message = Message(
+                json.loads(raw), channel=connection.default_channel, accept=["application/json"]
+            )
             positional, keywords, _embedded = message.decode()
         assert keywords == {}
         return positional
@@ -123,7 +125,10 @@ def test_a_message_is_the_one_that_apply_async_sends(
     assert common(ours) == common(celerys)
     assert ours["body"] == celerys["body"]
     assert ours["headers"]["argsrepr"] == shown
-    assert ours["headers"]["timelimit"] == [None, None]  # the worker's own: a limit sent along would go before it
+    assert ours["headers"]["timelimit"] == [
+        None,
+        None,
+    ]  # the worker's own: a limit sent along would go before it
     for part in ("headers", "properties"):
         assert ours[part].keys() == celerys[part].keys()
     assert arguments(rendered()) == args
