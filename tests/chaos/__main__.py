@@ -10,7 +10,7 @@ from config.settings import Settings
 from tests.chaos import disk, report, schedule
 from tests.chaos.run import Plan, run
 
-DEFAULT_LEASE_SECONDS = 20.0
+DEFAULT_LEASE_SECONDS = float(Settings.model_fields["claim_lease_seconds"].default)
 # In the short form the waits that the defaults impose on recovery are scaled down; nothing else differs.
 SHORT = {"CLAIM_LEASE_SECONDS": "3", "SWEEP_GRACE_SECONDS": "2"}
 DRAIN_SECONDS = 180.0
