@@ -9,10 +9,10 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench chaos lint lock clean
+.PHONY: help run demo test bench chaos screenshots lint lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: $(VENV)/installed ## the whole pipeline, on embedded Valkey and Postgres unless REDIS_URL and DATABASE_URL are set
 	@exec $(BIN)/neverdrop up
@@ -20,7 +20,7 @@ run: $(VENV)/installed ## the whole pipeline, on embedded Valkey and Postgres un
 demo: $(VENV)/installed ## traffic, a killed worker, and a table of what became of every event
 	@exec $(BIN)/neverdrop demo
 
-test: $(VENV)/installed-dev ## unit, integration and acceptance tests
+test: $(VENV)/installed-dev ## unit, integration, acceptance and browser tests (those without a Chromium are skipped)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 bench: $(VENV)/installed-bench ## side by side with other ways to receive webhooks; BENCH="--quick" and other options
@@ -28,6 +28,9 @@ bench: $(VENV)/installed-bench ## side by side with other ways to receive webhoo
 
 chaos: $(VENV)/installed-dev ## load and faults for 15 minutes, then every promise judged; CHAOS="--seed 8" and other options
 	@exec $(BIN)/python -m tests.chaos $(CHAOS)
+
+screenshots: $(VENV)/installed-dev ## the pictures of Flower's pages in docs/images, with made-up data; needs Chromium
+	@exec $(BIN)/python -m tests.browser.screenshots docs/images
 
 lint: $(VENV)/installed-dev ## ruff and mypy
 	$(BIN)/ruff check .

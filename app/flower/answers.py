@@ -84,7 +84,7 @@ class Page(OurHandler):
     """A page: Flower's frame, our template, and a script that asks for the rest."""
 
     def show(self, template: str, **values: Any) -> None:
-        self.render(template, asset=self.asset, refusal=self.refusal, user=self.user, **values)
+        self.render(f"{template}.html", asset=self.asset, refusal=self.refusal, user=self.user, **values)
 
 
 class Answer(OurHandler):

@@ -21,7 +21,7 @@ class Conversation(Page):
         if pause is not None and pause.lane != number:  # it became a part of another one
             self.redirect(self.reverse_url("conversation", pause.lane))
             return
-        self.show("conversation.html", lane=number)
+        self.show("conversation", lane=number)
 
 
 class LaneEvents(Answer):

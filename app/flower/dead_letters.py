@@ -41,7 +41,7 @@ GROUP BY 1
 class DeadLetters(Page):
     @tornado.web.authenticated
     async def get(self) -> None:
-        self.show("dead_letters.html")
+        self.show("dead_letters")
 
 
 class DeadLetterTable(Answer):

@@ -19,7 +19,7 @@ from config.settings import settings
 class Pipeline(Page):
     @tornado.web.authenticated
     async def get(self) -> None:
-        self.show("pipeline.html")
+        self.show("pipeline")
 
 
 class Numbers(Answer):

@@ -5,10 +5,12 @@ python -m tests.browser.screenshots DIRECTORY
 
 import os
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from playwright.sync_api import Browser
+from playwright.sync_api import Page as Tab
 from sqlalchemy import text
 
 from app.connections import engine, redis
@@ -40,7 +42,7 @@ SOMETHING_GOES_ON = (
 
 
 def main(directory: Path) -> None:
-    """Write dead-letters.png, pipeline.png and others into the directory."""
+    """Write each page, wide and as on a phone, in light and in dark."""
     directory.mkdir(parents=True, exist_ok=True)
     with services.directory() as path, services.running_services(path) as running:
         os.environ |= {
@@ -51,8 +53,7 @@ def main(directory: Path) -> None:
         migrate()
         fill()
         with flower_page() as page, chromium.browser() as browser:
-            for scheme in ("light", "dark"):
-                pictures(browser, page, scheme, directory)
+            take(browser, page, directory)
 
 
 def fill() -> None:
@@ -69,33 +70,54 @@ def fill() -> None:
     reconcile(engine(), redis())
 
 
-def pictures(browser: Browser, page: Page, scheme: str, directory: Path) -> None:
-    suffix = "" if scheme == "light" else "-dark"
-    for viewport, size in ((WIDE, ""), (PHONE, "-phone")):
+def dead_letters(tab: Tab, url: str) -> None:
+    tab.goto(f"{url}/dead-letters")
+    tab.locator("[data-letter]").first.wait_for()
+
+
+def dead_letter(tab: Tab, url: str) -> None:
+    dead_letters(tab, url)
+    tab.locator("[data-open]").first.click()
+    tab.locator(".nd-timeline").wait_for()
+
+
+def pipeline(tab: Tab, url: str) -> None:
+    for worker, queues in WORKERS.items():
+        beat(redis(), member(worker, queues))
+    tab.goto(f"{url}/pipeline")
+    tab.locator("canvas").nth(3).wait_for()
+    tab.locator("#held a").first.wait_for()
+    tab.wait_for_timeout(DRAWN_MILLISECONDS)
+
+
+def conversation(tab: Tab, url: str) -> None:
+    tab.goto(f"{url}/conversation/1")
+    tab.locator("[data-event]").first.wait_for()
+
+
+PICTURES: tuple[tuple[str, Callable[[Tab, str], None], str, dict[str, int]], ...] = (
+    ("dead-letters", dead_letters, "light", WIDE),
+    ("dead-letter", dead_letter, "light", WIDE),
+    ("pipeline", pipeline, "light", WIDE),
+    ("conversation", conversation, "light", WIDE),
+    ("dead-letters-dark", dead_letters, "dark", WIDE),
+    ("pipeline-dark", pipeline, "dark", WIDE),
+    ("dead-letters-phone", dead_letters, "light", PHONE),
+    ("pipeline-phone", pipeline, "dark", PHONE),
+)
+
+
+def take(browser: Browser, page: Page, directory: Path) -> None:
+    for name, show, scheme, viewport in PICTURES:
         context = browser.new_context(
             http_credentials={"username": ADA[0], "password": ADA[1]},
-            viewport=viewport,
-            color_scheme=scheme,
+            viewport=viewport,  # type: ignore[arg-type]
+            color_scheme=scheme,  # type: ignore[arg-type]
             locale="en-GB",
-            device_scale_factor=1,
         )
         tab = context.new_page()
-        tab.goto(f"{page.url}/dead-letters?type=text")
-        tab.locator("[data-letter]").first.wait_for()
-        tab.screenshot(path=directory / f"dead-letters{size}{suffix}.png")
-        tab.locator("[data-open]").first.click()
-        tab.locator(".nd-timeline").wait_for()
-        tab.screenshot(path=directory / f"dead-letter{size}{suffix}.png")
-        for worker, queues in WORKERS.items():
-            beat(redis(), member(worker, queues))
-        tab.goto(f"{page.url}/pipeline")
-        tab.locator("canvas").nth(3).wait_for()
-        tab.locator("#held tr").first.wait_for()
-        tab.wait_for_timeout(DRAWN_MILLISECONDS)
-        tab.screenshot(path=directory / f"pipeline{size}{suffix}.png", full_page=True)
-        tab.goto(f"{page.url}/conversation/1")
-        tab.locator("[data-event]").first.wait_for()
-        tab.screenshot(path=directory / f"conversation{size}{suffix}.png")
+        show(tab, page.url)
+        tab.screenshot(path=directory / f"{name}.png", full_page="pipeline" in name)
         context.close()
 
 

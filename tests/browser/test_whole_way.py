@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 from sqlalchemy import text
 
@@ -30,6 +31,7 @@ def post_in_bodies(stack: Stack, items: list[f.Json]) -> None:
         assert stack.post(f.body(f.messages(*items[start : start + A_BODY]))).status_code == 200
 
 
+@pytest.mark.timeout(300)
 def test_a_thousand_dead_letters_are_retried_by_filter_and_the_rest_stays(
     start_stack: Callable[..., Stack], login: Login, tmp_path: Path
 ) -> None:
