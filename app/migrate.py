@@ -6,9 +6,8 @@ from sqlalchemy import Connection, text
 
 from app.connections import engine
 
-MIGRATION_LOCK = (
-    7_365_001  # Postgres advisory lock: the second of two migrations waits, then finds nothing to do
-)
+# Postgres advisory lock: the second of two migrations waits, then finds nothing to do
+MIGRATION_LOCK = 7_365_001
 
 
 def migrate() -> None:

@@ -156,12 +156,10 @@ class Event(Base):
     payload: Mapped[str]  # JSON as ASCII text: jsonb cannot hold a NUL or a lone surrogate
     state: Mapped[EventState]
     late: Mapped[bool] = mapped_column(server_default="false")  # ran after a later one of its lane was done
-    attempts: Mapped[int] = mapped_column(
-        SmallInteger, server_default="0"
-    )  # ever begun: the fence; never reset
-    attempts_at_retry: Mapped[int] = mapped_column(
-        SmallInteger, server_default="0"
-    )  # `attempts` at its last retry
+    # Ever begun: the fence; never reset
+    attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    # `attempts` at its last retry by a person
+    attempts_at_retry: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     due_at: Mapped[datetime | None]  # not before; NULL is at once
     holds: Mapped[bool] = mapped_column(server_default="true")  # while it waits for due_at its lane waits too
     handler: Mapped[str | None]  # that is to run it, or ran it; NULL when none was registered

@@ -9,11 +9,11 @@ from app.errors import Permanent, RetryAfter
 
 # With these an event is dead about a quarter of an hour after its first attempt
 MAX_ATTEMPTS = 10
-BASE_SECONDS = (
-    2.0  # the longest wait before the second attempt; before each further one it may be twice as long
-)
+# The longest wait before the second attempt; before each further one it may be twice as long
+BASE_SECONDS = 2.0
 CAP_SECONDS = 600.0
-LONGEST_SECONDS = 7 * 24 * 3600.0  # that a handler may ask to wait; what is no number of seconds is backed off
+# That a handler may ask to wait; what is no number of seconds is backed off
+LONGEST_SECONDS = 7 * 24 * 3600.0
 
 Jitter = Callable[[float, float], float]
 
