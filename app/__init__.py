@@ -23,17 +23,20 @@ Handling
   time_limit     stops a handler that runs too long
   retry          after a failure: when again, or never
   handlers/      the team's own code, and what it is given
-  dead_letters   what failed for good: find, retry, discard
+  dead_letters   what failed for good: retry, edit, discard (dead_letter_list finds them)
+  pauses         a person takes a conversation over, and gives it back
 Recovering and watching
   sweeper        finds what was lost and enqueues it again
   heartbeats     which workers are alive     backlog   how much waits, how old it is, who works on it
   alerts         raises and clears what backlog found (probe asks a store without waiting long)
   metrics        /metrics                    reporting Sentry
   timeline       a message's whole story
+  flower/        our pages in Flower: overview and lane_events are what they show beside dead letters
 Stores
   models, migrate, migrations/               connections, redis_keys, scripts (Lua beside its Python)
 By hand
-  cli            the command ``neverdrop``: commands, dead_commands, explain; masked and terminal for their output
+  cli            the command ``neverdrop``: commands, dead_commands, dead_decisions, dead_options, pause_commands,
+                 explain; masked and terminal for their output
   simulator      traffic as Meta sends it (traffic, traffic_items: what to send, as data)
   demo           the pipeline under a killed worker; verdict judges what became of every event
 On one machine

@@ -46,6 +46,8 @@ def _as_dict(measured: backlog.Backlog) -> dict[str, Any]:
         "second_door": measured.stored.deliveries,
         "pending": measured.stored.pending,
         "held_lanes": measured.stored.held_lanes,
+        "paused_lanes": measured.stored.paused_lanes,
+        "paused_events": measured.stored.paused,
         "dead_letters": measured.dead_letters,
         "queues": dict(measured.transport.queues),
         "workers": workers,
@@ -60,6 +62,9 @@ def _status_table(measured: backlog.Backlog) -> Table:
     table.add_row("  behind the second door", str(measured.stored.deliveries))
     table.add_row("  pending events", str(measured.stored.pending))
     table.add_row("lanes held by a failing event", str(measured.stored.held_lanes))
+    if measured.stored.paused_lanes:
+        paused = f"{measured.stored.paused_lanes} ({measured.stored.paused} events wait there)"
+        table.add_row("paused conversations", paused)
     table.add_row("dead letters", Text(str(measured.dead_letters), "red" if measured.dead_letters else ""))
     for queue, length in measured.transport.queues.items():
         table.add_row(f"queue {queue}", str(length))

@@ -15,7 +15,6 @@ from uuid import UUID
 import tornado.web
 from flower.views import BaseHandler
 from redis.exceptions import RedisError
-from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from tornado.ioloop import IOLoop
 
@@ -173,12 +172,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, UUID):
         return str(value)
     raise TypeError(f"{type(value).__name__} is no JSON")
-
-
-def transaction(function: Callable[..., T], *args: Any) -> T:
-    """``function(connection, ...)`` in a transaction of its own."""
-    with engine().begin() as connection:
-        return function(connection, *args)
-
-
-Reader = Callable[[Connection], T]
