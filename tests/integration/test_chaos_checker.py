@@ -154,10 +154,12 @@ def test_the_same_workers_without_the_fence_are_caught(monkeypatch: pytest.Monke
 
 
 def test_lanes_that_overlap_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    under_way = "EXISTS (SELECT FROM attempts a WHERE a.event_id = e.id AND a.finished_at IS NULL)"
-    overlapping = str(lane.HEAD).replace("WHERE e.lane", f"WHERE NOT {under_way} AND e.lane")
-    assert overlapping != str(lane.HEAD)
-    monkeypatch.setattr(lane, "HEAD", text(overlapping))
+    begun = "EXISTS (SELECT FROM attempts a WHERE a.event_id = events.id AND a.finished_at IS NULL)"
+    for name in ("HEAD", "BEGIN"):
+        statement = str(getattr(lane, name))
+        overlapping = statement.replace("WHERE lane = lanes.lane", f"WHERE NOT {begun} AND lane = lanes.lane")
+        assert overlapping != statement
+        monkeypatch.setattr(lane, name, text(overlapping))
     monkeypatch.setattr(bodies, "HOT_CONVERSATIONS", 1)
     monkeypatch.setattr(bodies, "HOT", 1)
     assert "4" in broken(judge(Miniature(handler=patiently, claims=AlwaysGranted).run(load())))
