@@ -2,8 +2,10 @@
 
 The first 48 bits are Unix milliseconds, the next 12 the fraction of the millisecond, the rest is random. The
 time is Redis's, whatever the clock of this machine says: several web processes order by one clock. It is
-followed through the answers to TIME that come with each write, never by asking. What this cannot see: an
-answer says when TIME ran only to within its round trip, so two webs agree no better than that.
+followed through the answers to TIME that come with each write, never by asking; only a process that starts
+while Redis is away asks Postgres, once. What this cannot see: an answer says when TIME ran only to within its
+round trip, so two webs agree no better than that, and no better than the two stores' clocks where one asked
+Postgres.
 """
 
 import secrets
@@ -44,6 +46,11 @@ class DeliveryIds:
             first = max(now, self._last + 1)
             self._last = first + count - 1
         return [_text(first + nth) for nth in range(count)]
+
+    @property
+    def heard(self) -> bool:
+        """Whether a store has told the time; until then ids follow this machine's clock."""
+        return self._heard
 
     def hear(self, redis_ns: int, asked_ns: int, answered_ns: int) -> None:
         """Redis said that it was ``redis_ns`` at some instant between two local ones.

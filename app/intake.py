@@ -33,9 +33,16 @@ class Unavailable(NeverdropError):
 class Intake:
     """Two doors behind one group commit. Safe for threads."""
 
-    def __init__(self, first: Write, second: Write, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        first: Write,
+        second: Write,
+        clock: Callable[[], float] = time.monotonic,
+        tell_time: Callable[[], None] | None = None,
+    ) -> None:
         self._first = first
         self._second = second
+        self._tell_time = tell_time
         self._clock = clock
         self._closed_until: float | None = None  # the first door; None while it is open
         # In a thread of its own, so that no name lookup, handshake or trickle of bytes outlasts the bound
@@ -50,9 +57,12 @@ class Intake:
             raise Unavailable("neither Redis nor Postgres could take the webhook") from error
 
     def _store(self, bodies: Sequence[bytes]) -> None:
-        deliveries = list(zip(delivery_id.ids.take(len(bodies)), bodies, strict=True))
+        deliveries = _named(bodies)
         door = Door.JOURNAL if self._through_first(deliveries) else Door.POSTGRES
         if door is Door.POSTGRES:
+            if self._tell_time and not delivery_id.ids.heard:
+                self._tell_time()
+                deliveries = _named(bodies)  # the first names followed a clock that nobody has confirmed
             self._second(deliveries)
         accepted.labels(door).inc(len(bodies))
 
@@ -78,10 +88,14 @@ class Intake:
             self._closed_until = None
 
 
+def _named(bodies: Sequence[bytes]) -> list[tuple[str, bytes]]:
+    return list(zip(delivery_id.ids.take(len(bodies)), bodies, strict=True))
+
+
 @cache
 def intake() -> Intake:
     """The process's own."""
-    return Intake(first_door.write, second_door.write)
+    return Intake(first_door.write, second_door.write, tell_time=second_door.tell_time)
 
 
 def accept(body: bytes) -> None:

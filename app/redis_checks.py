@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import BusyLoadingError, ResponseError
 
 from app.errors import NeverdropError
 from config.logging import get_logger
@@ -40,6 +40,8 @@ def findings(client: "Redis") -> list[Finding]:
     """
     memory: dict[str, Any] = client.info("memory")
     persistence: dict[str, Any] = client.info("persistence")
+    if persistence.get("loading"):  # it takes no write yet, and says that it keeps no AOF
+        raise BusyLoadingError("Redis is loading its data")
     return [
         *_eviction(str(memory.get("maxmemory_policy", "noeviction"))),
         *_durability(bool(persistence.get("aof_enabled", 1)), _appendfsync(client)),

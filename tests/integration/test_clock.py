@@ -1,0 +1,33 @@
+"""The order of acceptance is that of one clock, whatever a web's own clock says and whichever store answers.
+
+Found by ``python -m tests.chaos --seed 11 --seconds 240 --every 5 --rate 60``: a web with a clock 5 s ahead was started
+while Valkey was stopped, and what it accepted until then was put behind what other webs accepted later.
+"""
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import text
+
+from app import delivery_id, first_door, second_door
+from app.connections import engine
+from app.delivery_id import DeliveryIds
+from app.embedded import free_port
+from app.intake import Intake
+from config.settings import Settings
+
+AHEAD_NS = 5_000_000_000
+NEAR_SECONDS = 1.0
+
+OFF_BY = text("SELECT abs(extract(epoch FROM clock_timestamp() - accepted_at))::float FROM deliveries")
+
+
+def test_a_web_that_starts_without_redis_goes_by_the_clock_of_postgres(
+    env: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+    monkeypatch.setattr(delivery_id, "_WALL_AT_START_NS", delivery_id._WALL_AT_START_NS + AHEAD_NS)
+    monkeypatch.setattr(delivery_id, "ids", DeliveryIds())
+    Intake(first_door.write, second_door.write, tell_time=second_door.tell_time).accept(b"{}")
+    with engine().connect() as connection:
+        assert connection.execute(OFF_BY).scalar_one() < NEAR_SECONDS
