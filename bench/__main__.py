@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from dataclasses import asdict
@@ -61,6 +62,7 @@ def main(only: str | None, listing: bool, quick: bool, out: Path, data: Path | N
     unknown = set(chosen) - {row.name for row in rows}
     if unknown:
         raise click.BadParameter(f"no such row: {', '.join(sorted(unknown))}", param_hint="--only")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended, and removed
     try:
         known = machine.describe(directory)
         measured: list[Measured] = []

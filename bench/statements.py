@@ -24,6 +24,7 @@ from bench.turn import Turn
 EVENTS = 1_500
 LANES = 500
 INGEST_SECONDS = 600
+WAITING_LANES = "SELECT DISTINCT lane FROM events WHERE state = 'pending'"
 HEAD = """
 WITH root AS (
   SELECT coalesce((SELECT merged_into FROM conversations WHERE id = {lane}), {lane}) AS lane
@@ -100,12 +101,7 @@ def main() -> None:
         running.post(running.traffic(EVENTS), EVENTS)
         until(lambda: not running.stores.redis.hlen("journal"), INGEST_SECONDS, "ingest")
         running.stores.query("ANALYZE")
-        lanes = [
-            row[0]
-            for row in running.stores.rows(
-                f"SELECT DISTINCT lane FROM events WHERE state = 'pending' LIMIT {LANES}"
-            )  # noqa: S608
-        ]
+        lanes = [row[0] for row in running.stores.rows(WAITING_LANES)][:LANES]
         for name, ask in _ways(running).items():
             _measured(ask, lanes[:20])  # caches are filled
             wall, cpu = _measured(ask, lanes)
