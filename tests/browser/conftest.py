@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext
+from playwright.sync_api import Browser, BrowserContext, expect
 from playwright.sync_api import Page as Tab
 
 from config.settings import Settings
@@ -19,6 +19,8 @@ from tests.flower import ADA, Page, flower_page
 
 PATIENCE_MS = 30_000  # for what the page is to show, on a busy machine
 POLL_SECONDS = 0.05
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")

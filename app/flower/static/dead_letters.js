@@ -43,8 +43,9 @@ function readAddress() {
   const given = new URLSearchParams(location.search);
   for (const name of NAMES) {
     const field = form.elements[name];
-    const value = given.get(name) ?? "";
-    if (field.tagName === "SELECT" && value) offer(field, value);
+    const value = given.get(name);
+    if (!value) continue;  // somebody may have begun to type already
+    if (field.tagName === "SELECT") offer(field, value);
     field.value = value;
   }
   if (given.has("sort")) view.sort = given.get("sort");

@@ -1,4 +1,5 @@
 // The dialogs in which a person decides, and the work that follows: one request, or part after part of all that match.
+// They appear without an animation: Bootstrap ignores whoever closes a dialog while it is still moving.
 
 import { ask, byId, number } from "./page.js";
 
@@ -41,8 +42,8 @@ export function confirm({ title, text, yes, danger = false, reason = false, rate
     };
     form.addEventListener("submit", submit);
     dialog.addEventListener("hidden.bs.modal", closed, { once: true });
-    dialog.addEventListener("shown.bs.modal", () => (reason ? byId("reason") : button).focus(), { once: true });
     modal.show();
+    (reason ? byId("reason") : button).focus();
   });
 }
 
@@ -105,11 +106,11 @@ export function edit(base, id) {
       }
     };
     form.addEventListener("submit", submit);
-    dialog.addEventListener("shown.bs.modal", () => area.focus(), { once: true });
     dialog.addEventListener("hidden.bs.modal", () => {
       form.removeEventListener("submit", submit);
       resolve(result);
     }, { once: true });
     modal.show();
+    area.focus();
   });
 }
