@@ -2,7 +2,8 @@
 
 Which rate that is, is searched with short trials; the one that is found is then held for the whole time, and
 where it is not, the next lower one is tried. It is held when in the second half of the time the backlog grows by
-less than a hundredth of the rate, nothing is refused, and the sender itself is not late.
+less than a hundredth of what is sent (or, in a short trial, by less than what comes in half a second), nothing is
+refused, and the sender itself is not late.
 """
 
 import statistics
@@ -21,7 +22,9 @@ from bench.turn import Turn
 
 CONNECTIONS = 16
 TRIAL = 0.1  # of the time
-GROWTH = 0.01  # of the rate
+SHORTEST_SECONDS = 4  # of a trial, so that there is a slope to see
+GROWTH = 0.01  # of what is sent
+NOISE_SECONDS = 0.5  # of traffic by which a backlog goes up and down
 LATE_SECONDS = 0.25  # of the sender, 99th percentile: a machine with no core left for it
 SAMPLE_SECONDS = 0.5
 DRAIN_SECONDS = 1_200
@@ -40,16 +43,22 @@ def rows(options: Options) -> list[Row]:
 
 
 def _held(options: Options, subject: Subject) -> Figures:
+    """The figures of the highest rate that was held, and what became of the next higher one that was tried."""
+    rates, tried = options.hold_rates, dict[int, dict[str, float]]()
+    short = max(options.hold_seconds * TRIAL, SHORTEST_SECONDS)
+
+    def held(rate: int, seconds: float) -> bool:
+        tried[rate] = _at(running, rate, seconds)
+        return bool(tried[rate].pop("held"))
+
     with options.turn(subject) as running:
-        rates = options.hold_rates
-        short = options.hold_seconds * TRIAL
-        place = _highest(rates, lambda rate: _at(running, rate, short)["held"] > 0)
-        while place >= 0:
-            found = _at(running, rates[place], options.hold_seconds)
-            if found["held"]:
-                return {"held/s": rates[place], **found}
+        place = _highest(rates, lambda rate: held(rate, short))
+        while place >= 0 and not held(rates[place], options.hold_seconds):
             place -= 1
-    return {"held/s": 0.0}
+    highest = rates[place] if place >= 0 else 0
+    above = min((rate for rate in tried if rate > highest), default=None)
+    missed = {} if above is None else {"not held/s": above, "its growth/s": tried[above]["growth/s"]}
+    return {"held/s": highest, **(tried[highest] if highest else {}), **missed}
 
 
 def _highest(rates: Sequence[int], held: Callable[[int], bool]) -> int:
@@ -67,14 +76,14 @@ def _at(running: Turn, rate: int, seconds: float) -> dict[str, float]:
     with prepared(order) as load:
         samples, tally = _watched(running, load, seconds)
     _drain(running)
-    growth = _slope(samples[len(samples) // 2 :])
+    half = samples[len(samples) // 2 :]
+    growth, lasted = _slope(half), half[-1][0] - half[0][0]
     held = (
-        growth < rate * GROWTH
+        growth * lasted < rate * max(GROWTH * lasted, NOISE_SECONDS)
         and not tally.refused + tally.broken
         and tally.lags.percentile(99) < LATE_SECONDS
     )
-    found = figures_of(tally) | {"backlog": samples[-1][1], "growth/s": growth}
-    return found | {"held": float(held)}
+    return figures_of(tally) | {"backlog": samples[-1][1], "growth/s": growth, "held": float(held)}
 
 
 def _watched(running: Turn, load: Load, seconds: float) -> tuple[list[tuple[float, float]], Tally]:
