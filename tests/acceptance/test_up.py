@@ -174,7 +174,7 @@ def test_given_stores_are_used_and_none_is_started(
 
 def test_production_mode_has_no_development_secret(up: Callable[..., Up]) -> None:
     run = up("--no-flower", NEVERDROP_ENV="production")
-    run.until("WHATSAPP_APP_SECRET is not set")
+    run.until("WHATSAPP_APP_SECRET: is not set")
     assert run.process.wait(END_SECONDS) == 1
 
 
