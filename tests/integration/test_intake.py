@@ -104,9 +104,8 @@ def intake(bounded: Intake, monkeypatch: pytest.MonkeyPatch) -> Intake:
 def postgres_stopped() -> Iterator[None]:
     """The whole server, with the processes that serve open connections."""
     with connections.engine().connect() as connection:
-        backend = connection.scalar(text("SELECT pg_backend_pid()"))
+        postmaster = psutil.Process(connection.scalar(text("SELECT pg_backend_pid()"))).parent()
     connections.engine().dispose()
-    postmaster = psutil.Process(backend).parent() if psutil.pid_exists(backend) else None
     assert postmaster is not None
     everything = [postmaster, *postmaster.children()]
     for process in everything:
