@@ -31,6 +31,7 @@ def _sizes(options: Options) -> dict[str, Any]:
 
 @click.command()
 @click.option("--only", help="Comma-separated rows; --list names them.")
+@click.option("--cases", help="Comma-separated subjects, of the rows that compare them.")
 @click.option("--list", "listing", is_flag=True, help="Name the rows and end.")
 @click.option("--rounds", type=int, help="Of each case.")
 @click.option("--seconds", type=float, help="Of each measurement at full speed.")
@@ -47,7 +48,15 @@ def _sizes(options: Options) -> dict[str, Any]:
     "--data", type=click.Path(path_type=Path), help="A directory for the stores; else a temporary one."
 )
 @click.option("--logs", type=click.Path(path_type=Path), help="Keep what the processes write, here.")
-def main(only: str | None, listing: bool, quick: bool, out: Path, data: Path | None, **sizes: Any) -> None:
+def main(
+    only: str | None,
+    cases: str | None,
+    listing: bool,
+    quick: bool,
+    out: Path,
+    data: Path | None,
+    **sizes: Any,
+) -> None:
     """Measure, print a table, and write JSON and plots."""
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     directory = data or Path(tempfile.mkdtemp(prefix="nb-"))
@@ -68,6 +77,7 @@ def main(only: str | None, listing: bool, quick: bool, out: Path, data: Path | N
         measured: list[Measured] = []
         for row in rows:
             if row.name in chosen:
+                row = row.with_cases(cases.split(",")) if cases else row
                 measured.append(
                     measure(row, options.rounds, lambda line: console.print(line, highlight=False))
                 )

@@ -7,7 +7,7 @@ its median over the rounds: what the machine does meanwhile touches both.
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Figures = Mapping[str, float]
@@ -49,6 +49,12 @@ class Row:
     cases: Mapping[str, Case]
     ratios: Sequence[Ratio] = ()
     rounds: int | None = None  # where fewer do, or where one takes too long
+
+    def with_cases(self, names: Sequence[str]) -> "Row":
+        """Only these cases, where it has them; all of its own where it has none of them."""
+        kept = {name: case for name, case in self.cases.items() if name in names} or self.cases
+        ratios = [ratio for ratio in self.ratios if {ratio.case, ratio.base} <= set(kept)]
+        return replace(self, cases=kept, ratios=ratios)
 
 
 @dataclass(slots=True)
