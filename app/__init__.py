@@ -12,6 +12,7 @@ Receiving
   redis_checks   whether Redis keeps what it is given
   health         /healthz and /readyz
 Storing
+  waiting        deliveries in the queue, taken along by an ingest that is at work
   payload        a body → events; items (what is in it), identity (an item's key), names (whose it is)
   ingest         bodies → rows, in one transaction
   conversations  which conversation an event belongs to, whatever name its user goes by today
