@@ -18,9 +18,10 @@ Storing
   conversations  which conversation an event belongs to, whatever name its user goes by today
   statuses       a message's status only moves forward
 Handling
-  wakes          tells the workers that a lane has work
-  lane           one conversation's events, one at a time, in order
-  claims         who is working on a lane: SET NX with a lease
+  wakes          tells the workers that a lane has work; pace says how many lanes a worker takes at a time
+  lane           one conversation's events, one at a time, in order (attempt: one run of a handler)
+  lane_statements  what a lane asks of Postgres, and the fence
+  claims         who is working on a lane: SET NX with a lease; keeper renews it, and gives lanes up
   time_limit     stops a handler that runs too long
   retry          after a failure: when again, or never
   handlers/      the team's own code, and what it is given

@@ -1,23 +1,34 @@
--- claim(KEYS = journal:index, claim:..., claim:...; ARGV = token, lease ms, delivery id, settle ms)
---   → 'claimed' | 'held' | 'settling'
--- Keys read: journal:index. Keys written: the claims (token, with a lease), all of them or none.
+-- claim(KEYS = journal:index, claim:..., claim:...; ARGV = lease ms, settle ms, then for each claim: token,
+--       delivery id, number of its keys) → for each claim 'claimed' | 'held' | 'settling'
+-- Keys read: journal:index. Keys written: the claims (token, with a lease), of each all of its keys or none.
 --
 -- 'settling': a delivery accepted before the given one is still in the journal and younger than settle ms, so
 -- an earlier event of the lane may be about to be stored. Delivery ids are UUIDv7: their text sorts by time.
--- 'held': somebody else has one of the claims.
+-- 'held': somebody else has one of the keys.
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
-local settling_since = string.format('(%d', now_ms - tonumber(ARGV[4]))
+local settling_since = string.format('(%d', now_ms - tonumber(ARGV[2]))
 local oldest = redis.call('ZRANGEBYSCORE', KEYS[1], settling_since, '+inf', 'LIMIT', 0, 1)[1]
-if oldest and oldest < ARGV[3] then
-  return 'settling'
-end
-for i = 2, #KEYS do
-  if redis.call('EXISTS', KEYS[i]) == 1 then
-    return 'held'
+
+local function take(token, delivery, first, last)
+  if oldest and oldest < delivery then
+    return 'settling'
   end
+  for i = first, last do
+    if redis.call('EXISTS', KEYS[i]) == 1 then
+      return 'held'
+    end
+  end
+  for i = first, last do
+    redis.call('SET', KEYS[i], token, 'NX', 'PX', ARGV[1])
+  end
+  return 'claimed'
 end
-for i = 2, #KEYS do
-  redis.call('SET', KEYS[i], ARGV[1], 'NX', 'PX', ARGV[2])
+
+local results, first = {}, 2
+for i = 3, #ARGV, 3 do
+  local last = first + tonumber(ARGV[i + 2]) - 1
+  results[#results + 1] = take(ARGV[i], ARGV[i + 1], first, last)
+  first = last + 1
 end
-return 'claimed'
+return results

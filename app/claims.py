@@ -2,17 +2,13 @@
 
 Relies on Redis's SET NX with a lease, renewed while the handler runs. It cannot see that a worker was stopped
 for longer than its lease and then goes on: two may then believe they hold a claim. So a claim saves work; that
-an event's effects are committed once is kept by the fence in ``lane``, which Postgres checks.
+an event's effects are committed once is kept by the fence in ``lane_statements``, which Postgres checks.
 """
 
-import threading
-import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from uuid import UUID
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -20,8 +16,6 @@ from redis.exceptions import RedisError
 from app.redis_keys import JOURNAL_INDEX
 from app.scripts import script
 from config.logging import get_logger
-
-RENEWALS_PER_LEASE = 3
 
 log = get_logger(__name__)
 
@@ -32,59 +26,57 @@ class ClaimResult(StrEnum):
     SETTLING = "settling"  # something accepted earlier is about to be stored: look again in a moment
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """Some keys, held together under one token."""
+    """Some keys, held together under one token, for an event of the given delivery."""
 
     keys: Sequence[str]
+    delivery_id: str
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 class Claims:
-    """The claims that this process takes."""
+    """The claims that this process takes. Each call is one round trip, for as many claims as are given."""
 
     def __init__(self, redis: "Redis", lease_seconds: float, settle_seconds: float) -> None:
+        self.lease_seconds = lease_seconds
         self._lease_ms = int(lease_seconds * 1000)
         self._settle_ms = int(settle_seconds * 1000)
         self._claim = script(redis, "claim")
         self._renew = script(redis, "claim_renew")
         self._release = script(redis, "claim_release")
 
-    def take(self, claim: Claim, delivery_id: UUID) -> ClaimResult:
-        """Take all keys of the claim or none, for an event of the given delivery."""
-        return ClaimResult(
-            self._claim(
-                keys=[JOURNAL_INDEX, *claim.keys],
-                args=[claim.token, self._lease_ms, str(delivery_id), self._settle_ms],
-            ).decode()
+    def take(self, claims: Sequence[Claim]) -> list[ClaimResult]:
+        """Of each claim all keys or none, in this order."""
+        results = self._claim(
+            keys=[JOURNAL_INDEX, *_keys(claims)],
+            args=[
+                self._lease_ms,
+                self._settle_ms,
+                *(part for claim in claims for part in (claim.token, claim.delivery_id, len(claim.keys))),
+            ],
         )
+        return [ClaimResult(result.decode()) for result in results]
 
-    def release(self, claim: Claim) -> None:
+    def renew(self, claims: Sequence[Claim]) -> int:
+        """Begin their leases anew; how many keys had been lost. RedisError while Redis is away."""
+        renewed: int = self._renew(keys=_keys(claims), args=[self._lease_ms, *_tokens(claims)])
+        return len(_keys(claims)) - renewed
+
+    def release(self, claims: Sequence[Claim]) -> None:
         """Give the keys back; when Redis is away their leases run out by themselves."""
+        if not claims:
+            return
         try:
-            self._release(keys=claim.keys, args=[claim.token])
+            self._release(keys=_keys(claims), args=_tokens(claims))
         except RedisError as error:
             log.warning("claim.release_failed", error=str(error))
 
-    @contextmanager
-    def renewed(self, claim: Claim, longest_seconds: float) -> Iterator[None]:
-        """Renew the lease in the background, for at most ``longest_seconds``: a hung handler loses its claim."""
-        finished = threading.Event()
-        stop_at = time.monotonic() + longest_seconds
-        every = self._lease_ms / 1000 / RENEWALS_PER_LEASE
 
-        def renew() -> None:
-            while not finished.wait(every) and time.monotonic() < stop_at:
-                try:
-                    if self._renew(keys=claim.keys, args=[claim.token, self._lease_ms]) < len(claim.keys):
-                        log.warning("claim.lost")
-                        return
-                except RedisError as error:
-                    log.warning("claim.renewal_failed", error=str(error))
+def _keys(claims: Sequence[Claim]) -> list[str]:
+    return [key for claim in claims for key in claim.keys]
 
-        thread = threading.Thread(target=renew, name="claim-renewal", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            finished.set()
+
+def _tokens(claims: Sequence[Claim]) -> list[str]:
+    """One for each key."""
+    return [claim.token for claim in claims for _ in claim.keys]

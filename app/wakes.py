@@ -9,6 +9,7 @@ from app.redis_keys import WOKEN
 from app.scripts import script
 from config.celery import CONVERSATIONS
 
+SHARE = 8  # one of so many lanes that wait is taken at once, at most: there are other workers
 LANES_A_CALL = 500  # keeps a script short: Redis answers nobody else meanwhile
 
 
@@ -25,9 +26,13 @@ def wake(redis: "Redis", lanes: Iterable[int]) -> int:
     return enqueued
 
 
-def woken(redis: "Redis", lane: int) -> None:
-    """The lane's wake has been received: from here on a new one is enqueued again.
+def woken(redis: "Redis", lane: int, most: int = 1) -> list[int]:
+    """The lane's wake has been received; this lane, and others whose wakes wait in the queue, ``most`` in all.
 
-    To be called before the lane is read, so that an event that is stored after the reading wakes it again.
+    From here on a new wake of each is enqueued again: to be called before the lanes are read, so that an event that
+    is stored after the reading wakes its lane again. The others are taken out of the queue without Celery, which
+    does as much for a message as a quick handler takes; from a queue that is short none are taken, so that every
+    worker gets some. What a worker has taken when it dies is woken by a sweep.
     """
-    redis.zrem(WOKEN, lane)
+    taken: list[bytes] = script(redis, "woken")(keys=[WOKEN, CONVERSATIONS], args=[lane, most - 1, SHARE])
+    return [lane, *map(int, taken)]

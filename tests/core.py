@@ -9,6 +9,7 @@
 Each has a registry of its own. Time passes when a test says so: ``make_due`` and ``let_leases_run_out``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -24,7 +25,7 @@ from app.envelope import arguments_of
 from app.handlers import Context, Event
 from app.handlers.registry import Handler, HandlerFunction, OnFailure, Registry
 from app.ingest import Incoming, Ingested, ingest
-from app.lane import Lanes, Step, advance
+from app.lane import Lanes, Step
 from app.redis_keys import CLAIM_PREFIX
 from app.retry import RetryPolicy
 from app.sweeper import now_ms
@@ -47,7 +48,7 @@ class Killed(BaseException):
 class ClaimsOfTheKilled(Claims):
     """The claims of a worker that is killed: nobody releases them."""
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claims: Sequence[Claim]) -> None:
         pass
 
 
@@ -175,13 +176,15 @@ class Core:
             settle_seconds=settle,
             handler_time_limit_seconds=different.pop("time_limit_seconds", TIME_LIMIT_SECONDS),
             announce_dead=lambda event_id: dead_letters.announce(self.redis, event_id),
+            wake=lambda lanes: wakes.wake(self.redis, lanes),
         )
 
     def step(self, lane: int, **lanes: Any) -> Step:
         return self.lanes(**lanes).step(lane)
 
     def advance(self, lane: int) -> Step:
-        return advance(self.lanes(), lane, BUDGET_SECONDS)
+        (step,) = self.lanes().advance([lane], BUDGET_SECONDS)
+        return step
 
     def run(self) -> list[Step]:
         """What the tasks in the queue ``conversations`` would do, and those that they chain."""

@@ -14,11 +14,11 @@ from uuid import UUID
 
 from app import dead_letters, sweeper, wakes
 from app.claims import Claims
-from app.connections import engine, redis
+from app.connections import engine, lane_engine, redis
 from app.envelope import arguments_of
 from app.handlers.registry import Handler, HandlerFunction, Registry
 from app.ingest import Incoming, ingest
-from app.lane import Lanes, advance
+from app.lane import Lanes
 from app.retry import RetryPolicy
 from app.web import create_app
 from config.celery import CONVERSATIONS, WEBHOOKS
@@ -33,6 +33,7 @@ WORKERS = 3
 POLICY = RetryPolicy(base_seconds=0.05, cap_seconds=0.05)
 SETTLE_SECONDS = 1.0
 TIME_LIMIT_SECONDS = 10.0
+LANES_AT_ONCE = 8
 BUDGET_SECONDS = 1.0
 GRACE_SECONDS = 0.3
 PAUSE_SECONDS = 0.01  # of a thread that finds nothing to do
@@ -102,10 +103,10 @@ class Miniature:
         if message is None:
             time.sleep(PAUSE_SECONDS)
             return
-        lane = arguments_of(message)[0]
-        wakes.woken(redis(), lane)
-        if advance(self._lanes(), lane, BUDGET_SECONDS).lane_goes_on:
-            wakes.wake(redis(), [lane])
+        lanes = self._lanes()
+        taken = wakes.woken(redis(), arguments_of(message)[0], LANES_AT_ONCE)
+        steps = lanes.advance(taken, BUDGET_SECONDS)
+        wakes.wake(redis(), [step.lane for step in steps if step.lane_goes_on])
 
     def _sweep(self) -> None:
         with engine().connect() as connection:
@@ -125,11 +126,12 @@ class Miniature:
 
     def _lanes(self) -> Lanes:
         return Lanes(
-            engine=engine(),
+            engine=lane_engine(),
             claims=self.claims(redis(), self.lease_seconds, SETTLE_SECONDS),
             registry=self._registry(),
             worker=f"miniature@test/{threading.get_ident()}",
             settle_seconds=SETTLE_SECONDS,
             handler_time_limit_seconds=TIME_LIMIT_SECONDS,
             announce_dead=lambda event_id: dead_letters.announce(redis(), event_id),
+            wake=lambda lanes: wakes.wake(redis(), lanes),
         )

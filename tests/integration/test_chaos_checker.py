@@ -2,15 +2,12 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 import pytest
-from sqlalchemy import text
 
-from app import ingest, intake, lane
+from app import ingest, intake, lane_statements
 from app.claims import Claim, ClaimResult, Claims
 from app.handlers import Context, Event
 from app.payload import ParsedBody, parse
@@ -63,17 +60,16 @@ def stalling(event: Event, ctx: Context) -> None:
 class Unrenewed(Claims):
     """A stopped process renews nothing."""
 
-    @contextmanager
-    def renewed(self, _claim: Claim, _longest_seconds: float) -> Iterator[None]:
-        yield
+    def renew(self, claims: Sequence[Claim]) -> int:  # noqa: ARG002  (the signature is given)
+        return 0
 
 
 class AlwaysGranted(Claims):
     """Everybody gets every claim."""
 
-    def take(self, claim: Claim, delivery_id: UUID) -> ClaimResult:
-        super().take(claim, delivery_id)
-        return ClaimResult.CLAIMED
+    def take(self, claims: Sequence[Claim]) -> list[ClaimResult]:
+        super().take(claims)
+        return [ClaimResult.CLAIMED for _ in claims]
 
 
 class AcksEarly:
@@ -145,11 +141,11 @@ def test_workers_that_stall_for_longer_than_their_lease_break_nothing() -> None:
 
 
 def test_the_same_workers_without_the_fence_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    unfenced = str(lane.FINISH).replace(
-        "WHERE id = :id AND state = 'pending' AND attempts = :attempt", "WHERE id = :id"
+    unfenced = lane_statements.FINISH.replace(
+        "WHERE id = $1 AND state = 'pending' AND attempts = $2", "WHERE id = $1"
     )
-    assert unfenced != str(lane.FINISH)
-    monkeypatch.setattr(lane, "FINISH", text(unfenced))
+    assert unfenced != lane_statements.FINISH
+    monkeypatch.setattr(lane_statements, "FINISH", unfenced)
     monkeypatch.setattr("tests.integration.test_chaos_checker.STALL_SECONDS", LONG_STALL_SECONDS)
     mini = Miniature(handler=stalling, claims=Unrenewed, lease_seconds=SHORT_LEASE_SECONDS)
     assert "3a" in broken(judge(mini.run(load())))
@@ -157,11 +153,13 @@ def test_the_same_workers_without_the_fence_are_caught(monkeypatch: pytest.Monke
 
 def test_lanes_that_overlap_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = "EXISTS (SELECT FROM attempts a WHERE a.event_id = events.id AND a.finished_at IS NULL)"
-    for name in ("HEAD", "BEGIN"):
-        statement = str(getattr(lane, name))
-        overlapping = statement.replace("WHERE lane = lanes.lane", f"WHERE NOT {begun} AND lane = lanes.lane")
+    for name in ("HEADS", "BEGIN"):
+        statement = getattr(lane_statements, name)
+        overlapping = statement.replace(
+            "WHERE lane = member.lane", f"WHERE NOT {begun} AND lane = member.lane"
+        )
         assert overlapping != statement
-        monkeypatch.setattr(lane, name, text(overlapping))
+        monkeypatch.setattr(lane_statements, name, overlapping)
     monkeypatch.setattr(bodies, "HOT_CONVERSATIONS", 1)
     monkeypatch.setattr(bodies, "HOT", 1)
     assert "4" in broken(judge(Miniature(handler=patiently, claims=AlwaysGranted).run(load())))

@@ -1,10 +1,8 @@
 """Claims on a real Valkey, and the fence in Postgres that keeps the truth when a claim was lost."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -16,9 +14,6 @@ from app.lane import Outcome, Step
 from app.redis_keys import event_claim, lane_claim
 from config.settings import Settings
 from tests.core import LEASE_SECONDS, SETTLE_SECONDS, WAIT_SECONDS, Core, key_of, said, write_note
-
-SHORT_LEASE_SECONDS = 0.06
-LONG_SECONDS = 60
 
 
 @pytest.fixture
@@ -39,93 +34,59 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield executor
 
 
-def now() -> UUID:
-    return UUID(ids.take(1)[0])
+def claim(*keys: str) -> Claim:
+    return Claim(keys, ids.take(1)[0])
 
 
 # Claims
 
 
 def test_a_claim_is_held_by_one(claims: Claims) -> None:
-    assert claims.take(Claim(["claim:a"]), now()) is ClaimResult.CLAIMED
-    assert claims.take(Claim(["claim:a"]), now()) is ClaimResult.HELD
+    assert claims.take([claim("claim:a")]) == [ClaimResult.CLAIMED]
+    assert claims.take([claim("claim:a")]) == [ClaimResult.HELD]
 
 
 def test_a_claim_takes_all_of_its_keys_or_none(core: Core, claims: Claims) -> None:
-    claims.take(Claim(["claim:b"]), now())
-    assert claims.take(Claim(["claim:a", "claim:b"]), now()) is ClaimResult.HELD
+    claims.take([claim("claim:b")])
+    assert claims.take([claim("claim:a", "claim:b")]) == [ClaimResult.HELD]
     assert core.redis.exists("claim:a") == 0
+
+
+def test_several_claims_are_taken_at_once_each_by_itself(claims: Claims) -> None:
+    claims.take([claim("claim:b")])
+    wanted = [claim("claim:a", "claim:1"), claim("claim:b"), claim("claim:1", "claim:c"), claim("claim:d")]
+    assert claims.take(wanted) == [
+        ClaimResult.CLAIMED, ClaimResult.HELD, ClaimResult.HELD, ClaimResult.CLAIMED
+    ]  # fmt: skip
 
 
 def test_a_released_claim_can_be_taken_again(claims: Claims) -> None:
-    first = Claim(["claim:a", "claim:b"])
-    claims.take(first, now())
-    claims.release(first)
-    assert claims.take(Claim(["claim:b", "claim:a"]), now()) is ClaimResult.CLAIMED
+    first, second = claim("claim:a", "claim:b"), claim("claim:c")
+    claims.take([first, second])
+    claims.release([first, second])
+    assert claims.take([claim("claim:b", "claim:a"), claim("claim:c")]) == [ClaimResult.CLAIMED] * 2
 
 
 def test_a_claim_that_somebody_else_holds_meanwhile_is_not_released(core: Core, claims: Claims) -> None:
-    lost, held = Claim(["claim:a"]), Claim(["claim:a"])
-    claims.take(lost, now())
+    lost, held = claim("claim:a"), claim("claim:a")
+    claims.take([lost])
     core.let_leases_run_out()
-    claims.take(held, now())
-    claims.release(lost)
+    claims.take([held])
+    claims.release([lost])
     assert core.redis.get("claim:a").decode() == held.token
 
 
-def test_a_claim_ends_with_its_lease(core: Core) -> None:
-    Claims(core.redis, LEASE_SECONDS, SETTLE_SECONDS).take(Claim(["claim:a"]), now())
+def test_a_claim_ends_with_its_lease(core: Core, claims: Claims) -> None:
+    claims.take([claim("claim:a")])
     assert 0 < core.redis.pttl("claim:a") <= LEASE_SECONDS * 1000
 
 
-def test_a_lease_is_renewed_while_the_handler_runs(core: Core) -> None:
-    claims, claim = Claims(core.redis, SHORT_LEASE_SECONDS, SETTLE_SECONDS), Claim(["claim:a"])
-    claims.take(claim, now())
-    renewed = count_calls(claims, "_renew")
-    with claims.renewed(claim, LONG_SECONDS):
-        renewed.wait_for(5)  # more than three leases long
-        assert core.redis.get("claim:a").decode() == claim.token
-
-
-def test_a_lease_is_renewed_no_longer_than_the_handler_may_take(core: Core) -> None:
-    claims, claim = Claims(core.redis, SHORT_LEASE_SECONDS, SETTLE_SECONDS), Claim(["claim:a"])
-    claims.take(claim, now())
-    with claims.renewed(claim, 0):
-        for thread in [each for each in threading.enumerate() if each.name == "claim-renewal"]:
-            thread.join(WAIT_SECONDS)
-            assert not thread.is_alive()
-
-
-def test_a_lease_that_ran_out_is_not_taken_back(core: Core) -> None:
-    claims, claim = Claims(core.redis, SHORT_LEASE_SECONDS, SETTLE_SECONDS), Claim(["claim:a"])
-    with claims.renewed(claim, LONG_SECONDS):
-        for thread in [each for each in threading.enumerate() if each.name == "claim-renewal"]:
-            thread.join(WAIT_SECONDS)
-            assert not thread.is_alive()
+def test_a_lease_that_ran_out_is_not_taken_back(core: Core, claims: Claims) -> None:
+    lost, kept = claim("claim:a", "claim:b"), claim("claim:c")
+    claims.take([lost, kept])
+    core.redis.delete("claim:a")
+    assert claims.renew([lost, kept]) == 1
     assert core.redis.exists("claim:a") == 0
-
-
-class Calls:
-    """Counts the calls of a function and lets a test wait for them."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-        self._happened = threading.Semaphore(0)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        answer = self._function(*args, **kwargs)
-        self._happened.release()
-        return answer
-
-    def wait_for(self, number: int) -> None:
-        for _ in range(number):
-            assert self._happened.acquire(timeout=WAIT_SECONDS)
-
-
-def count_calls(owner: object, name: str) -> Calls:
-    calls = Calls(getattr(owner, name))
-    setattr(owner, name, calls)
-    return calls
 
 
 # Lanes under a claim
@@ -134,7 +95,7 @@ def count_calls(owner: object, name: str) -> Calls:
 def test_a_lane_that_another_worker_has_claimed_is_left_alone(core: Core, claims: Claims) -> None:
     core.on("message")
     (lane,) = core.ingest(said("first")).lanes
-    claims.take(Claim([lane_claim(lane)]), now())
+    claims.take([claim(lane_claim(lane))])
     assert core.step(lane).outcome is Outcome.HELD
     assert core.event("first").attempts == 0
 
@@ -142,7 +103,7 @@ def test_a_lane_that_another_worker_has_claimed_is_left_alone(core: Core, claims
 def test_an_event_that_another_worker_has_claimed_is_left_alone(core: Core, claims: Claims) -> None:
     core.on("message")
     (lane,) = core.ingest(said("first")).lanes
-    claims.take(Claim([event_claim(key_of("first"))]), now())
+    claims.take([claim(event_claim(key_of("first")))])
     assert core.step(lane).outcome is Outcome.HELD
 
 
@@ -262,9 +223,9 @@ def test_of_two_workers_that_read_the_same_head_one_runs_it(core: Core, threads:
     both_read = threading.Barrier(2)
 
     class Reading(Claims):
-        def take(self, claim: Claim, delivery_id: UUID) -> ClaimResult:  # noqa: ARG002  (the signature is given)
+        def take(self, claims: Sequence[Claim]) -> list[ClaimResult]:
             both_read.wait(WAIT_SECONDS)
-            return ClaimResult.CLAIMED  # as if the lease of the other had just run out
+            return [ClaimResult.CLAIMED for _ in claims]  # as if the lease of the other had just run out
 
     (lane,) = core.ingest(said("first")).lanes
     workers = [core.lanes(f"worker {number}") for number in range(2)]

@@ -193,7 +193,7 @@ def test_the_task_advance_comes_back_while_an_earlier_delivery_settles(core: Cor
 def test_the_task_advance_leaves_the_lane_to_the_sweep_while_a_store_is_away(
     core: Core, lanes: ModuleType, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr(lanes, "advance_lane", away(error))
+    monkeypatch.setattr("app.lane.Lanes.advance", away(error))
     lanes.advance(1)
     assert core.woken_lanes() == []
 

@@ -5,6 +5,7 @@ import pytest
 from app import wakes
 from app.handlers import Context, Event
 from app.redis_keys import WOKEN
+from config.celery import CONVERSATIONS
 from config.settings import Settings
 from tests.core import Core, said
 
@@ -63,3 +64,32 @@ def test_an_event_that_is_stored_while_its_lane_is_worked_on_wakes_it_again(core
     core.run()
     assert core.seen == ["first", "second"]
     assert core.woken_lanes() == []
+
+
+# Several lanes at once
+
+
+def test_a_worker_may_take_a_share_of_the_lanes_that_wait_the_oldest_first(core: Core) -> None:
+    lanes = list(range(1, 4 * wakes.SHARE + 1))
+    wakes.wake(core.redis, lanes)
+    assert wakes.woken(core.redis, 99, 100) == [99, 1, 2, 3, 4]
+    assert core.woken_lanes() == lanes[4:]
+    assert core.redis.zcard(WOKEN) == len(lanes[4:])
+
+
+def test_a_worker_takes_no_more_lanes_than_it_wants(core: Core) -> None:
+    wakes.wake(core.redis, range(1, 8 * wakes.SHARE))
+    assert wakes.woken(core.redis, 99, 3) == [99, 1, 2]
+    assert wakes.woken(core.redis, 99) == [99]
+
+
+def test_from_a_short_queue_no_lane_is_taken(core: Core) -> None:
+    wakes.wake(core.redis, range(1, wakes.SHARE))
+    assert wakes.woken(core.redis, 99, 100) == [99]
+
+
+def test_a_message_that_is_no_wake_stays_in_the_queue_for_celery(core: Core) -> None:
+    wakes.wake(core.redis, [1])
+    core.redis.lpush(CONVERSATIONS, *["{}"] * (2 * wakes.SHARE))
+    assert wakes.woken(core.redis, 99, 100) == [99, 1]
+    assert core.redis.llen(CONVERSATIONS) == 2 * wakes.SHARE

@@ -1,0 +1,242 @@
+"""What a lane asks of Postgres: five statements, planned once a connection.
+
+They are sent through psycopg2 itself. For statements this small, SQLAlchemy's share of the client's time and the
+planner's share of the server's are each several times the work; ``python -m bench.statements`` shows it. What a
+handler does on the same connection goes through SQLAlchemy as ever.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+import psycopg2
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+# A plan that was made for small tables must not be kept while they grow: for so long at most
+PLANS_SECONDS = 5.0
+
+# An event that was stored while its conversation was being merged may have stayed behind in the merged lane: a
+# lane's head is the first event of all that belong to it.
+FIRST = """
+  SELECT e.* FROM (
+    SELECT root.lane UNION ALL SELECT m.id FROM conversations m WHERE m.merged_into = root.lane
+  ) AS member (lane) CROSS JOIN LATERAL (
+    SELECT * FROM events
+    WHERE lane = member.lane AND state = 'pending' AND (holds OR due_at <= clock_timestamp())
+    ORDER BY occurred_at, delivery_id, position
+    LIMIT 1
+  ) AS e
+  ORDER BY e.occurred_at, e.delivery_id, e.position
+  LIMIT 1
+"""
+
+HEADS = f"""
+PREPARE lane_heads (bigint[], float8) AS
+SELECT root.asked, root.lane, ARRAY(SELECT m.id FROM conversations m WHERE m.merged_into = root.lane),
+       c.paused_at IS NOT NULL
+         OR EXISTS (SELECT FROM conversations m WHERE m.merged_into = root.lane AND m.paused_at IS NOT NULL),
+       coalesce(e.due_at <= clock_timestamp(), true),
+       NOT EXISTS (SELECT FROM deliveries d WHERE d.state = 'stored' AND d.id < e.delivery_id
+                   AND d.accepted_at > clock_timestamp() - make_interval(secs => $2)),
+       e.attempts, e.attempts_at_retry, CAST(e.delivery_id AS text),
+       e.id, e.key, e.kind, e.type, c.key, e.occurred_at, e.accepted_at, e.payload
+FROM (
+  SELECT asked, coalesce((SELECT merged_into FROM conversations WHERE id = asked), asked) AS lane
+  FROM unnest($1) AS asked
+) AS root
+LEFT JOIN conversations c ON c.id = root.lane
+CROSS JOIN LATERAL ({FIRST}) AS e
+"""  # noqa: S608  (FIRST is a constant)
+
+# The fence: a row changes only for the attempt that it counts now. `attempts` never goes back.
+# What was true when the head was read is looked at again under the claim: an event that was stored meanwhile may
+# be the first now, and one that was done meanwhile makes this one late.
+BEGIN = f"""
+PREPARE lane_begin (bigint, bigint, smallint, text, text) AS
+WITH root AS MATERIALIZED (
+  SELECT coalesce((SELECT merged_into FROM conversations WHERE id = $1), $1) AS lane
+), begun AS (
+  UPDATE events e SET
+    attempts = attempts + 1, due_at = NULL, holds = true, handler = $5,
+    late = coalesce((SELECT (c.handled_occurred_at, c.handled_delivery_id, c.handled_position)
+                            > (e.occurred_at, e.delivery_id, e.position)
+                     FROM conversations c WHERE c.id = (SELECT lane FROM root)), false)
+  WHERE id = $2 AND state = 'pending' AND attempts = $3
+    AND id = (SELECT first.id FROM root CROSS JOIN LATERAL ({FIRST}) AS first)
+  RETURNING id, attempts, late
+), noted AS (
+  INSERT INTO attempts (event_id, number, worker, started_at)
+  SELECT id, attempts, $4, clock_timestamp() FROM begun
+)
+SELECT attempts, late FROM begun
+"""  # noqa: S608  (FIRST is a constant)
+
+FINISH = """
+PREPARE lane_finish (bigint, smallint) AS
+WITH finished AS (
+  UPDATE events SET state = 'done', finished_at = clock_timestamp(), error = NULL
+  WHERE id = $1 AND state = 'pending' AND attempts = $2
+  RETURNING id, lane, occurred_at, delivery_id, position
+), attempt AS (
+  UPDATE attempts SET finished_at = clock_timestamp()
+  WHERE event_id = (SELECT id FROM finished) AND number = $2
+), mark AS (
+  UPDATE conversations c
+  SET handled_occurred_at = f.occurred_at, handled_delivery_id = f.delivery_id, handled_position = f.position
+  FROM finished f
+  WHERE c.id = coalesce((SELECT merged_into FROM conversations m WHERE m.id = f.lane), f.lane)
+    AND coalesce((c.handled_occurred_at, c.handled_delivery_id, c.handled_position)
+                 < (f.occurred_at, f.delivery_id, f.position), true)
+)
+SELECT count(*) FROM finished
+"""
+
+FAIL = """
+PREPARE lane_fail (bigint, smallint, event_state, float8, boolean, text, text) AS
+WITH failed AS (
+  UPDATE events SET
+    state = $3, error = $6, holds = $5, due_at = clock_timestamp() + make_interval(secs => $4),
+    finished_at = CASE WHEN $3 = 'dead' THEN clock_timestamp() END
+  WHERE id = $1 AND state = 'pending' AND attempts = $2
+  RETURNING id
+), attempt AS (
+  UPDATE attempts SET finished_at = clock_timestamp(), error = $6, traceback = $7
+  WHERE event_id = (SELECT id FROM failed) AND number = $2
+)
+SELECT count(*) FROM failed
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The first event of a lane that is not final, as it stands in the tables."""
+
+    asked: int  # the lane that was asked for; it may have been merged into ``lane``
+    lane: int
+    merged: list[int]  # lanes that were merged into this one: their claims are taken too
+    paused: bool  # by a person; a conversation that was merged into this one counts too
+    due: bool
+    settled: bool  # no earlier delivery waits behind the second door
+    attempts: int
+    attempts_at_retry: int
+    delivery_id: str
+    id: int
+    key: str
+    kind: str
+    type: str
+    conversation: str | None
+    occurred_at: datetime
+    accepted_at: datetime
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An attempt that was counted."""
+
+    number: int
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How an attempt ended that did not succeed."""
+
+    dead: bool
+    after_seconds: float | None  # until the next attempt; None where there is none
+    holds: bool
+    error: str
+    traceback: str
+
+
+class LaneStatements:
+    """On one connection, on which each statement commits itself but for those inside ``transaction``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._driver = cast(Any, connection.connection.driver_connection)  # psycopg2's
+        self._cursor = self._driver.cursor()
+
+    @classmethod
+    @contextmanager
+    def on(cls, engine: Engine) -> Iterator["LaneStatements"]:
+        """Take a connection out of the pool. DBAPIError while Postgres is away."""
+        with engine.connect() as connection:
+            statements = cls(connection)
+            driver = statements._driver
+            driver.autocommit = True  # known to the client alone: no round trip, unlike SQLAlchemy's option
+            try:
+                statements._prepare()
+                yield statements
+            finally:
+                if not driver.closed:
+                    driver.autocommit = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """SQLAlchemy's connection, for a handler: what is done on it is committed at the end, or nothing of it."""
+        self._driver.autocommit = False
+        try:
+            with self.connection.begin():
+                yield self.connection
+        finally:
+            if not self._driver.closed:
+                self._driver.autocommit = True
+
+    def heads(self, lanes: Sequence[int], settle_seconds: float) -> list[Head]:
+        """The first event of each lane that has one."""
+        return [
+            Head(*row) for row in self._rows("EXECUTE lane_heads (%s, %s)", (list(lanes), settle_seconds))
+        ]
+
+    def begin(self, head: Head, worker: str, handler: str | None) -> Begun | None:
+        """Count an attempt; None if the head is not the first event of its lane any more, or somebody began it."""
+        parameters = (head.lane, head.id, head.attempts, worker, handler)
+        for row in self._rows("EXECUTE lane_begin (%s, %s, %s, %s, %s)", parameters):
+            return Begun(*row)
+        return None
+
+    def finish(self, event_id: int, attempt: int) -> bool:
+        """Inside the transaction of its effects: the event is done. False if it is not in this attempt any more."""
+        if not self.connection.in_transaction():
+            raise RuntimeError("the handler ended the transaction that was to commit its effects")
+        ((finished,),) = self._rows("EXECUTE lane_finish (%s, %s)", (event_id, attempt))
+        return bool(finished)
+
+    def fail(self, event_id: int, attempt: int, failure: Failure) -> bool:
+        """The attempt failed; False if the event is not in this attempt any more."""
+        state = "dead" if failure.dead else "pending"
+        parameters = (
+            event_id, attempt, state, failure.after_seconds, failure.holds, failure.error, failure.traceback
+        )  # fmt: skip
+        ((failed,),) = self._rows("EXECUTE lane_fail (%s, %s, %s, %s, %s, %s, %s)", parameters)
+        return bool(failed)
+
+    def _prepare(self) -> None:
+        """Once for each connection of the pool, whose ``info`` remembers it."""
+        known = self.connection.info
+        now = time.monotonic()
+        if "lanes_planned_at" not in known:
+            self._rows(";".join((HEADS, BEGIN, FINISH, FAIL)))
+        elif now - known["lanes_planned_at"] > PLANS_SECONDS:
+            self._rows("DISCARD PLANS")
+        else:
+            return
+        known["lanes_planned_at"] = now
+
+    def _rows(self, statement: str, parameters: tuple[Any, ...] | None = None) -> list[tuple[Any, ...]]:
+        """As SQLAlchemy would: with its errors, and a connection that died leaves the pool."""
+        try:
+            self._cursor.execute(statement, parameters)
+            return self._cursor.fetchall() if self._cursor.description else []
+        except psycopg2.Error as error:
+            gone = bool(self._driver.closed)
+            if gone:
+                self.connection.invalidate(error)
+            raise DBAPIError.instance(
+                statement.partition("(")[0], None, error, psycopg2.Error, connection_invalidated=gone
+            ) from error
