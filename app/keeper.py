@@ -17,8 +17,9 @@ from app.claims import Claim, Claims
 from config.logging import get_logger
 
 RENEWALS_PER_LEASE = 3
-# Conversations do not wait for each other: for this long at most, and only where all handlers have been quick lately
-PATIENCE_SECONDS = 0.25
+# Conversations do not wait for each other: only where all handlers have been quick lately, and for this long at most
+PATIENCE_SECONDS = 0.25  # behind one event
+ROUND_SECONDS = 1.0  # behind several
 
 log = get_logger(__name__)
 
@@ -44,6 +45,7 @@ class Keeper:
         self._waiting: deque[Held] = deque()
         self._running: Held | None = None
         self._finished: list[Held] = []
+        self._held_since = 0.0
         self._since = 0.0
         self._until = 0.0
         self._ended = threading.Event()
@@ -62,6 +64,7 @@ class Keeper:
         """Claims that were taken just now, to be run in this order."""
         with self._changing:
             self._waiting.extend(held)
+            self._held_since = time.monotonic()
 
     def next(self) -> Held | None:
         """The next to be run; None if there is none left that was not handed on."""
@@ -95,9 +98,13 @@ class Keeper:
 
     def _look_for_slowness(self) -> None:
         with self._changing:
-            if self._running is None or time.monotonic() - self._since <= PATIENCE_SECONDS:
+            now = time.monotonic()
+            quick = now - self._since <= PATIENCE_SECONDS and now - self._held_since <= ROUND_SECONDS
+            if self._running is None or quick:
                 return
             left = self._others()
+        if not left:
+            return
         self._claims.release([held.claim for held in left])
         try:
             # Those that are finished too: who was refused such a lane relied on it being looked at once more

@@ -26,6 +26,8 @@ from config.logging import get_logger
 KEYS_A_CALL = 500
 BODIES_A_MESSAGE = 50
 BYTES_A_MESSAGE = 1_000_000
+EVENTS_AT_ONCE = 5_000
+MANY_LOST = 0.1  # of the lanes that were looked at
 STORED_AT_ONCE = 500
 STORED_BYTES_AT_ONCE = 8_000_000
 
@@ -44,13 +46,15 @@ SELECT DISTINCT lane FROM events WHERE state = 'pending' AND due_at IS NOT NULL 
     + NOT_PAUSED
 )
 
-UNFINISHED_LANES = text(
+UNFINISHED = text(
     """
-SELECT DISTINCT lane FROM events
+SELECT lane, accepted_at, id FROM events
 WHERE state = 'pending' AND due_at IS NULL
   AND accepted_at < clock_timestamp() - make_interval(secs => :grace_seconds)
+  AND (accepted_at, id) > (CAST(:after AS timestamptz), :after_id)
 """
     + NOT_PAUSED
+    + "ORDER BY accepted_at, id LIMIT :at_most"
 )
 
 # At least one delivery, and no more than so many bytes, since a body may have 3 MiB
@@ -75,15 +79,37 @@ def stored_deliveries(connection: Connection) -> list[Incoming]:
 
 
 def sweep_lanes(engine: Engine, redis: "Redis", grace_seconds: float) -> int:
-    """Wake the lanes that have work, no wake in the queue and nobody at work; how many."""
+    """Wake the lanes that have work, no wake in the queue and nobody at work; how many.
+
+    The oldest events first, and on as long as many of their lanes are found to be lost: behind old events that
+    merely wait stand younger ones that wait too, and a deep backlog need not be looked through every few seconds.
+    """
     forget_lost_wakes(redis, grace_seconds)
-    with engine.connect() as connection:
-        unfinished = list(connection.execute(UNFINISHED_LANES, {"grace_seconds": grace_seconds}).scalars())
-    lanes = [lane for chunk in _chunks(unfinished) for lane in _nobodys(redis, chunk)]
-    enqueued = wake(redis, lanes)
+    enqueued = 0
+    for lanes in _unfinished_lanes(engine, grace_seconds):
+        lost = [lane for chunk in _chunks(lanes) for lane in _nobodys(redis, chunk)]
+        enqueued += wake(redis, lost)
+        if len(lost) < len(lanes) * MANY_LOST:
+            break
     if enqueued:
         log.info("lanes.woken_again", lanes=enqueued)
     return enqueued
+
+
+def _unfinished_lanes(engine: Engine, grace_seconds: float) -> Iterator[list[int]]:
+    """The lanes of events that are pending for longer than the grace, the oldest first, in parts."""
+    after, after_id = "-infinity", 0
+    while True:
+        parameters = {
+            "grace_seconds": grace_seconds, "after": after, "after_id": after_id, "at_most": EVENTS_AT_ONCE
+        }  # fmt: skip
+        with engine.connect() as connection:
+            rows = connection.execute(UNFINISHED, parameters).all()
+        if rows:
+            yield list(dict.fromkeys(row.lane for row in rows))
+        if len(rows) < EVENTS_AT_ONCE:
+            return
+        after, after_id = rows[-1].accepted_at, rows[-1].id
 
 
 def forget_lost_wakes(redis: "Redis", grace_seconds: float) -> int:

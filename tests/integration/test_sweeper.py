@@ -224,6 +224,27 @@ def test_many_lanes_are_swept_in_parts(core: Core, monkeypatch: pytest.MonkeyPat
     assert core.woken_lanes() == lanes
 
 
+def test_many_events_are_looked_through_as_long_as_their_lanes_are_lost(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper, "EVENTS_AT_ONCE", 2)
+    lanes = lanes_waiting(core, 5)
+    assert sweep_lanes(core) == 5
+    assert sorted(core.woken_lanes()) == lanes
+
+
+def test_behind_old_events_that_merely_wait_nothing_is_looked_for_until_they_are_gone(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper, "EVENTS_AT_ONCE", 2)
+    waiting, lost = lanes_waiting(core, 2), lanes_waiting(core, 3)
+    wakes.wake(core.redis, waiting)
+    assert sweep_lanes(core) == 0
+    core.run()
+    assert sweep_lanes(core) == 3
+    assert sorted(core.woken_lanes()) == lost
+
+
 # The second door
 
 
