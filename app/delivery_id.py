@@ -72,7 +72,8 @@ class DeliveryIds:
 
 def accepted_ms(delivery_id: str | UUID) -> int:
     """When the delivery was accepted, in Unix milliseconds."""
-    return UUID(str(delivery_id)).int >> 80
+    known = delivery_id if isinstance(delivery_id, UUID) else UUID(delivery_id)
+    return known.int >> 80
 
 
 def accepted_at(delivery_id: str | UUID) -> datetime:

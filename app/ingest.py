@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 from redis import Redis
@@ -21,6 +20,7 @@ from app.delivery_id import accepted_at
 from app.handlers.registry import Registry
 from app.models import DeliveryState, Door, EventState
 from app.payload import ParsedBody, ParsedEvent, parse, unreadable_body
+from app.recordset import bytea, recordset
 from app.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED
 from app.wakes import wake
 from config.logging import get_logger
@@ -82,13 +82,9 @@ INSERT INTO events AS known (key, delivery_id, position, lane, occurred_at, acce
                              state, handler, error, finished_at)
 SELECT key, delivery_id, position, lane, occurred_at, accepted_at, kind, type, payload,
        state, handler, error, CASE WHEN state <> 'pending' THEN clock_timestamp() END
-FROM unnest(
-  CAST(:key AS text[]), CAST(:delivery_id AS uuid[]), CAST(:position AS int[]), CAST(:lane AS bigint[]),
-  CAST(:occurred_at AS timestamptz[]), CAST(:accepted_at AS timestamptz[]), CAST(:kind AS text[]),
-  CAST(:type AS text[]), CAST(:payload AS text[]), CAST(:state AS event_state[]), CAST(:handler AS text[]),
-  CAST(:error AS text[])
-) AS incoming (key, delivery_id, position, lane, occurred_at, accepted_at, kind, type, payload, state, handler,
-               error)
+FROM json_to_recordset(CAST(:rows AS json)) AS incoming (
+  key text, delivery_id uuid, position int, lane bigint, occurred_at timestamptz, accepted_at timestamptz,
+  kind text, type text, payload text, state event_state, handler text, error text)
 -- The same event may arrive twice and be ingested in the other order: its place is that of the first acceptance.
 ON CONFLICT (key) DO UPDATE SET
   delivery_id = excluded.delivery_id, position = excluded.position,
@@ -106,10 +102,9 @@ INSERT_DELIVERIES = text("""
 INSERT INTO deliveries AS known (id, accepted_at, door, state, body, error, ingested_at, events, duplicates)
 -- now(): the beginning of the transaction, so that no event is finished before its delivery was stored
 SELECT id, accepted_at, door, state, body, error, now(), events, duplicates
-FROM unnest(
-  CAST(:id AS uuid[]), CAST(:accepted_at AS timestamptz[]), CAST(:door AS door[]), CAST(:state AS delivery_state[]),
-  CAST(:body AS bytea[]), CAST(:error AS text[]), CAST(:events AS int[]), CAST(:duplicates AS int[])
-) AS incoming (id, accepted_at, door, state, body, error, events, duplicates)
+FROM json_to_recordset(CAST(:rows AS json)) AS incoming (
+  id uuid, accepted_at timestamptz, door door, state delivery_state, body bytea, error text, events int,
+  duplicates int)
 ON CONFLICT (id) DO UPDATE SET
   state = excluded.state, body = excluded.body, error = excluded.error, ingested_at = excluded.ingested_at,
   events = known.events + excluded.events, duplicates = excluded.duplicates
@@ -205,7 +200,7 @@ def _store(
 def _rows(registry: Registry, parsed: Sequence[tuple[Incoming, ParsedBody]]) -> list[Row]:
     """Every event of every body, by acceptance and place."""
     rows = []
-    for delivery, body in sorted(parsed, key=lambda pair: pair[0].id):
+    for delivery, body in sorted(parsed, key=_accepted):
         accepted = accepted_at(delivery.id)
         for event in body.events:
             handler = None if body.unreadable else registry.find(event.kind, event.type)
@@ -227,22 +222,25 @@ def _insert_events(connection: Connection, rows: Sequence[Row]) -> None:
     """Insert them, in one statement; those whose key was not known get their id."""
     if not rows:
         return
-    parameters: dict[str, list[Any]] = {
-        "key": [row.event.key for row in rows],
-        "delivery_id": [str(row.delivery.id) for row in rows],
-        "position": [row.event.index for row in rows],
-        "lane": [row.lane for row in rows],
-        "occurred_at": [row.occurred_at for row in rows],
-        "accepted_at": [row.accepted_at for row in rows],
-        "kind": [row.event.kind for row in rows],
-        "type": [row.event.type for row in rows],
-        "payload": [row.event.payload for row in rows],
-        "state": [row.state.value for row in rows],
-        "handler": [row.handler for row in rows],
-        "error": [row.error for row in rows],
-    }
+    values = [
+        {
+            "key": row.event.key,
+            "delivery_id": row.delivery.id,
+            "position": row.event.index,
+            "lane": row.lane,
+            "occurred_at": row.occurred_at,
+            "accepted_at": row.accepted_at,
+            "kind": row.event.kind,
+            "type": row.event.type,
+            "payload": row.event.payload,
+            "state": row.state,
+            "handler": row.handler,
+            "error": row.error,
+        }
+        for row in rows
+    ]
     row_of = {row.event.key: row for row in rows}
-    for id_, key, inserted in connection.execute(INSERT_EVENTS, parameters):
+    for id_, key, inserted in connection.execute(INSERT_EVENTS, {"rows": recordset(values)}):
         if inserted:
             row_of[key].id = id_
 
@@ -252,18 +250,25 @@ def _insert_deliveries(
 ) -> None:
     new = Counter(row.delivery.id for row in rows if row.id is not None)
     known = Counter(row.delivery.id for row in rows if row.id is None)
-    ordered = sorted(parsed, key=lambda pair: pair[0].id)
-    parameters: dict[str, list[Any]] = {
-        "id": [str(delivery.id) for delivery, _ in ordered],
-        "accepted_at": [accepted_at(delivery.id) for delivery, _ in ordered],
-        "door": [delivery.door.value for delivery, _ in ordered],
-        "state": [_delivery_state(body).value for _, body in ordered],
-        "body": [delivery.body if body.unreadable else None for delivery, body in ordered],
-        "error": [body.unreadable for _, body in ordered],
-        "events": [new[delivery.id] for delivery, _ in ordered],
-        "duplicates": [known[delivery.id] for delivery, _ in ordered],
-    }
-    connection.execute(INSERT_DELIVERIES, parameters)
+    values = [
+        {
+            "id": delivery.id,
+            "accepted_at": accepted_at(delivery.id),
+            "door": delivery.door,
+            "state": _delivery_state(body),
+            "body": bytea(delivery.body) if body.unreadable else None,
+            "error": body.unreadable,
+            "events": new[delivery.id],
+            "duplicates": known[delivery.id],
+        }
+        for delivery, body in sorted(parsed, key=_accepted)
+    ]
+    connection.execute(INSERT_DELIVERIES, {"rows": recordset(values)})
+
+
+def _accepted(pair: tuple[Incoming, ParsedBody]) -> int:
+    """The order of acceptance; a number compares faster than the UUID."""
+    return pair[0].id.int
 
 
 def _delivery_state(body: ParsedBody) -> DeliveryState:

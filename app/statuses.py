@@ -11,17 +11,17 @@ from sqlalchemy import Connection, text
 
 from app.models import MessageStatus
 from app.payload import StatusUpdate
+from app.recordset import recordset
 
 RANK = {status: rank for rank, status in enumerate(MessageStatus)}
 
-MOVE_FORWARD = text(
-    """
+MOVE_FORWARD = text("""
 INSERT INTO message_statuses AS known
   (message_id, participant, status, sent_at, failed_at, delivered_at, read_at, played_at)
-SELECT * FROM unnest(
-  CAST(:message_id AS text[]), CAST(:participant AS text[]), CAST(:status AS message_status[]),
-  CAST(:sent AS timestamptz[]), CAST(:failed AS timestamptz[]), CAST(:delivered AS timestamptz[]),
-  CAST(:read AS timestamptz[]), CAST(:played AS timestamptz[]))
+SELECT message_id, participant, status, sent, failed, delivered, read, played
+FROM json_to_recordset(CAST(:rows AS json)) AS incoming (
+  message_id text, participant text, status message_status, sent timestamptz, failed timestamptz,
+  delivered timestamptz, read timestamptz, played timestamptz)
 ON CONFLICT (message_id, participant) DO UPDATE SET
   status = greatest(known.status, excluded.status),
   sent_at = least(known.sent_at, excluded.sent_at),
@@ -29,8 +29,7 @@ ON CONFLICT (message_id, participant) DO UPDATE SET
   delivered_at = least(known.delivered_at, excluded.delivered_at),
   read_at = least(known.read_at, excluded.read_at),
   played_at = least(known.played_at, excluded.played_at)
-"""
-)
+""")
 
 
 def move_forward(connection: Connection, updates: Iterable[tuple[StatusUpdate, datetime]]) -> None:
@@ -38,19 +37,17 @@ def move_forward(connection: Connection, updates: Iterable[tuple[StatusUpdate, d
 
     Rows are written in the order of their key, so that two transactions never wait for each other in a circle.
     """
-    rows = merge(updates)
-    if not rows:
-        return
-    keys = sorted(rows)
-    connection.execute(
-        MOVE_FORWARD,
+    rows = [
         {
-            "message_id": [message_id for message_id, _ in keys],
-            "participant": [participant for _, participant in keys],
-            "status": [max(rows[key], key=RANK.__getitem__).value for key in keys],
-            **{status.value: [rows[key].get(status) for key in keys] for status in MessageStatus},
-        },
-    )
+            "message_id": message_id,
+            "participant": participant,
+            "status": max(times, key=RANK.__getitem__),
+            **{status.value: at for status, at in times.items()},
+        }
+        for (message_id, participant), times in sorted(merge(updates).items())
+    ]
+    if rows:
+        connection.execute(MOVE_FORWARD, {"rows": recordset(rows)})
 
 
 def merge(
