@@ -18,6 +18,7 @@ Storing
   conversations  which conversation an event belongs to, whatever name its user goes by today
   statuses       a message's status only moves forward
 Handling
+  broker_channel what Celery's workers have to Redis, mended
   wakes          tells the workers that a lane has work; pace says how many lanes a worker takes at a time
   lane           one conversation's events, one at a time, in order (attempt: one run of a handler)
   lane_statements  what a lane asks of Postgres, and the fence

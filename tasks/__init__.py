@@ -11,7 +11,7 @@ from celery import Celery
 from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init
 from redis.exceptions import RedisError
 
-from app import heartbeats, redis_checks, reporting
+from app import broker_channel, heartbeats, redis_checks, reporting
 from app.connections import redis
 from app.errors import NeverdropError
 from app.handlers import registry
@@ -21,6 +21,7 @@ from config.settings import settings
 
 log = get_logger(__name__)
 
+broker_channel.install()
 app = Celery("neverdrop", include=["tasks.ingest", "tasks.lanes", "tasks.maintenance"])
 app.conf.update(celery_config(settings()))
 heartbeats.install(app)

@@ -32,6 +32,12 @@ def gone(pipeline: Pipeline, name: str) -> bool:
     return not pipeline.stack.process(name).alive
 
 
+def tries(pipeline: Pipeline, name: str) -> int:
+    """How often it has tried in vain to connect to Redis again."""
+    lines = (pipeline.stack.path / "stack.log").read_text(encoding="utf-8").splitlines()
+    return sum(line.startswith(name) and "Trying again" in line for line in lines)
+
+
 def answers(worker: str) -> bool:
     return any(name.startswith(f"{worker}@") for name in heartbeats.alive(redis()))
 
@@ -69,6 +75,24 @@ def test_a_main_process_that_dies_alone_leaves_no_event_behind(pipeline: Pipelin
     pipeline.open_gate(held)  # whether its pool process lived on or not
     pipeline.assert_done_once(lane)
     pipeline.assert_in_order(lane)
+
+
+def test_a_worker_that_loses_redis_under_a_handler_lives_on_and_finishes_it(pipeline: Pipeline) -> None:
+    stack = pipeline.stack
+    held = message(block="yes")
+    pipeline.accept([held])
+    name = pipeline.wait_until_begun(held).name
+    worker, before = stack.process(name), tries(pipeline, name)
+    worker.send(signal.SIGSTOP)
+    redis().client_kill_filter(_type="pubsub")  # it hears of the loss first on what remote control listens to
+    stack.kill("valkey")
+    worker.send(signal.SIGCONT)
+    stack.wait_until(lambda: tries(pipeline, name) > before, what="an attempt to connect again")
+    stack.start("valkey")
+    pipeline.open_gate(held)
+    pipeline.assert_done_once([held])
+    stack.wait_until_ready()
+    assert [effect.attempt for effect in pipeline.effects([held])] == [1]
 
 
 def test_an_ingest_killed_in_mid_burst_leaves_nothing_half_stored(pipeline: Pipeline) -> None:
