@@ -184,17 +184,30 @@ def test_merging_does_not_read_through_all_events_ever(core: Core) -> None:
 # At the same moment
 
 
-def test_two_ingests_that_meet_a_user_by_different_names_make_one_whole_conversation(core: Core) -> None:
+def overtaken(core: Core, name: str) -> int:
+    """The conversation of a user whose ``name`` another ingest creates while ours, which has both, is at it."""
     phone, user = f"{f.PHONE_NUMBER_ID}/{f.phone(1)}", f"{f.PHONE_NUMBER_ID}/{f.user_id(1)}"
     with ThreadPoolExecutor() as threads:
         with core.engine.begin() as first:
-            conversations.resolve(first, [(phone,)])
+            conversations.resolve(first, [({"phone": phone, "user": user}[name],)])
             second = threads.submit(_resolve, core, (user, phone))
             wait_until_blocked(core)
-        lane = second.result(WAIT_SECONDS)
+        return second.result(WAIT_SECONDS)
+
+
+def test_two_ingests_that_meet_a_user_by_different_names_make_one_whole_conversation(core: Core) -> None:
+    lane = overtaken(core, "phone")
     core.ingest(said("a"))
     assert core.event("a").lane == lane
     assert core.value("SELECT count(*) FROM conversations WHERE id = :lane", lane=lane) == 1
+
+
+def test_an_ingest_that_was_overtaken_leaves_no_conversation_behind_that_nobody_has(core: Core) -> None:
+    lane = overtaken(core, "user")
+    assert core.value("SELECT id FROM conversations") == lane
+    assert core.value("SELECT count(*) FROM conversations") == 1
+    core.ingest(said("a", **PHONE_ONLY), said("b", **USER_ONLY))
+    assert lanes_of(core, "a", "b") == [lane, lane]
 
 
 def _resolve(core: Core, names: tuple[str, ...]) -> int:
