@@ -25,9 +25,17 @@ WHERE e.state = 'dead'
 
 # What people see of an error's class: all before the first colon
 ERROR_CLASS = "split_part(e.error, ':', 1)"
-# A value that is NULL sorts as an empty text, so that a page can go on from it
+# Attempts are numbered as they are made: the first that failed is one step in the primary key, for any number of them
+FIRST_FAILURE = """
+LEFT JOIN LATERAL (
+  SELECT a.finished_at FROM attempts a WHERE a.event_id = e.id AND a.error IS NOT NULL ORDER BY a.number LIMIT 1
+) AS first ON true
+"""
+# A value that is NULL sorts as an empty text, so that a page can go on from it; what died without an attempt (a body
+# that cannot be read) failed first when it died
 SORTED_BY = {
     "died": "e.finished_at",
+    "first_failed": "coalesce(first.finished_at, e.finished_at)",
     "accepted": "e.accepted_at",
     "attempts": "e.attempts",
     "type": "e.type",
@@ -35,23 +43,28 @@ SORTED_BY = {
     "error": "coalesce(e.error, '')",
     "conversation": "coalesce(c.key, '')",
 }
-CASTS = {"died": "timestamptz", "accepted": "timestamptz", "attempts": "integer"}
+CASTS = {
+    "died": "timestamptz",
+    "first_failed": "timestamptz",
+    "accepted": "timestamptz",
+    "attempts": "integer",
+}
 Order = Literal["ascending", "descending"]
 
-PAGE = """
-SELECT page.*, (SELECT min(a.finished_at) FROM attempts a WHERE a.event_id = page.id AND a.error IS NOT NULL)
-         AS first_failed_at
+# The page is chosen by what it is sorted by alone, which an index may hold, and only its own rows are read whole
+PAGE = f"""
+SELECT e.id, e.key, e.kind, e.type, e.lane, c.key AS conversation, e.handler, e.error, e.attempts, e.occurred_at,
+       e.accepted_at, e.finished_at AS died_at, first.finished_at AS first_failed_at, page.sorted_by,
+       CASE WHEN length(e.payload) <= :shown THEN e.payload END AS payload
 FROM (
-  SELECT e.id, e.key, e.kind, e.type, e.lane, c.key AS conversation, e.handler, e.error, e.attempts, e.occurred_at,
-         e.accepted_at, e.finished_at AS died_at, {sorted_by} AS sorted_by,
-         CASE WHEN length(e.payload) <= :shown THEN e.payload END AS payload
-  FROM events e LEFT JOIN conversations c ON c.id = e.lane
-  WHERE e.state = 'dead' {conditions} {after}
-  ORDER BY {sorted_by} {direction}, e.id {direction}
+  SELECT e.id, {{sorted_by}} AS sorted_by
+  FROM events e LEFT JOIN conversations c ON c.id = e.lane {{joined}}
+  WHERE e.state = 'dead' {{conditions}} {{after}}
+  ORDER BY sorted_by {{direction}}, e.id {{direction}}
   LIMIT :limit
-) AS page
-ORDER BY page.sorted_by {direction}, page.id {direction}
-"""
+) AS page JOIN events e ON e.id = page.id LEFT JOIN conversations c ON c.id = e.lane {FIRST_FAILURE}
+ORDER BY page.sorted_by {{direction}}, page.id {{direction}}
+"""  # noqa: S608  (a constant)
 AFTER = "AND ({sorted_by}, e.id) {comparison} (CAST(:after_value AS {cast}), :after_id)"
 
 COUNT = """
@@ -134,7 +147,7 @@ class Filter:
     type: str | None = None
     handler: str | None = None
     error: str | None = None  # a part of the error's class or text
-    conversation: str | None = None  # any of its names, or its number
+    conversation: str | None = None  # any of its names, a phone number or user id alone, or its number
     before: datetime | None = None  # died before
     after: datetime | None = None  # died at or after
     error_class: str | None = None
@@ -150,6 +163,8 @@ class Filter:
             given["ids"] = list(given["ids"])
         if "search" in given:
             given["escaped"] = json.dumps(given["search"])[1:-1]  # as a payload spells it
+        if "conversation" in given:
+            given["bare"] = _bare(given["conversation"])
         return conditions, given
 
     def given(self) -> dict[str, Any]:
@@ -169,7 +184,8 @@ CONDITIONS = {
     "error": "strpos(lower(e.error), lower(:error)) > 0",
     "conversation": """
         (c.key = :conversation OR CAST(e.lane AS text) = :conversation
-         OR e.lane IN (SELECT conversation_id FROM conversation_aliases WHERE key = :conversation))""",
+         OR e.lane IN (SELECT conversation_id FROM conversation_aliases WHERE key = :conversation
+                       OR (:bare <> '' AND right(key, length(:bare) + 1) = '/' || :bare)))""",
     "before": "e.finished_at < :before",
     "after": "e.finished_at >= :after",
     "error_class": f"{ERROR_CLASS} = :error_class",
@@ -178,6 +194,11 @@ CONDITIONS = {
          OR strpos(lower(e.error), lower(:search)) > 0 OR strpos(lower(e.handler), lower(:search)) > 0
          OR strpos(lower(c.key), lower(:search)) > 0 OR strpos(lower(e.payload), lower(:escaped)) > 0)""",
 }
+
+
+def _bare(conversation: str) -> str:
+    """A phone number or user id that somebody typed without the business's number before it; "" is none."""
+    return "" if "/" in conversation else conversation.removeprefix("+").replace(" ", "")
 
 
 def find(
@@ -206,6 +227,7 @@ def page(
     forward = order == "ascending"
     parts = {
         "sorted_by": SORTED_BY[sort],
+        "joined": FIRST_FAILURE if sort == "first_failed" else "",
         "direction": "ASC" if forward else "DESC",
         "conditions": conditions,
     }

@@ -28,7 +28,10 @@ FILTERS = (
     click.option("--handler", help="of this handler only"),
     click.option("--error", help="whose error contains this text"),
     click.option("--error-class", help="whose error is of this class, such as TimeoutError"),
-    click.option("--conversation", help="of this conversation only: one of its names, or its number"),
+    click.option(
+        "--conversation",
+        help="of this conversation only: a name, a phone number or user id alone, or its number",
+    ),
     click.option("--search", help="with this text in the key, conversation, error, handler or payload"),
     click.option(
         "--after", type=Moment(), help="that died at this time or later; UTC unless it says otherwise"

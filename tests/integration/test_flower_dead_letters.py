@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from app import connections, dead_letters
+from app.dead_letter_list import SORTED_BY
 from app.embedded import free_port
 from app.envelope import retry_dead_letter_message
 from config.celery import DEAD_LETTERS
@@ -112,6 +113,9 @@ def test_filters_find_what_matches_and_nothing_else(core: Core, page: Page) -> N
         ("handler", "tests.message_any"): {one, two, other},
         ("conversation", f"{f.PHONE_NUMBER_ID}/{f.phone(2)}"): {other},
         ("conversation", str(lane)): {other},
+        ("conversation", f"+{f.phone(2)}"): {other},
+        ("conversation", f.user_id(2)): {other},
+        ("conversation", f.phone(2)[1:]): set(),
         ("after", "2099-01-01T00:00:00Z"): set(),
         ("before", "2099-01-01T00:00:00Z"): {one, two, other},
         ("ids", f"{one},{other}"): {one, other},
@@ -129,7 +133,7 @@ def test_text_is_found_however_json_spells_it(core: Core, page: Page) -> None:
 
 def test_pages_go_on_without_gaps_or_doubles_in_every_order(core: Core, page: Page) -> None:
     made_up.events(core.engine, made_up.conversations(core.engine, 5), 23)
-    for sort in ("died", "accepted", "attempts", "type", "handler", "error", "conversation"):
+    for sort in SORTED_BY:
         for order in ("ascending", "descending"):
             seen: list[int] = []
             after: dict[str, Any] = {}
@@ -146,6 +150,17 @@ def test_the_newest_death_comes_first(core: Core, page: Page) -> None:
     first, second = dead(core, "first")[0], dead(core, "second")[0]
     assert ids(table(page)) == [second, first]
     assert ids(table(page, order="ascending")) == [first, second]
+
+
+def test_what_failed_first_comes_first_however_long_it_took_to_die(core: Core, page: Page) -> None:
+    quick, slow = dead(core, "quick", "slow")
+    core.ingest(b"no JSON")
+    (unreadable,) = core.rows("SELECT id FROM events WHERE type = 'unreadable'")
+    core.execute(
+        "UPDATE attempts SET finished_at = finished_at - interval '1 hour' WHERE event_id = :id", id=slow
+    )
+    assert ids(table(page, sort="first_failed", order="ascending")) == [slow, quick, unreadable.id]
+    assert ids(table(page, sort="first_failed")) == [unreadable.id, quick, slow]
 
 
 @pytest.mark.parametrize(

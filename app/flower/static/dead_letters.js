@@ -1,7 +1,7 @@
 // The table of dead letters: filter, sort, page, open, decide; and what becomes of what was retried.
 
 import { confirm, edit, inParts } from "./decide.js";
-import { ask, badge, byId, el, keepFresh, live, missing, number, revealSwitch, since, toast } from "./page.js";
+import { ago, ask, badge, byId, el, keepFresh, live, missing, number, revealSwitch, since, toast } from "./page.js";
 import { story } from "./story.js";
 
 const REFRESH_MS = 10000;
@@ -20,6 +20,7 @@ const view = {
   pages: [null],  // where each page so far begins; the last one is shown
   next: null,
   total: 0,
+  asOf: "",  // by the clock; a table that somebody works in is not refreshed
   reveal: false,
   letters: [],
   selected: new Set(),
@@ -95,6 +96,7 @@ async function load() {
   view.letters = answer.letters;
   view.next = answer.next;
   view.total = answer.total;
+  view.asOf = new Date().toLocaleTimeString();
   show();
 }
 
@@ -121,11 +123,13 @@ function show() {
     const on = head.dataset.sort === view.sort;
     head.setAttribute("aria-sort", on ? view.order : "none");
   }
+  byId("sort").value = view.sort;
+  byId("order").textContent = view.order === "descending" ? "▼" : "▲";
   byId("previous").disabled = view.pages.length === 1;
   byId("next").disabled = !view.next;
   const first = (view.pages.length - 1) * LIMIT;
   byId("place").textContent = view.letters.length ? `${number(first + 1)} to ${number(first + view.letters.length)} of ${number(view.total)}` : "";
-  byId("total").textContent = `${number(view.total)} ${filtered ? "match" : view.total === 1 ? "dead letter" : "dead letters"}`;
+  byId("total").textContent = `${number(view.total)} ${filtered ? "match" : view.total === 1 ? "dead letter" : "dead letters"}, as of ${view.asOf}`;
   showSelection();
 }
 
@@ -136,11 +140,11 @@ function lines(letter) {
     cell("Event", opener(letter, opened)),
     cell("Type", letter.type),
     cell("Conversation", letter.conversation ? conversationLink(letter) : missing()),
-    cell("Handler", letter.handler ?? missing()),
+    cell("Handler", letter.handler ? el("span", { class: "nd-handler" }, letter.handler) : missing()),
     cell("Error", el("span", { class: "nd-error" }, letter.error ?? "—")),
     cell("Attempts", number(letter.attempts)),
-    cell("First failure", since(letter.first_failed_at ?? letter.died_at, 1)),
-    cell("Last failure", since(letter.died_at, 1)),
+    cell("First failure", ago(letter.first_failed_at ?? letter.died_at)),
+    cell("Last failure", ago(letter.died_at)),
     cell("Age", since(letter.accepted_at, 1)),
     cell("", decisions(letter)));
   return opened ? [line, details(letter.id)] : [line];
@@ -149,7 +153,7 @@ function lines(letter) {
 /** The user's name, and below it the business's number that the user wrote to. */
 function conversationLink({ lane, conversation: key }) {
   const at = key.lastIndexOf("/");
-  return el("span", { class: "nd-conversation" },
+  return el("span", { class: "nd-conversation nd-two" },
     el("a", { href: conversation.replace(/0$/, lane) }, key.slice(at + 1)), el("small", {}, key.slice(0, at)));
 }
 
@@ -351,14 +355,19 @@ function turn(forward) {
   return reload();
 }
 
+/** The heads of the table sort it, and on a phone, where they are not seen, a list of them. */
 function sortable(head) {
   const label = head.textContent;
-  head.replaceChildren(el("button", { type: "button", class: "nd-sort", onclick: () => {
-    view.order = view.sort === head.dataset.sort && view.order === "descending" ? "ascending" : "descending";
-    view.sort = head.dataset.sort;
-    writeAddress(true);
-    restart();
-  } }, label));
+  const { sort } = head.dataset;
+  const order = () => (view.sort === sort && view.order === "descending" ? "ascending" : "descending");
+  head.replaceChildren(el("button", { type: "button", class: "nd-sort", onclick: () => sortBy(sort, order()) }, label));
+  offer(byId("sort"), sort, label);
+}
+
+function sortBy(sort, order) {
+  Object.assign(view, { sort, order });
+  writeAddress(true);
+  restart();
 }
 
 /** A refresh must not take away what somebody is at. */
@@ -371,6 +380,8 @@ form.addEventListener("submit", (event) => { event.preventDefault(); writeAddres
 form.addEventListener("reset", () => setTimeout(() => { writeAddress(false); restart(); }));
 for (const name of ["error_class", "type", "handler"]) form.elements[name].addEventListener("change", () => form.requestSubmit());
 document.querySelectorAll("th[data-sort]").forEach(sortable);
+byId("sort").addEventListener("change", () => sortBy(byId("sort").value, "descending"));
+byId("order").addEventListener("click", () => sortBy(view.sort, view.order === "descending" ? "ascending" : "descending"));
 revealSwitch(byId("reveal"), (on) => { view.reveal = on; reload(); });
 byId("previous").addEventListener("click", () => turn(false));
 byId("next").addEventListener("click", () => turn(true));
@@ -389,6 +400,7 @@ byId("more").addEventListener("click", () => expand(!form.classList.contains("nd
 function expand(on) {
   form.classList.toggle("nd-expanded", on);
   byId("more").setAttribute("aria-expanded", String(on));
+  byId("more").textContent = on ? "Fewer filters" : "More filters";
 }
 
 readAddress();

@@ -72,6 +72,16 @@ export function since(time, units = 2) {
   return el("time", { class: "text-nowrap", datetime: time, title: date.toLocaleString() }, text);
 }
 
+/** How long ago, and below it the time by the clock, to look it up in a log. */
+export function ago(time) {
+  const date = new Date(time);
+  const today = date.toDateString() === new Date().toDateString();
+  const day = today ? "" : `${date.toLocaleDateString([], { day: "numeric", month: "short" })}, `;
+  const passed = since(time, 1);
+  passed.append(" ago");
+  return el("span", { class: "nd-two" }, passed, el("small", {}, day + date.toLocaleTimeString()));
+}
+
 export const moment = (time) => el("time", { datetime: time, title: time }, new Date(time).toLocaleString());
 export const number = (value) => Number(value).toLocaleString();
 export const missing = () => el("span", { class: "value-missing" }, "—");
