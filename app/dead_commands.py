@@ -16,7 +16,7 @@ from rich.text import Text
 
 from app import dead_letter_list, dead_letters, timeline
 from app.connections import engine
-from app.dead_decisions import discard, retry
+from app.dead_decisions import discard, edit, retry
 from app.dead_letter_list import DeadLetter, Filter
 from app.dead_options import filtered
 from app.masked import masked_conversation, masked_payload, masked_text
@@ -158,3 +158,4 @@ def _all(wanted: Filter) -> Iterator[DeadLetter]:
 
 dead.add_command(retry)
 dead.add_command(discard)
+dead.add_command(edit)

@@ -1,11 +1,12 @@
-"""``neverdrop dead retry`` and ``discard``: what a person decides about dead letters, one, some or all that match."""
+"""``neverdrop dead retry``, ``discard`` and ``edit``: what a person decides about dead letters."""
 
 import getpass
+import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import click
 from redis.exceptions import RedisError
@@ -14,7 +15,7 @@ from sqlalchemy import text
 from app import dead_letter_list, dead_letters
 from app.connections import engine, redis
 from app.dead_letter_list import Filter
-from app.dead_letters import Decided, Pace
+from app.dead_letters import Decided, Pace, PayloadError
 from app.dead_options import filtered
 from app.handlers import registry
 from app.terminal import JSON, print_json, progress
@@ -24,7 +25,8 @@ IDS_A_CALL = 500
 
 NOW = text("SELECT clock_timestamp()")
 
-IDS = click.argument("event_ids", type=click.IntRange(1, 2**63 - 1), nargs=-1)
+ID = click.IntRange(1, 2**63 - 1)
+IDS = click.argument("event_ids", type=ID, nargs=-1)
 ALL = click.option("--all", "everything", is_flag=True, help="every dead letter that matches the options")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="say how many it would be, and change nothing")
 Act = Callable[[list[int], int], Decided]
@@ -83,6 +85,41 @@ def discard(
         return dead_letters.discard(engine(), redis(), ids, who, reason)
 
     _decide(event_ids, everything, wanted, dry_run, as_json, "discarded", act)
+
+
+@click.command()
+@click.argument("event_id", type=ID)
+@click.option(
+    "--file", type=click.File(encoding="utf-8"), help="the mended payload, - for standard input; not $EDITOR"
+)
+@click.option("--reason", help="what was wrong with it; recorded")
+@click.option("--who", default=getpass.getuser, help="recorded with the edit; by default you")
+@JSON
+def edit(event_id: int, file: TextIO | None, reason: str | None, who: str, as_json: bool) -> None:
+    """Mend a dead letter's payload and run it again. The payload before is kept.
+
+    It opens in $EDITOR, with what belongs to people in clear, or comes from --file.
+    """
+    payload = file.read() if file else _in_editor(event_id)
+    _report(dead_letters.edit(engine(), redis(), event_id, payload, who, reason), "edited", as_json)
+
+
+def _in_editor(event_id: int) -> str:
+    """The payload as somebody leaves it, who may go on until it can be read."""
+    with engine().connect() as connection:
+        letters = dead_letters.find(connection, Filter(ids=[event_id]))
+    if not letters:
+        raise click.ClickException(f"event {event_id} is no dead letter")
+    shown = json.dumps(dead_letters.content(letters[0]), indent=2, ensure_ascii=False)
+    # A lone surrogate is no character that a file could hold; this is how JSON spells it
+    payload: str | None = shown.encode(errors="backslashreplace").decode()
+    while payload := click.edit(payload, extension=".json"):
+        try:
+            return dead_letters.mended(payload)
+        except PayloadError as error:
+            click.echo(str(error), err=True)
+            click.confirm("edit it again?", default=True, abort=True, err=True)
+    raise click.ClickException("it was not saved: nothing has changed")
 
 
 def _decide(

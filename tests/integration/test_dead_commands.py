@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -58,6 +59,8 @@ def many(core: Core) -> Core:
         (("--handler", "mybot.answer"), MANY // 2),
         (("--search", "old_catalogue"), MANY // 4),
         (("--conversation", f"{f.PHONE_NUMBER_ID}/{f.phone(1)}"), MANY // made_up.USERS),
+        (("--conversation", f"+{f.phone(1)}"), MANY // made_up.USERS),
+        (("--conversation", f.user_id(1)), MANY // made_up.USERS),
         (("--after", "2099-01-01"), 0),
         (("--before", "2099-01-01T12:00"), MANY),
     ],
@@ -120,6 +123,71 @@ def test_an_export_to_a_file_reveals_only_when_asked(core: Core, tmp_path: Path)
     assert "my secret" not in target.read_text()
     run("dead", "export", "--output", target, "--reveal")
     assert "my secret" in target.read_text()
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, *texts: str | None) -> list[str]:
+    """What somebody leaves in the editor each time it opens, None without saving; what it opened with."""
+    left, opened = iter(texts), []
+
+    def edit(text: str, **_: Any) -> str | None:
+        opened.append(text)
+        return next(left)
+
+    monkeypatch.setattr(click, "edit", edit)
+    return opened
+
+
+def test_a_payload_is_mended_from_a_file_and_the_original_kept(core: Core, tmp_path: Path) -> None:
+    (id_,) = dead(core, "brokn")
+    original = core.event("brokn").payload
+    mended = tmp_path / "payload.json"
+    mended.write_text(original.replace("brokn", "mended"))
+    result = run("dead", "edit", id_, "--file", mended, "--reason", "a typo", "--who", "ada", "--json")
+    assert objects(result) == [{"edited": [id_], "left_alone": []}]
+    core.run()
+    assert core.seen == ["mended"]
+    kept = core.rows("SELECT action, who, reason, payload FROM dead_letter_actions ORDER BY id")
+    assert [tuple(row) for row in kept] == [
+        ("edit", "ada", "a typo", original),
+        ("retry", "ada", None, None),
+    ]
+
+
+def test_what_is_no_json_goes_back_into_the_editor(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    (id_,) = dead(core, "brokn")
+    odd = core.event("brokn").payload.replace("brokn", r"brokn Gr\u00fc\u00dfe \ud800")
+    core.execute("UPDATE events SET payload = :odd", odd=odd)
+    good = odd.replace("brokn", "mended")
+    opened = typed(monkeypatch, "{", good)
+    result = CliRunner().invoke(cli, ["dead", "edit", str(id_)], input="y\n")
+    assert result.exit_code == 0, result.output
+    assert "not JSON" in result.stderr
+    assert r"brokn Grüße \ud800" in opened[0]
+    assert opened[1] == "{"
+    core.run()
+    assert core.seen == ["mended Grüße \ud800"]
+
+
+@pytest.mark.parametrize(("left", "said"), [([None], "not saved"), (["{"], "Aborted")])
+def test_an_edit_that_is_given_up_changes_nothing(
+    core: Core, monkeypatch: pytest.MonkeyPatch, left: list[str | None], said: str
+) -> None:
+    (id_,) = dead(core, "stays")
+    typed(monkeypatch, *left)
+    result = CliRunner().invoke(cli, ["dead", "edit", str(id_)], input="n\n")
+    assert result.exit_code == 1
+    assert said in result.output
+    assert core.states() == {"dead": 1}
+    assert core.value("SELECT count(*) FROM dead_letter_actions") == 0
+
+
+def test_what_is_not_dead_cannot_be_edited(core: Core, tmp_path: Path) -> None:
+    (id_,) = dead(core, "one")
+    run("dead", "retry", id_)
+    mended = tmp_path / "payload.json"
+    mended.write_text('{"item": 1}')
+    assert "it is pending, not dead" in run("dead", "edit", id_, "--file", mended).output
+    assert "is no dead letter" in run("dead", "edit", id_).output
 
 
 def test_a_conversation_is_paused_and_resumed_by_any_of_its_names(core: Core) -> None:
