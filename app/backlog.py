@@ -133,8 +133,20 @@ SELECT
   ARRAY(SELECT name FROM alerts WHERE raised) AS raised
 """)
 
+# Deaths in (since, until]: of those that are dead still, and of those that a person has decided about since. Each
+# decision was about one death, whose time is that of the last failed attempt before it
+DIED = """
+  (SELECT count(*) FROM events WHERE state = 'dead' AND finished_at > since AND finished_at <= until)
+  + (SELECT count(*)
+     FROM dead_letter_actions d CROSS JOIN LATERAL (
+       SELECT max(a.finished_at) AS died_at FROM attempts a
+       WHERE a.event_id = d.event_id AND a.error IS NOT NULL AND a.finished_at <= d.at
+     ) AS death
+     WHERE d.action IN ('retry', 'discard') AND d.at > since AND died_at > since AND died_at <= until)
+"""
+
 # What happened is counted up to LAG_SECONDS ago: a commit may come a moment after its row's time
-SAMPLE = text("""
+SAMPLE = text(f"""
 WITH now AS (SELECT clock_timestamp() AS at), since AS (
   SELECT now.at - lag.by AS until,
     greatest(coalesce((SELECT max(at) FROM backlog_samples), now.at), now.at - make_interval(secs => :longest_seconds))
@@ -147,10 +159,10 @@ SELECT now.at, :size, :oldest_seconds, :dead_letters, :journal, :second_door, :p
   (SELECT coalesce(sum(events), 0) FROM deliveries WHERE ingested_at > since AND ingested_at <= until),
   (SELECT count(*) FROM events WHERE state = 'done' AND finished_at > since AND finished_at <= until),
   (SELECT count(*) FROM attempts WHERE error IS NOT NULL AND finished_at > since AND finished_at <= until),
-  (SELECT count(*) FROM events WHERE state = 'dead' AND finished_at > since AND finished_at <= until)
+  {DIED}
 FROM now, since
 ON CONFLICT (at) DO NOTHING
-""")
+""")  # noqa: S608  (a constant)
 
 FORGET_SAMPLES = text("DELETE FROM backlog_samples WHERE at < now() - make_interval(days => :days)")
 

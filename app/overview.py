@@ -8,6 +8,7 @@ from typing import Any
 from redis import Redis
 from sqlalchemy import Connection, text
 
+from app.backlog import DIED
 from app.redis_keys import CLAIM_PREFIX
 
 HELD_AT_MOST = 20
@@ -15,17 +16,15 @@ KEYS_A_CALL = 1000
 LANE_CLAIMS = f"{CLAIM_PREFIX}lane:*"
 
 # Each count reads the end of one index: deliveries_ingested, events_done, attempts_failed, events_died
-LAST_MINUTE = text("""
+LAST_MINUTE = text(f"""
+WITH minute AS (SELECT clock_timestamp() - interval '1 minute' AS since, clock_timestamp() AS until)
 SELECT
-  (SELECT coalesce(sum(events), 0) FROM deliveries WHERE ingested_at > clock_timestamp() - interval '1 minute')
-    AS arrived,
-  (SELECT count(*) FROM events WHERE state = 'done' AND finished_at > clock_timestamp() - interval '1 minute')
-    AS done,
-  (SELECT count(*) FROM attempts WHERE error IS NOT NULL AND finished_at > clock_timestamp() - interval '1 minute')
-    AS failed_attempts,
-  (SELECT count(*) FROM events WHERE state = 'dead' AND finished_at > clock_timestamp() - interval '1 minute')
-    AS died
-""")
+  (SELECT coalesce(sum(events), 0) FROM deliveries WHERE ingested_at > since) AS arrived,
+  (SELECT count(*) FROM events WHERE state = 'done' AND finished_at > since) AS done,
+  (SELECT count(*) FROM attempts WHERE error IS NOT NULL AND finished_at > since) AS failed_attempts,
+  {DIED} AS died
+FROM minute
+""")  # noqa: S608  (a constant)
 HELD = text("""
 SELECT e.id AS event_id, e.lane, c.key AS conversation, e.type, e.handler, e.error, e.payload,
        e.attempts - e.attempts_at_retry AS attempts, e.due_at,
@@ -61,7 +60,7 @@ SPANS = {"hour": Span(3600, 60), "day": Span(86_400, 600)}
 
 @dataclass(frozen=True, slots=True)
 class LastMinute:
-    """What happened in the last 60 seconds. An event that died and was retried since is not among the dead."""
+    """What happened in the last 60 seconds; an event that died, was retried and died again died twice."""
 
     arrived: int
     done: int

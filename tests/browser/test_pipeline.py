@@ -52,6 +52,7 @@ def test_a_held_conversation_is_a_link_to_its_events(core: Core, page: Page, log
     tab.locator("#held a").click()
     expect(tab.locator("[data-event]")).to_have_count(2)
     expect(tab.locator("[data-event]").first).to_contain_text("ValueError")
+    expect(tab.locator("tr:target")).to_contain_text("ValueError")  # which holds it
 
 
 def test_a_raised_alert_is_shown(core: Core, page: Page, login: Login, settings: Settings) -> None:

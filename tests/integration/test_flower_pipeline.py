@@ -82,6 +82,31 @@ def test_a_sample_counts_what_happened_since_the_one_before(core: Core, page: Pa
     assert (row.arrived, row.done, row.failed_attempts, row.died, row.pending) == (2, 1, 1, 0, 1)
 
 
+def test_an_event_that_died_and_was_decided_about_since_is_among_those_that_died(
+    core: Core, page: Page
+) -> None:
+    core.registry.handlers.clear()
+    core.on("message", function=core.failing("twice", "once", "long ago"), max_attempts=1)
+    with core.engine.begin() as connection:
+        backlog.sample(connection, backlog.measure(core.engine, core.redis, 300))
+    core.ingest(said("twice", "once", "long ago"))
+    core.run()
+    core.execute("UPDATE attempts SET finished_at = finished_at - interval '1 hour' WHERE event_id = :id",
+                 id=core.event("long ago").id)  # fmt: skip
+    page.post("/dead-letters/retry", {"ids": [core.event(words).id for words in ("twice", "long ago")]})
+    core.broken.remove("long ago")
+    core.run()
+    page.post("/dead-letters/discard", {"ids": [core.event("once").id], "reason": "a test"})
+    assert core.states() == {"dead": 1, "discarded": 1, "done": 1}
+    assert page.get("/pipeline/numbers").json()["minute"]["died"] == 3
+    for each, column in {"backlog_samples": "at", "attempts": "finished_at", "events": "finished_at",
+                         "dead_letter_actions": "at"}.items():  # fmt: skip
+        core.execute(f"UPDATE {each} SET {column} = {column} - interval '5 s'")
+    with core.engine.begin() as connection:
+        backlog.sample(connection, backlog.measure(core.engine, core.redis, 300))
+    assert core.value("SELECT died FROM backlog_samples ORDER BY at DESC LIMIT 1") == 3
+
+
 def test_the_charts_cover_the_last_hour_and_day_and_outlive_a_restart(core: Core, page: Page) -> None:
     made_up.samples(core.engine, datetime.now(UTC))
     hour = page.get("/pipeline/samples", span="hour").json()

@@ -6,7 +6,7 @@ import { story } from "./story.js";
 const REFRESH_MS = 2000;
 
 const { base, deadLetters, refusal } = byId("conversation-page").dataset;
-const view = { reveal: false, open: new Set(), earlier: [], last: "" };
+const view = { reveal: false, open: new Set(), earlier: [], last: "", arrived: false };
 
 const reveal = (mark) => (view.reveal ? `${mark}reveal=1` : "");
 
@@ -21,6 +21,11 @@ async function load() {
   if (drawn === view.last) return;  // whoever reads is not disturbed
   view.last = drawn;
   byId("events").replaceChildren(...events.flatMap(lines));
+  const waits = events.find((event) => event.state === "pending");
+  byId("waits").hidden = !waits;
+  if (waits) byId("waits").replaceChildren("First that waits: ", el("a", { href: `#event-${waits.id}` }, String(waits.id)));
+  if (!view.arrived && location.hash) location.replace(location.hash);  // now that the event is there
+  view.arrived = true;
 }
 
 async function earlier() {
@@ -47,7 +52,7 @@ function showPause(pause) {
 function lines(event) {
   const opened = view.open.has(event.id);
   const cell = (label, ...children) => el("td", { "data-label": label }, ...children);
-  const line = el("tr", { "data-event": event.id },
+  const line = el("tr", { "data-event": event.id, id: `event-${event.id}` },
     cell("Event", el("button", { class: "btn btn-link nd-open", type: "button", "aria-expanded": String(opened),
       onclick: () => { opened ? view.open.delete(event.id) : view.open.add(event.id); view.last = ""; load().catch(failed); } }, String(event.id)),
       el("div", { class: "nd-key" }, event.key)),
@@ -55,9 +60,9 @@ function lines(event) {
       event.late ? " late" : null, waiting(event)),
     cell("Type", event.type),
     cell("Sent", moment(event.occurred_at)),
-    cell("Handler", event.handler ?? missing()),
+    cell("Handler", event.handler ? el("span", { class: "nd-handler" }, event.handler) : missing()),
     cell("Attempts", number(event.attempts)),
-    cell("Error", el("span", { class: "nd-error" }, event.error ?? "")));
+    cell("Error", event.error ? el("span", { class: "nd-error" }, event.error) : null));
   return opened ? [line, el("tr", { class: "nd-details" }, el("td", { colspan: "7" }, story(deadLetters, event.id, view.reveal)))] : [line];
 }
 

@@ -17,7 +17,9 @@ async function numbers() {
   }
   for (const node of document.querySelectorAll("[data-duration]")) node.textContent = now.size ? duration(now[node.dataset.duration]) : "nothing waits";
   byId("died").textContent = now.minute.died ? `${number(now.minute.died)} in the last minute` : "";
-  byId("workers-alive").textContent = number(Object.keys(now.workers).length);
+  const workers = Object.keys(now.workers).length;
+  byId("workers-alive").textContent = number(workers);
+  byId("workers-alive").closest("article").classList.toggle("metric-card-danger", workers === 0);
   byId("updated").textContent = `as of ${new Date().toLocaleTimeString()}`;
   showAlerts(now.alerts);
   showHeld(now);
@@ -39,11 +41,11 @@ function lane(each) {
   const link = conversation.replace(/0$/, each.lane);
   const cell = (label, ...children) => el("td", { "data-label": label }, ...children);
   return el("tr", {},
-    cell("Conversation", el("a", { href: link }, each.conversation ?? `lane ${each.lane}`)),
+    cell("Conversation", el("a", { href: `${link}#event-${each.event_id}` }, each.conversation ?? `lane ${each.lane}`)),
     cell("Event", `${each.event_id} (${each.type})`),
     cell("Error", el("span", { class: "nd-error" }, each.error)),
     cell("Attempts", number(each.attempts)),
-    cell("Again in", duration((new Date(each.due_at) - Date.now()) / 1000)),
+    cell("Again in", new Date(each.due_at) > Date.now() ? duration((new Date(each.due_at) - Date.now()) / 1000) : "now"),
     cell("Waiting", number(each.waiting)));
 }
 
