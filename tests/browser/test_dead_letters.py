@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page as Tab
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from config.settings import Settings
 from tests import factories as f
@@ -58,6 +58,59 @@ def test_a_dead_letter_is_found_read_retried_and_seen_to_be_done(
     expect(line(tab, id_)).to_contain_text("done")
     assert core.seen == ["where is my parcel"]
     assert core.event("another").state == "dead"
+
+
+def test_what_fails_again_says_so_and_can_be_decided_about_anew(
+    core: Core, page: Page, worker: None, login: Login
+) -> None:
+    (id_,) = dead(core, "one")
+    tab = login()
+    tab.goto(f"{page.url}/dead-letters")
+    tab.get_by_role("button", name=str(id_), exact=True).click()
+    tab.get_by_role("button", name=f"Retry event {id_}").click()
+    expect(tab.locator("#toast-container")).to_contain_text(f"Event {id_} failed again")
+    expect(tab.locator(".nd-story")).to_contain_text("Attempt 2")
+    core.broken.clear()
+    tab.get_by_role("button", name=f"Retry event {id_}").click()
+    expect(line(tab, id_)).to_contain_text("done")
+    assert core.seen == ["one"]
+
+
+def test_a_bulk_retry_that_fails_again_is_seen_to(core: Core, page: Page, worker: None, login: Login) -> None:
+    dead(core, "one", "two")
+    core.broken.remove("one")
+    tab = login()
+    tab.goto(f"{page.url}/dead-letters")
+    tab.get_by_role("button", name="Retry all that match").click()
+    tab.locator("#confirm-yes").click()
+    expect(tab.locator("#result")).to_contain_text("dead 1 done 1")
+    expect(tab.locator("[data-letter]")).to_have_count(1)
+    expect(tab.locator("#empty")).to_be_hidden()
+
+
+def test_a_bulk_decision_that_breaks_off_says_how_far_it_came(core: Core, page: Page, login: Login) -> None:
+    made_up.events(core.engine, made_up.conversations(core.engine), 2 * MANY)
+    tab = login()
+    tab.goto(f"{page.url}/dead-letters")
+    answered: list[str] = []
+
+    def second_fails(route: Route) -> None:
+        answered.append(route.request.url)
+        if len(answered) == 1:
+            route.continue_()
+        else:
+            route.fulfill(status=503, json={"error": "Postgres does not answer"})
+
+    tab.route("**/dead-letters/discard", second_fails)
+    tab.get_by_role("button", name="Discard all that match").click()
+    tab.get_by_label("Why need they not be handled?").fill("made up")
+    tab.locator("#confirm-yes").click()
+    expect(tab.locator("#result")).to_contain_text(
+        "Stopped (Postgres does not answer); the others stay dead."
+    )
+    done = core.states()["discarded"]
+    expect(tab.locator("#result")).to_contain_text(f"{done:,} discarded.")
+    expect(tab.locator("#total")).to_contain_text(f"{2 * MANY - done:,} dead letters")
 
 
 def test_when_there_is_none_all_is_well(page: Page, login: Login) -> None:

@@ -12,7 +12,7 @@ const reveal = (mark) => (view.reveal ? `${mark}reveal=1` : "");
 
 async function load() {
   const answer = await ask(`${base}/events${reveal("?")}`);
-  showPause(answer.pause);
+  showPause(answer.pause, answer.events.length > 0);
   byId("earlier").hidden = view.earlier.length > 0 || !answer.more;
   const seen = new Set(answer.events.map((event) => event.id));
   const events = [...view.earlier.filter((event) => !seen.has(event.id)), ...answer.events];
@@ -38,10 +38,10 @@ async function earlier() {
   byId("earlier").hidden = !answer.more;
 }
 
-function showPause(pause) {
+function showPause(pause, known) {
   const paused = Boolean(pause?.paused_at);
-  byId("name").textContent = pause?.key ?? "events that belong to no conversation";
-  byId("state").textContent = paused ? "paused" : "running";
+  byId("name").textContent = pause?.key ?? (known ? "events that belong to no conversation" : "there is no conversation with this number");
+  byId("state").textContent = !pause && !known ? "unknown" : paused ? "paused" : "running";
   byId("pause").hidden = !pause || paused || Boolean(refusal);
   byId("resume").hidden = !pause || !paused || Boolean(refusal);
   const note = byId("paused");

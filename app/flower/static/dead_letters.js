@@ -277,8 +277,8 @@ async function decideAll(action) {
       inParts(`${base}/${action}`, chosen, asked.now, asked.count, answers, progress, stopped),
   });
   if (result) {
-    await ask(`${base}/reconcile`, {}).catch(() => null);  // or the next sweep does it
     tell(result, discarding ? "discarded" : "retried");
+    ask(`${base}/reconcile`, {}).catch(() => null);  // or the next sweep does it; for many it takes seconds
   }
   restart();
 }
@@ -289,7 +289,7 @@ function tell(result, verb) {
   const more = el("span");
   const left = result.refused.length ? ` ${number(result.refused.length)} were left alone: ${result.refused[0].why}.` : "";
   node.replaceChildren(
-    el("strong", {}, `${number(result.changed)} ${verb}.`), left, result.stopped ? " Stopped; the others stay dead." : "", " ", more,
+    el("strong", {}, `${number(result.changed)} ${verb}.`), left, result.stopped ? ` Stopped${result.failed ? ` (${result.failed})` : ""}; the others stay dead.` : "", " ", more,
     el("button", { type: "button", class: "btn-close", "aria-label": "Close", onclick: () => { node.hidden = true; } }));
   node.hidden = false;
   if (verb === "retried" && result.since) watch(result.since, more);
@@ -300,7 +300,7 @@ async function watch(from, node) {
     const { states } = await ask(`${base}/progress?since=${encodeURIComponent(from)}`).catch(() => ({ states: null }));
     if (states) {
       node.replaceChildren(...Object.entries(states).flatMap(([state, count]) => [badge(state), ` ${number(count)} `]));
-      if (!states.pending) return;
+      if (!states.pending) return states.dead && !atWork() ? reload() : null;
     }
     await pause(FOLLOW_MS);
   }
@@ -319,7 +319,7 @@ async function follow() {
       const open = [...view.followed].filter(([, state]) => !FINAL.includes(state) && state !== "dead").map(([id]) => id);
       if (!open.length) return;
       const { states } = await ask(`${base}/states?ids=${open.slice(0, 500).join(",")}`).catch(() => ({ states: {} }));
-      for (const [id, { state }] of Object.entries(states)) settle(Number(id), state);
+      for (const [id, { state, tries }] of Object.entries(states)) settle(Number(id), state, tries);
       for (const id of open) if (!(id in states) && Object.keys(states).length) view.followed.delete(id);
       await pause(FOLLOW_MS);
     }
@@ -328,14 +328,30 @@ async function follow() {
   }
 }
 
-function settle(id, state) {
+function settle(id, state, tries) {
   if (view.followed.get(id) === state) return;
+  if (state === "dead") {
+    if (tries) toast(`Event ${id} failed again`, true);
+    again(id).catch((error) => toast(error.message, true));
+  }
   view.followed.set(id, state);
   const line = document.querySelector(`[data-letter="${id}"]`);
   line?.lastElementChild.replaceChildren(badge(state));
   if (view.open.has(id) && line) {
     line.nextElementSibling.replaceWith(details(id));
   }
+}
+
+/** One that is dead still can be decided about anew. */
+async function again(id) {
+  const reveal = view.reveal ? "&reveal=1" : "";
+  const { letters: [letter] } = await ask(`${base}/table?ids=${id}${reveal}`);
+  const place = view.letters.findIndex((each) => each.id === id);
+  if (!letter || place < 0) return;
+  view.followed.delete(id);
+  view.letters[place] = letter;
+  view.total += 1;
+  show();
 }
 
 // Moving about

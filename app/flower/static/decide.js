@@ -63,12 +63,19 @@ function progress(done, total) {
   byId("confirm-text").textContent = `${number(done)} of ${number(total)}`;
 }
 
-/** Decide about all that match, part after part; {changed, refused, since}, also when it was stopped. */
+/** Decide about all that match, part after part; {changed, refused, since}, also when it was stopped or broke off. */
 export async function inParts(url, filter, until, total, answers, progressed, stopped) {
-  const all = { changed: 0, refused: [], since: null, stopped: false };
+  const all = { changed: 0, refused: [], since: null, stopped: false, failed: null };
   let last = 0;
   do {
-    const part = await ask(url, { ...answers, filter, until, after_lane: last, since: all.since, first: all.changed });
+    const asked = { ...answers, filter, until, after_lane: last, since: all.since, first: all.changed };
+    let part;
+    try {
+      part = await ask(url, asked);
+    } catch (error) {
+      if (!all.changed) throw error;  // nothing is done yet: the dialog says so and can be tried again
+      return { ...all, stopped: true, failed: error.message };
+    }
     all.changed += part.changed.length;
     all.refused.push(...part.refused);
     all.since ??= part.since ?? null;
