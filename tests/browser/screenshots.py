@@ -32,7 +32,9 @@ WORKERS = {
 }
 DRAWN_MILLISECONDS = 1500  # what the charts take to appear
 SOMETHING_GOES_ON = (
-    "UPDATE events SET accepted_at = clock_timestamp() - interval '9 s' WHERE id = ANY(:held)",
+    """UPDATE events SET accepted_at = waits.since, occurred_at = waits.since
+       FROM (SELECT id, clock_timestamp() - make_interval(secs => 9 + 5 * (:last - id)) AS since FROM events) AS waits
+       WHERE waits.id = events.id AND events.id = ANY(:held)""",
     """UPDATE events SET error = 'TimeoutError: the shop is busy', attempts = 2,
        due_at = clock_timestamp() + interval '40 s' WHERE id = ANY(:failing)""",
     "UPDATE events SET finished_at = clock_timestamp() WHERE state = 'done' AND id % 2 = 0",
@@ -66,7 +68,7 @@ def fill() -> None:
     held = made_up.events(engine(), lanes[:3], 8, EventState.PENDING, now, first=5000)
     with engine().begin() as connection:
         for statement in SOMETHING_GOES_ON:
-            connection.execute(text(statement), {"held": held, "failing": held[:2]})
+            connection.execute(text(statement), {"held": held, "failing": held[:2], "last": held[-1]})
     reconcile(engine(), redis())
 
 
@@ -92,7 +94,7 @@ def pipeline(tab: Tab, url: str) -> None:
 
 def conversation(tab: Tab, url: str) -> None:
     tab.goto(f"{url}/conversation/1")
-    tab.locator("[data-event]").first.wait_for()
+    tab.locator("#waits a").click()
 
 
 PICTURES: tuple[tuple[str, Callable[[Tab, str], None], str, dict[str, int]], ...] = (
