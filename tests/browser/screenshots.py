@@ -115,6 +115,7 @@ def take(browser: Browser, page: Page, directory: Path) -> None:
             http_credentials={"username": ADA[0], "password": ADA[1]},
             viewport=viewport,  # type: ignore[arg-type]
             color_scheme=scheme,  # type: ignore[arg-type]
+            reduced_motion="reduce",  # what scrolls has arrived when the picture is taken
             locale="en-GB",
         )
         tab = context.new_page()
