@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from app import connections, dead_letters
-from app.dead_letter_list import SORTED_BY
+from app import connections, dead_letter_list, dead_letters
+from app.dead_letter_list import SORTED_BY, Filter
 from app.embedded import free_port
 from app.envelope import retry_dead_letter_message
 from config.celery import DEAD_LETTERS
@@ -144,6 +144,26 @@ def test_pages_go_on_without_gaps_or_doubles_in_every_order(core: Core, page: Pa
                     break
                 after = found["next"]
             assert len(seen) == len(set(seen)) == 23, (sort, order)
+
+
+@pytest.mark.parametrize("after", [None, ("2099-01-31T12:00:00+00:00", 17)])
+def test_a_page_of_the_newest_deaths_reads_no_more_rows_than_it_shows(
+    core: Core, monkeypatch: pytest.MonkeyPatch, after: tuple[str, int] | None
+) -> None:
+    made_up.events(core.engine, made_up.conversations(core.engine), MANY)
+    made_up.analyze(core.engine)
+    monkeypatch.setattr(dead_letter_list, "PAGE", "EXPLAIN (FORMAT JSON) " + dead_letter_list.PAGE)
+    monkeypatch.setattr(dead_letter_list, "Row", lambda **row: row)
+    with core.engine.connect() as connection:
+        (row,) = dead_letter_list.page(connection, Filter(), after=after)
+    limits = [node for node in nodes(row["QUERY PLAN"][0]["Plan"]) if node["Node Type"] == "Limit"]
+    (plan,) = [node for node in limits if node["Plans"][0].get("Relation Name") != "attempts"]
+    assert [node.get("Index Name", node["Node Type"]) for node in nodes(plan)] == ["Limit", "events_died"]
+
+
+def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """A query plan's node and those below it."""
+    return [plan, *(node for child in plan.get("Plans", []) for node in nodes(child))]
 
 
 def test_the_newest_death_comes_first(core: Core, page: Page) -> None:
