@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from app import dead_letter_list, dead_letters, timeline
 from app.connections import engine, redis
-from app.dead_letter_list import Filter
+from app.dead_letter_list import Filter, Order, Row
 from app.dead_letters import Decided, Pace
 from app.flower import parameters, shown
 from app.flower.answers import Answer, Change, Page
@@ -74,10 +74,14 @@ def _as_text(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _table(connection: Connection, wanted: Filter, *page: Any) -> tuple[Any, int, datetime]:
-    """The time comes first: what dies later is not counted by it."""
+def _table(
+    connection: Connection, wanted: Filter, sort: str, order: Order, after: tuple[Any, int] | None, limit: int
+) -> tuple[list[Row], int, datetime]:
+    """The time comes first: what dies later is not counted by it. A page that holds all needs no count."""
     now = connection.execute(NOW).scalar_one()
-    return dead_letter_list.page(connection, wanted, *page), dead_letter_list.count(connection, wanted), now
+    rows = dead_letter_list.page(connection, wanted, sort, order, after, limit)
+    holds_all = after is None and len(rows) < limit
+    return rows, len(rows) if holds_all else dead_letter_list.count(connection, wanted), now
 
 
 class Facets(Answer):
