@@ -19,7 +19,7 @@ Storing
   statuses       a message's status only moves forward
 Handling
   broker_channel what Celery's workers have to Redis, mended
-  wakes          tells the workers that a lane has work; pace says how many lanes a worker takes at a time
+  wakes          tells the workers that a lane has work; pace says how much a worker takes at a time
   lane           one conversation's events, one at a time, in order (attempt: one run of a handler)
   lane_statements  what a lane asks of Postgres, and the fence
   claims         who is working on a lane: SET NX with a lease; keeper renews it, and gives lanes up

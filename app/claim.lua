@@ -1,5 +1,5 @@
 -- claim(KEYS = journal:index, claim:..., claim:...; ARGV = lease ms, settle ms, then for each claim: token,
---       delivery id, number of its keys) → for each claim 'claimed' | 'held' | 'settling'
+--       delivery id, number of its keys) → the settling delivery or '', for each claim 'claimed' | 'held' | 'settling'
 -- Keys read: journal:index. Keys written: the claims (token, with a lease), of each all of its keys or none.
 --
 -- 'settling': a delivery accepted before the given one is still in the journal and younger than settle ms, so
@@ -25,7 +25,7 @@ local function take(token, delivery, first, last)
   return 'claimed'
 end
 
-local results, first = {}, 2
+local results, first = { oldest or '' }, 2
 for i = 3, #ARGV, 3 do
   local last = first + tonumber(ARGV[i + 2]) - 1
   results[#results + 1] = take(ARGV[i], ARGV[i + 1], first, last)

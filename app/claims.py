@@ -35,6 +35,14 @@ class Claim:
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """``results``, one for each claim; ``settling``: the first delivery that is about to be stored, if there is one."""
+
+    results: Sequence[ClaimResult]
+    settling: str | None
+
+
 class Claims:
     """The claims that this process takes. Each call is one round trip, for as many claims as are given."""
 
@@ -46,9 +54,9 @@ class Claims:
         self._renew = script(redis, "claim_renew")
         self._release = script(redis, "claim_release")
 
-    def take(self, claims: Sequence[Claim]) -> list[ClaimResult]:
+    def take(self, claims: Sequence[Claim]) -> Taken:
         """Of each claim all keys or none, in this order."""
-        results = self._claim(
+        settling, *results = self._claim(
             keys=[JOURNAL_INDEX, *_keys(claims)],
             args=[
                 self._lease_ms,
@@ -56,7 +64,7 @@ class Claims:
                 *(part for claim in claims for part in (claim.token, claim.delivery_id, len(claim.keys))),
             ],
         )
-        return [ClaimResult(result.decode()) for result in results]
+        return Taken([ClaimResult(result.decode()) for result in results], settling.decode() or None)
 
     def renew(self, claims: Sequence[Claim]) -> int:
         """Begin their leases anew; how many keys had been lost. RedisError while Redis is away."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import takewhile
 
 from sqlalchemy import Engine
 
@@ -91,21 +92,21 @@ class Lanes:
     def step(self, lane: int) -> Step:
         """Run the first event of the lane, if it may run now."""
         with LaneStatements.on(self.engine) as statements, Keeper(self.claims, self.wake) as keeper:
-            (step,) = Round(self, statements, keeper).run([lane])
+            (step,) = Round(self, statements, keeper).run([lane], 1)
             return step
 
     def advance(self, asked: Iterable[int], budget_seconds: float) -> list[Step]:
         """Run events of these lanes until none may run, or the budget is used up; the last step of each lane.
 
-        In rounds: the first event of each, then the next of those that go on. The lanes whose last step says
-        ``lane_goes_on`` want to be woken again.
+        In rounds: the first events of each, then the next of those that go on; of how many lanes and events, the
+        pace says. The lanes whose last step says ``lane_goes_on`` want to be woken again.
         """
         last: dict[int, Step] = {}
         going = list(dict.fromkeys(asked))
         stop_at = time.monotonic() + budget_seconds
         with LaneStatements.on(self.engine) as statements, Keeper(self.claims, self.wake) as keeper:
             while going:
-                steps = Round(self, statements, keeper).run(going)
+                steps = Round(self, statements, keeper).run(going, max(1, self.pace.events // len(going)))
                 last |= {step.lane: step for step in steps}
                 going = [step.lane for step in steps if step.outcome in GOES_ON]
                 if time.monotonic() >= stop_at:
@@ -118,16 +119,16 @@ class Lanes:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One step in each of some lanes."""
+    """A step, or a few quick ones, in each of some lanes."""
 
     lanes: Lanes
     statements: LaneStatements
     keeper: Keeper
 
-    def run(self, asked: Sequence[int]) -> list[Step]:
-        """The steps, in no particular order.
+    def run(self, asked: Sequence[int], count: int) -> list[Step]:
+        """The last step of each lane, after at most ``count`` events of it.
 
-        1. read the heads;
+        1. read the heads: the first events of each lane;
         2. claim lanes and events (Redis): the others stay away while the leases are renewed;
         3. for each event, one after the other: count the attempt, in a commit of its own, so that a worker that
            dies under an event cannot loop for ever; run the handler, and commit its effects, the attempt and
@@ -137,32 +138,37 @@ class Round:
         Dying after 2 costs the lease: then a sweep finds the events pending and nobody's. What was committed in
         3 is done; the claims only delay the lanes until their leases end or the sweep comes.
         """
-        heads = {head.asked: head for head in self.statements.heads(asked, self.lanes.settle_seconds)}
-        refused = {lane: _refusal(heads.get(lane)) for lane in asked}
-        steps = {lane: Step(lane, refusal or Outcome.HELD) for lane, refusal in refused.items()}
+        found = self.statements.heads(asked, count, self.lanes.settle_seconds)
+        ready = {lane: list(takewhile(_may_run, heads)) for lane, heads in found.items()}
+        steps = {lane: Step(lane, _refusal(found.get(lane)) or Outcome.HELD) for lane in asked}
         try:
-            steps |= {
-                step.lane: step for step in self._claim([heads[lane] for lane in asked if not refused[lane]])
-            }
+            steps |= {step.lane: step for step in self._claim(ready)}
             while (held := self.keeper.next()) is not None:
-                steps[held.lane] = self._attempt(heads[held.lane])
+                steps[held.lane] = self._work(ready[held.lane])
         finally:
             self.keeper.release()
         return list(steps.values())
 
-    def _claim(self, heads: Sequence[Head]) -> list[Step]:
-        """Hold what can be had; a step for each lane that cannot."""
-        if not heads:
+    def _claim(self, ready: dict[int, list[Head]]) -> list[Step]:
+        """Hold what can be had; a step for each lane that cannot. Events that must wait a moment are left out."""
+        claims = {lane: _claim_of(heads) for lane, heads in ready.items() if heads}
+        if not claims:
             return []
-        claims = [
-            Claim([*map(lane_claim, [head.lane, *head.merged]), event_claim(head.key)], head.delivery_id)
-            for head in heads
-        ]
-        answers = list(zip(heads, claims, self.lanes.claims.take(claims), strict=True))
-        self.keeper.hold(
-            Held(head.asked, claim) for head, claim, result in answers if result is ClaimResult.CLAIMED
-        )
-        return [Step(head.asked, REFUSED[result]) for head, _, result in answers if result in REFUSED]
+        taken = self.lanes.claims.take(list(claims.values()))
+        answers = list(zip(claims.items(), taken.results, strict=True))
+        if taken.settling is not None:
+            for lane in claims:
+                ready[lane] = [*takewhile(lambda head: head.delivery_id <= str(taken.settling), ready[lane])]
+        self.keeper.hold(Held(*claim) for claim, result in answers if result is ClaimResult.CLAIMED)
+        return [Step(lane, REFUSED[result]) for (lane, _), result in answers if result in REFUSED]
+
+    def _work(self, heads: Sequence[Head]) -> Step:
+        """Run the events one after the other, as long as the lane goes on; there is one at least."""
+        for head in heads:
+            step = self._attempt(head)
+            if not step.lane_goes_on:
+                break
+        return step
 
     def _attempt(self, head: Head) -> Step:
         handler = self.lanes.registry.find(head.kind, head.type)
@@ -222,15 +228,27 @@ class Round:
         return Step(lane, Outcome.OVERTAKEN, attempt.event.id)
 
 
-def _refusal(head: Head | None) -> Outcome | None:
+def _may_run(head: Head) -> bool:
+    return head.due and head.settled and not head.paused
+
+
+def _refusal(heads: Sequence[Head] | None) -> Outcome | None:
     """Why the lane has nothing that may run now, if it has not."""
-    if head is None:
+    if not heads:
         return Outcome.EMPTY
+    head = heads[0]
     if head.paused:
         return Outcome.PAUSED
     if not head.due:
         return Outcome.WAITING
     return None if head.settled else Outcome.SETTLING
+
+
+def _claim_of(heads: Sequence[Head]) -> Claim:
+    """A lane's: of it, of those that were merged into it, and of each event."""
+    first = heads[0]
+    lanes = map(lane_claim, [first.lane, *first.merged])
+    return Claim([*lanes, *(event_claim(head.key) for head in heads)], first.delivery_id)
 
 
 def _event(head: Head, late: bool) -> Event:

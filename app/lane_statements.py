@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 PLANS_SECONDS = 5.0
 
 # An event that was stored while its conversation was being merged may have stayed behind in the merged lane: a
-# lane's head is the first event of all that belong to it.
+# lane's events are those of all lanes that belong to it.
 FIRST = """
   SELECT e.* FROM (
     SELECT root.lane UNION ALL SELECT m.id FROM conversations m WHERE m.merged_into = root.lane
@@ -28,20 +28,20 @@ FIRST = """
     SELECT * FROM events
     WHERE lane = member.lane AND state = 'pending' AND (holds OR due_at <= clock_timestamp())
     ORDER BY occurred_at, delivery_id, position
-    LIMIT 1
+    LIMIT {count}
   ) AS e
   ORDER BY e.occurred_at, e.delivery_id, e.position
-  LIMIT 1
+  LIMIT {count}
 """
 
 HEADS = f"""
-PREPARE lane_heads (bigint[], float8) AS
+PREPARE lane_heads (bigint[], int, float8) AS
 SELECT root.asked, root.lane, ARRAY(SELECT m.id FROM conversations m WHERE m.merged_into = root.lane),
        c.paused_at IS NOT NULL
          OR EXISTS (SELECT FROM conversations m WHERE m.merged_into = root.lane AND m.paused_at IS NOT NULL),
        coalesce(e.due_at <= clock_timestamp(), true),
        NOT EXISTS (SELECT FROM deliveries d WHERE d.state = 'stored' AND d.id < e.delivery_id
-                   AND d.accepted_at > clock_timestamp() - make_interval(secs => $2)),
+                   AND d.accepted_at > clock_timestamp() - make_interval(secs => $3)),
        e.attempts, e.attempts_at_retry, CAST(e.delivery_id AS text),
        e.id, e.key, e.kind, e.type, c.key, e.occurred_at, e.accepted_at, e.payload
 FROM (
@@ -49,12 +49,13 @@ FROM (
   FROM unnest($1) AS asked
 ) AS root
 LEFT JOIN conversations c ON c.id = root.lane
-CROSS JOIN LATERAL ({FIRST}) AS e
+CROSS JOIN LATERAL ({FIRST.format(count="$2")}) AS e
+ORDER BY e.occurred_at, e.delivery_id, e.position
 """  # noqa: S608  (FIRST is a constant)
 
 # The fence: a row changes only for the attempt that it counts now. `attempts` never goes back.
 # What was true when the head was read is looked at again under the claim: an event that was stored meanwhile may
-# be the first now, and one that was done meanwhile makes this one late.
+# be the first now, one that was done meanwhile makes this one late, and a person may have paused the conversation.
 BEGIN = f"""
 PREPARE lane_begin (bigint, bigint, smallint, text, text) AS
 WITH root AS MATERIALIZED (
@@ -66,7 +67,10 @@ WITH root AS MATERIALIZED (
                             > (e.occurred_at, e.delivery_id, e.position)
                      FROM conversations c WHERE c.id = (SELECT lane FROM root)), false)
   WHERE id = $2 AND state = 'pending' AND attempts = $3
-    AND id = (SELECT first.id FROM root CROSS JOIN LATERAL ({FIRST}) AS first)
+    AND id = (SELECT first.id FROM root CROSS JOIN LATERAL ({FIRST.format(count="1")}) AS first)
+    AND NOT EXISTS (SELECT FROM conversations c WHERE c.id = (SELECT lane FROM root) AND c.paused_at IS NOT NULL)
+    AND NOT EXISTS (SELECT FROM conversations m
+                    WHERE m.merged_into = (SELECT lane FROM root) AND m.paused_at IS NOT NULL)
   RETURNING id, attempts, late
 ), noted AS (
   INSERT INTO attempts (event_id, number, worker, started_at)
@@ -113,7 +117,7 @@ SELECT count(*) FROM failed
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The first event of a lane that is not final, as it stands in the tables."""
+    """One of the first events of a lane that are not final, as it stands in the tables."""
 
     asked: int  # the lane that was asked for; it may have been merged into ``lane``
     lane: int
@@ -187,14 +191,16 @@ class LaneStatements:
             if not self._driver.closed:
                 self._driver.autocommit = True
 
-    def heads(self, lanes: Sequence[int], settle_seconds: float) -> list[Head]:
-        """The first event of each lane that has one."""
-        return [
-            Head(*row) for row in self._rows("EXECUTE lane_heads (%s, %s)", (list(lanes), settle_seconds))
-        ]
+    def heads(self, lanes: Sequence[int], count: int, settle_seconds: float) -> dict[int, list[Head]]:
+        """The first events of each lane that has any, ``count`` at most, in their order."""
+        found: dict[int, list[Head]] = {}
+        for row in self._rows("EXECUTE lane_heads (%s, %s, %s)", (list(lanes), count, settle_seconds)):
+            head = Head(*row)
+            found.setdefault(head.asked, []).append(head)
+        return found
 
     def begin(self, head: Head, worker: str, handler: str | None) -> Begun | None:
-        """Count an attempt; None if the head is not the first event of its lane any more, or somebody began it."""
+        """Count an attempt; None if the event may not run any more: it is not the first, was begun, or is paused."""
         parameters = (head.lane, head.id, head.attempts, worker, handler)
         for row in self._rows("EXECUTE lane_begin (%s, %s, %s, %s, %s)", parameters):
             return Begun(*row)

@@ -1,15 +1,15 @@
-"""How many lanes a worker may take at a time: many where its handlers are quick, one where they are slow."""
+"""How many events a worker may take at a time: many where its handlers are quick, one where they are slow."""
 
 from collections import deque
 
 REMEMBERED = 64  # events
 AT_ONCE_SECONDS = 0.25  # of work, by the slowest event that is remembered
-MOST_LANES = 64
+MOST = 64
 QUICKEST_SECONDS = 0.001
 
 
 class Pace:
-    """Of one process. Nothing is known at first, and one slow event among many is enough to take single lanes."""
+    """Of one process. Nothing is known at first, and one slow event among many is enough to take single ones."""
 
     def __init__(self) -> None:
         self._seconds: deque[float] = deque(maxlen=REMEMBERED)
@@ -19,9 +19,9 @@ class Pace:
         self._seconds.append(seconds)
 
     @property
-    def lanes(self) -> int:
+    def events(self) -> int:
         """How many to take at once, from 1."""
         if len(self._seconds) < REMEMBERED:
             return 1
         slowest = max(*self._seconds, QUICKEST_SECONDS)
-        return max(1, min(MOST_LANES, int(AT_ONCE_SECONDS / slowest)))
+        return max(1, min(MOST, int(AT_ONCE_SECONDS / slowest)))

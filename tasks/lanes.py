@@ -52,7 +52,7 @@ def advance(self: "Task[Any, Any]", lane: int) -> None:
     """
     ours = lanes(f"{self.request.hostname}/{os.getpid()}")
     try:
-        taken = wakes.woken(redis(), lane, ours.pace.lanes)
+        taken = wakes.woken(redis(), lane, ours.pace.events)
         budget_seconds = settings().advance_budget_seconds
         steps = once_more_if_stale(lambda: ours.advance(taken, budget_seconds))
         wakes.wake(redis(), [step.lane for step in steps if step.lane_goes_on])

@@ -3,12 +3,13 @@
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app import ingest, intake, lane_statements
-from app.claims import Claim, ClaimResult, Claims
+from app.claims import Claim, ClaimResult, Claims, Taken
 from app.handlers import Context, Event
 from app.payload import ParsedBody, parse
 from tests.chaos import bodies, effects
@@ -67,9 +68,8 @@ class Unrenewed(Claims):
 class AlwaysGranted(Claims):
     """Everybody gets every claim."""
 
-    def take(self, claims: Sequence[Claim]) -> list[ClaimResult]:
-        super().take(claims)
-        return [ClaimResult.CLAIMED for _ in claims]
+    def take(self, claims: Sequence[Claim]) -> Taken:
+        return replace(super().take(claims), results=[ClaimResult.CLAIMED for _ in claims])
 
 
 class AcksEarly:

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from app import dead_letters
-from app.claims import Claim, ClaimResult, Claims
+from app.claims import Claim, ClaimResult, Claims, Taken
 from app.delivery_id import ids
 from app.handlers import Context, Event, Permanent
 from app.lane import Outcome, Step
@@ -42,20 +42,20 @@ def claim(*keys: str) -> Claim:
 
 
 def test_a_claim_is_held_by_one(claims: Claims) -> None:
-    assert claims.take([claim("claim:a")]) == [ClaimResult.CLAIMED]
-    assert claims.take([claim("claim:a")]) == [ClaimResult.HELD]
+    assert claims.take([claim("claim:a")]).results == [ClaimResult.CLAIMED]
+    assert claims.take([claim("claim:a")]).results == [ClaimResult.HELD]
 
 
 def test_a_claim_takes_all_of_its_keys_or_none(core: Core, claims: Claims) -> None:
     claims.take([claim("claim:b")])
-    assert claims.take([claim("claim:a", "claim:b")]) == [ClaimResult.HELD]
+    assert claims.take([claim("claim:a", "claim:b")]).results == [ClaimResult.HELD]
     assert core.redis.exists("claim:a") == 0
 
 
 def test_several_claims_are_taken_at_once_each_by_itself(claims: Claims) -> None:
     claims.take([claim("claim:b")])
     wanted = [claim("claim:a", "claim:1"), claim("claim:b"), claim("claim:1", "claim:c"), claim("claim:d")]
-    assert claims.take(wanted) == [
+    assert claims.take(wanted).results == [
         ClaimResult.CLAIMED, ClaimResult.HELD, ClaimResult.HELD, ClaimResult.CLAIMED
     ]  # fmt: skip
 
@@ -64,7 +64,7 @@ def test_a_released_claim_can_be_taken_again(claims: Claims) -> None:
     first, second = claim("claim:a", "claim:b"), claim("claim:c")
     claims.take([first, second])
     claims.release([first, second])
-    assert claims.take([claim("claim:b", "claim:a"), claim("claim:c")]) == [ClaimResult.CLAIMED] * 2
+    assert claims.take([claim("claim:b", "claim:a"), claim("claim:c")]).results == [ClaimResult.CLAIMED] * 2
 
 
 def test_a_claim_that_somebody_else_holds_meanwhile_is_not_released(core: Core, claims: Claims) -> None:
@@ -223,9 +223,11 @@ def test_of_two_workers_that_read_the_same_head_one_runs_it(core: Core, threads:
     both_read = threading.Barrier(2)
 
     class Reading(Claims):
-        def take(self, claims: Sequence[Claim]) -> list[ClaimResult]:
+        def take(self, claims: Sequence[Claim]) -> Taken:
             both_read.wait(WAIT_SECONDS)
-            return [ClaimResult.CLAIMED for _ in claims]  # as if the lease of the other had just run out
+            return Taken(
+                [ClaimResult.CLAIMED for _ in claims], None
+            )  # as if the lease of the other had just run out
 
     (lane,) = core.ingest(said("first")).lanes
     workers = [core.lanes(f"worker {number}") for number in range(2)]

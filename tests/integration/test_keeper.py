@@ -51,7 +51,7 @@ class Kept:
 
     def hold(self, *lanes: int) -> None:
         held = [Held(lane, Claim([f"claim:{lane}"], ids.take(1)[0])) for lane in lanes]
-        assert self.claims.take([each.claim for each in held]) == [ClaimResult.CLAIMED] * len(lanes)
+        assert self.claims.take([each.claim for each in held]).results == [ClaimResult.CLAIMED] * len(lanes)
         self.keeper.hold(held)
 
     def next(self) -> int | None:

@@ -1,8 +1,8 @@
-"""How many lanes a worker takes at a time."""
+"""How many events a worker takes at a time."""
 
 import pytest
 
-from app.pace import AT_ONCE_SECONDS, MOST_LANES, REMEMBERED, Pace
+from app.pace import AT_ONCE_SECONDS, MOST, REMEMBERED, Pace
 
 
 def paced(*seconds: float) -> Pace:
@@ -13,16 +13,16 @@ def paced(*seconds: float) -> Pace:
 
 
 def test_a_worker_that_has_run_little_takes_one() -> None:
-    assert paced().lanes == 1
-    assert paced(*[0.001] * (REMEMBERED - 1)).lanes == 1
+    assert paced().events == 1
+    assert paced(*[0.001] * (REMEMBERED - 1)).events == 1
 
 
 def test_quick_handlers_take_many() -> None:
-    assert paced(*[0.0] * REMEMBERED).lanes == MOST_LANES
+    assert paced(*[0.0] * REMEMBERED).events == MOST
 
 
 @pytest.mark.parametrize("slow", [AT_ONCE_SECONDS / 4, AT_ONCE_SECONDS / 2, AT_ONCE_SECONDS, 30.0])
 def test_the_slowest_of_the_last_events_decides(slow: float) -> None:
     quick = [0.001] * (REMEMBERED - 1)
-    assert paced(slow, *quick).lanes == max(1, AT_ONCE_SECONDS // slow)
-    assert paced(slow, *quick, 0.001).lanes == MOST_LANES
+    assert paced(slow, *quick).events == max(1, AT_ONCE_SECONDS // slow)
+    assert paced(slow, *quick, 0.001).events == MOST
