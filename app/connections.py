@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from app import postgres_wait
 from config.settings import settings
 
-WEB_REDIS_TIMEOUT_SECONDS = 0.2  # with the write itself below the 250 ms that a request may wait for Redis
+WEB_REDIS_TIMEOUT_SECONDS = 0.25  # that a request may wait for Redis
 WORKER_REDIS_TIMEOUT_SECONDS = 5
 WORKER_REDIS_RETRIES = 3
 CONNECT_TIMEOUT_SECONDS = 5

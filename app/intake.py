@@ -6,7 +6,6 @@ first door the next groups go straight to the second; one group a second tries t
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 from prometheus_client import Counter
@@ -17,7 +16,6 @@ from app.group_commit import GroupCommit, NotWritten
 from app.models import Door
 from config.logging import describe, get_logger
 
-FIRST_DOOR_SECONDS = 0.25
 PROBE_SECONDS = 1.0
 
 Write = Callable[[Sequence[tuple[str, bytes]]], None]
@@ -45,8 +43,6 @@ class Intake:
         self._tell_time = tell_time
         self._clock = clock
         self._closed_until: float | None = None  # the first door; None while it is open
-        # In a thread of its own, so that no name lookup, handshake or trickle of bytes outlasts the bound
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="first-door")
         self._groups = GroupCommit(self._store)
 
     def accept(self, body: bytes) -> None:
@@ -70,7 +66,7 @@ class Intake:
         if self._closed_until is not None and self._clock() < self._closed_until:
             return False
         try:
-            self._worker.submit(self._first, deliveries).result(FIRST_DOOR_SECONDS)
+            self._first(deliveries)
         except Exception as error:  # whatever it is, the second door is still there
             self._close(error)
             return False

@@ -1,7 +1,6 @@
 """Two doors: the journal, and Postgres while the journal cannot take anything."""
 
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -11,7 +10,6 @@ from sqlalchemy.exc import OperationalError
 
 from app.intake import PROBE_SECONDS, Intake, Unavailable
 
-PATIENCE_SECONDS = 20
 POSTGRES_IS_AWAY = OperationalError("INSERT", {}, Exception("gone"))
 
 
@@ -133,32 +131,12 @@ def test_a_body_that_neither_store_takes_is_not_accepted(
     assert second.bodies == [b"sent again"]
 
 
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    gate = threading.Event()
-    yield gate
-    gate.set()
-
-
-def test_a_first_door_that_hangs_is_not_waited_for(second: FakeDoor, gate: threading.Event) -> None:
-    def hang(_: Sequence[tuple[str, bytes]]) -> None:
-        assert gate.wait(PATIENCE_SECONDS)
-
-    Intake(hang, second).accept(b"body")
-    assert second.bodies == [b"body"]
-    assert not gate.is_set()
-
-
-def test_what_went_through_both_doors_has_one_id(second: FakeDoor, gate: threading.Event) -> None:
-    """A write to Redis that was given up may still happen."""
-    first, written = FakeDoor(), threading.Event()
+def test_what_went_through_both_doors_has_one_id(first: FakeDoor, second: FakeDoor) -> None:
+    """A write to Redis that was given up may have happened."""
 
     def late(deliveries: Sequence[tuple[str, bytes]]) -> None:
-        assert gate.wait(PATIENCE_SECONDS)
         first(deliveries)
-        written.set()
+        raise RedisTimeoutError("no answer")
 
     Intake(late, second).accept(b"body")
-    gate.set()
-    assert written.wait(PATIENCE_SECONDS)
     assert first.deliveries == second.deliveries

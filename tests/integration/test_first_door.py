@@ -1,0 +1,170 @@
+"""A write through the first door ends in time, whatever is at the other end of the connection."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from app import connections, delivery_id, envelope, first_door
+from app.connections import redis
+from app.first_door import FirstDoor
+from app.redis_keys import JOURNAL
+from config.celery import WEBHOOKS
+
+PATIENCE_SECONDS = 20
+TRICKLE_SECONDS = 0.02  # between two bytes; far below any timeout of a single read
+Answer = Callable[[socket.socket, threading.Event], None]
+
+
+class Peer:
+    """Takes connections, answers what redis-py asks at first, and EVAL as it is told."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._over = threading.Event()
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.connections = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                self.connections += 1
+                threading.Thread(target=self._serve, args=[connection], daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            while (asked := connection.recv(1_000_000)) and not self._over.is_set():
+                if b"EVAL" in asked:
+                    self._answer(connection, self._over)
+                else:
+                    connection.sendall(b"+OK\r\n" * asked.count(b"SETINFO"))
+
+    def close(self) -> None:
+        self._over.set()
+        self._listening.close()
+
+
+def says_nothing(_: socket.socket, over: threading.Event) -> None:
+    over.wait(PATIENCE_SECONDS)
+
+
+def trickles(connection: socket.socket, over: threading.Event) -> None:
+    connection.sendall(b":")
+    while not over.wait(TRICKLE_SECONDS):
+        connection.sendall(b"1")
+
+
+def refuses(connection: socket.socket, _: threading.Event) -> None:
+    connection.sendall(b"-MISCONF Errors writing to the AOF file\r\n")
+
+
+def answers_in_pieces(connection: socket.socket, over: threading.Event) -> None:
+    for piece in (b":17900", b"00000123456\r", b"\n"):
+        connection.sendall(piece)
+        over.wait(TRICKLE_SECONDS)
+
+
+def breaks_off(connection: socket.socket, _: threading.Event) -> None:
+    connection.sendall(b":179")
+    connection.close()
+
+
+@pytest.fixture
+def peer(env: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], Peer]]:
+    """Redis's place, taken by somebody who answers EVAL as told."""
+    started = []
+
+    def start(answer: Answer) -> Peer:
+        started.append(Peer(answer))
+        env(REDIS_URL=f"redis://127.0.0.1:{started[-1].port}/0")
+        return started[-1]
+
+    inspected = threading.Event()
+    inspected.set()
+    monkeypatch.setattr(first_door, "_inspected", inspected)
+    monkeypatch.setattr(delivery_id, "ids", delivery_id.DeliveryIds())
+    envelope.prepare()
+    yield start
+    for each in started:
+        each.close()
+
+
+def deliveries() -> list[tuple[str, bytes]]:
+    return [(id_, b"body") for id_ in delivery_id.ids.take(2)]
+
+
+@pytest.mark.parametrize("answer", [says_nothing, trickles])
+def test_an_answer_that_does_not_end_is_not_waited_for(
+    peer: Callable[[Answer], Peer], answer: Answer
+) -> None:
+    peer(answer)
+    with pytest.raises((RedisTimeoutError, TimeoutError)):
+        FirstDoor().write(deliveries())
+
+
+def test_a_body_that_is_not_taken_is_not_pressed_on(peer: Callable[[Answer], Peer]) -> None:
+    peer(says_nothing)
+    with pytest.raises((RedisTimeoutError, TimeoutError)):
+        FirstDoor().write([(delivery_id.ids.take(1)[0], b"x" * 50_000_000)])
+
+
+def test_a_refusal_says_why(peer: Callable[[Answer], Peer]) -> None:
+    peer(refuses)
+    with pytest.raises(ResponseError, match="MISCONF"):
+        FirstDoor().write(deliveries())
+
+
+def test_an_answer_in_pieces_is_an_answer(
+    peer: Callable[[Answer], Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "WEB_REDIS_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+    peer(answers_in_pieces)
+    FirstDoor().write(deliveries())
+    assert delivery_id.ids.heard
+
+
+def test_an_answer_that_breaks_off_is_no_answer(peer: Callable[[Answer], Peer]) -> None:
+    peer(breaks_off)
+    with pytest.raises((RedisError, TimeoutError)):
+        FirstDoor().write(deliveries())
+
+
+def test_a_host_that_takes_no_connection_is_not_waited_for(
+    env: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    env()
+    monkeypatch.setattr(first_door, "KeptConnection", lambda _: over.wait(PATIENCE_SECONDS))
+    with pytest.raises(TimeoutError):
+        FirstDoor().write(deliveries())
+    over.set()
+
+
+def test_all_writes_share_one_connection(
+    peer: Callable[[Answer], Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "WEB_REDIS_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+    other, door = peer(answers_in_pieces), FirstDoor()
+    for _ in range(3):
+        door.write(deliveries())
+    assert other.connections == 1
+
+
+def test_a_connection_that_redis_has_closed_is_replaced_within_the_write(
+    env: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "WEB_REDIS_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+    env()
+    door = FirstDoor()
+    door.write(deliveries())
+    redis().client_kill_filter(skipme=True)
+    door.write(deliveries())
+    assert (redis().hlen(JOURNAL), redis().llen(WEBHOOKS)) == (4, 2)
