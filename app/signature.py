@@ -7,6 +7,7 @@ always tried, each in constant time, so that the time taken tells nothing.
 import hmac
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 HEADER = "X-Hub-Signature-256"
 _FORM = re.compile(r"sha256=([0-9a-fA-F]{64})")
@@ -14,7 +15,7 @@ _FORM = re.compile(r"sha256=([0-9a-fA-F]{64})")
 
 def sign(body: bytes, secret: bytes) -> str:
     """The value of HEADER for ``body``, as Meta sends it."""
-    return "sha256=" + hmac.digest(secret, body, "sha256").hex()
+    return "sha256=" + _digest(body, secret).hex()
 
 
 def verify(body: bytes, header: str | None, secrets: Iterable[bytes]) -> bool:
@@ -23,7 +24,7 @@ def verify(body: bytes, header: str | None, secrets: Iterable[bytes]) -> bool:
     if form is None:
         return False
     given = bytes.fromhex(form[1])
-    matches = [hmac.compare_digest(hmac.digest(secret, body, "sha256"), given) for secret in secrets]
+    matches = [hmac.compare_digest(_digest(body, secret), given) for secret in secrets]
     return any(matches)
 
 
@@ -32,3 +33,15 @@ def verify_token(token: str | None, tokens: Iterable[bytes]) -> bool:
     given = (token or "").encode(errors="surrogatepass")
     matches = [hmac.compare_digest(known, given) for known in tokens if known]
     return any(matches)
+
+
+def _digest(body: bytes, secret: bytes) -> bytes:
+    keyed = _keyed(secret).copy()
+    keyed.update(body)
+    return keyed.digest()
+
+
+@lru_cache(maxsize=32)
+def _keyed(secret: bytes) -> hmac.HMAC:
+    """Where each digest under ``secret`` begins. ``hmac.digest`` lets go of the GIL for the shortest body."""
+    return hmac.new(secret, digestmod="sha256")
