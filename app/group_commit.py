@@ -22,7 +22,7 @@ class _Group:
     def __init__(self) -> None:
         self.items: list[bytes] = []
         self.size = 0
-        self.finished = threading.Event()
+        self.untold: list[threading.Lock] = []  # of each member but the leader, held until it is told
         self.error: BaseException | None = None
 
     def fits(self, item: bytes) -> bool:
@@ -45,22 +45,27 @@ class GroupCommit:
 
     def submit(self, item: bytes) -> None:
         """Returns when ``item`` has been written; NotWritten when it may not have been."""
-        group, leads = self._join(item)
-        if leads:
+        group, told = self._join(item)
+        if told is None:
             self._lead(group)
-        elif not group.finished.wait(2 * self._wait_seconds):
+        elif not told.acquire(timeout=2 * self._wait_seconds):
             raise NotWritten("no answer from the leader of the group")
         if group.error is not None:
             raise NotWritten(str(group.error)) from group.error
 
-    def _join(self, item: bytes) -> tuple[_Group, bool]:
+    def _join(self, item: bytes) -> "tuple[_Group, threading.Lock | None]":
+        """The group, and for those who do not lead it the lock that they get when it is written."""
         with self._joining:
-            group, leads = self._open, False
+            group = self._open
             if group is None or not group.fits(item):
-                group, leads = _Group(), True  # one that is full goes on with the leader it has
-                self._open = group
+                self._open = group = _Group()  # one that is full goes on with the leader it has
+                group.add(item)
+                return group, None
             group.add(item)
-            return group, leads
+            told = threading.Lock()
+            told.acquire()
+            group.untold.append(told)
+            return group, told
 
     def _lead(self, group: _Group) -> None:
         try:
@@ -72,7 +77,8 @@ class GroupCommit:
             raise
         finally:
             self._close(group)
-            group.finished.set()
+            for told in group.untold:
+                told.release()
 
     def _write_in_turn(self, group: _Group) -> None:
         if not self._writing.acquire(timeout=self._wait_seconds):
