@@ -3,7 +3,8 @@
 Meta takes 200 as "yours now" and anything else as "send it again", for seven days.
 """
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Request, Response, request
+from flask.globals import request_ctx
 from prometheus_client import Counter
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -25,6 +26,7 @@ NOT_STORED = "The webhook could not be stored; send it again.\n"
 
 blueprint = Blueprint("webhook", __name__)
 answers = Counter("neverdrop_webhook_answers", "Answers to POST /webhook by HTTP status", ["status"])
+_counted = {status: answers.labels(status) for status in (200, 401, 413, 503)}
 rejections = Rejections()
 
 
@@ -44,17 +46,17 @@ def verify() -> Response:
 @blueprint.post("/webhook", provide_automatic_options=False)
 def receive() -> Response:
     """200 with an empty body means stored; 401, 413 and 503 mean that it is not."""
-    response = _receive()
-    answers.labels(response.status_code).inc()
+    response = _receive(request_ctx.request)
+    _counted[response.status_code].inc()
     return response
 
 
-def _receive() -> Response:
+def _receive(post: Request) -> Response:
     try:
-        body = _body()
+        body = _body(post)
     except RequestEntityTooLarge:
         return _rejected("too_large", TOO_LARGE, 413)
-    if not signature.verify(body, request.headers.get(signature.HEADER), settings().app_secrets):
+    if not signature.verify(body, post.headers.get(signature.HEADER), settings().app_secrets):
         return _rejected("signature", WRONG_SIGNATURE, 401)
     try:
         intake.accept(body)
@@ -62,13 +64,13 @@ def _receive() -> Response:
         refusal = _rejected("unavailable", NOT_STORED, 503)
         refusal.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return refusal
-    return _plain("", 200)
+    return STORED
 
 
-def _body() -> bytes:
+def _body(post: Request) -> bytes:
     """The raw bytes, read once; RequestEntityTooLarge if there are too many."""
-    request.max_content_length = MAX_BODY_BYTES + 1  # a body of no announced length is cut off there
-    body = request.get_data(cache=False)
+    post.max_content_length = MAX_BODY_BYTES + 1  # a body of no announced length is cut off there
+    body = post.get_data(cache=False)
     if len(body) > MAX_BODY_BYTES:
         raise RequestEntityTooLarge
     return body
@@ -83,3 +85,6 @@ def _plain(text: str, status: int) -> Response:
     response = Response(text, status, mimetype="text/plain")
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
+
+
+STORED = _plain("", 200)  # one for all requests: nothing may be changed in it
