@@ -69,7 +69,8 @@ class FirstDoor:
             with suppress(Disconnected):
                 self._send(kept, command, deadline)
                 return
-        self._send(self._connecting.ask(self._connect, seconds), command, deadline)
+        left = max(0.0, deadline - time.monotonic())
+        self._send(self._connecting.ask(self._connect, left), command, deadline)
 
     def _send(self, connection: KeptConnection, command: Command, deadline: float) -> None:
         asked = delivery_id.local_ns()
