@@ -5,7 +5,7 @@ Receiving
   signature      who may post               rejections     what was refused, counted and told now and then
   intake         makes a body durable: the first door, else the second
   group_commit   requests that arrive during a write are written together by the next one
-  first_door     journal and queue in Redis, in one write
+  first_door     journal and queue in Redis, in one write (kept_connection: a call to Redis that ends in time)
   second_door    Postgres, when Redis cannot take it (postgres_wait ends a wait that lasts too long)
   delivery_id    a delivery's name, which sorts by acceptance
   envelope       the bytes of a Celery message, as Celery itself would send them
