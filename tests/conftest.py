@@ -4,6 +4,7 @@ Each process of the test run has servers of its own. A test gets a copy of a mig
 an empty Valkey with ``appendfsync always``.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
@@ -19,10 +20,14 @@ from config.settings import Settings
 from config.settings import settings as current_settings
 from tests import services as servers
 from tests.factories import APP_SECRET
+from tests.order import shares
 from tests.services import Services
 from tests.stack import Stack
 
 TIERS = ("unit", "integration", "acceptance", "browser")
+# Files with tests that take half a minute and more, the longest first
+LONG = ("test_chaos", "test_scale", "test_stored_means_finished", "test_demo", "test_up", "test_bench")
+SHARED_PIPELINE = "pipeline"  # the fixture
 VERIFY_TOKEN = "test-verify-token"
 ENVIRONMENT = {
     "NEVERDROP_ENV": "development",
@@ -33,13 +38,26 @@ ENVIRONMENT = {
 numbers = count(1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test's tier is the directory it is in."""
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core: half of the tests wait, for a lease to run out or a process to start."""
+    return 2 * (os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A test's tier is the directory it is in; long tests come first."""
     here = Path(__file__).parent
     for item in items:
         tier = item.path.relative_to(here).parts[0]
         if tier in TIERS[1:]:
             item.add_marker(tier)
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    if processes > 1:
+        shared = [item for item in items if SHARED_PIPELINE in getattr(item, "fixturenames", ())]
+        long = [[item for item in items if item.path.stem == name and item not in shared] for name in LONG]
+        first = {item for tests in (shared, *long) for item in tests}
+        rest = [item for item in items if item not in first]
+        items[:] = shares(shared, long, rest, processes)
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +103,9 @@ def redis_url(services: Services) -> str:
 def database_url(services: Services) -> Iterator[str]:
     """A database of the test's own, with all tables and no rows."""
     name = f"test_{next(numbers)}"
-    servers.execute(services.postgres_url, f"CREATE DATABASE {name} TEMPLATE {servers.TEMPLATE}")
+    # Its files are copied: through the log, which is the default, takes three times as long
+    copied = f"TEMPLATE {servers.TEMPLATE} STRATEGY FILE_COPY"
+    servers.execute(services.postgres_url, f"CREATE DATABASE {name} {copied}")
     yield servers.database(services.postgres_url, name)
     servers.execute(services.postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 

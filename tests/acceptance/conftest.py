@@ -72,11 +72,12 @@ def start_pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Pi
     Lower-case arguments are ``Stack``'s, the others its environment.
     """
     with ExitStack() as started:
-        yield lambda **options: started.enter_context(_own(monkeypatch, options))
+        yield lambda **options: started.enter_context(own_pipeline(monkeypatch, **options))
 
 
 @contextmanager
-def _own(patch: pytest.MonkeyPatch, options: dict[str, Any]) -> Iterator[Pipeline]:
+def own_pipeline(patch: pytest.MonkeyPatch, **options: Any) -> Iterator[Pipeline]:
+    """A pipeline of a test's or a module's own, with ``start_pipeline``'s options."""
     variables = {name: value for name, value in options.items() if name.isupper()}
     with servers.directory() as path:
         stack = Stack(path, **{name: value for name, value in options.items() if name not in variables})

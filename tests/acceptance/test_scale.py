@@ -5,7 +5,7 @@ NEVERDROP_DRAIN_EVENTS and NEVERDROP_MEMORY_EVENTS are how many events; the defa
 
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psutil
@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from app import pipeline as programs
 from app.connections import engine, redis
+from tests.acceptance.conftest import own_pipeline
 from tests.acceptance.pipeline import Pipeline
 from tests.acceptance.traffic import Item, conversations, message, status_of, together
 
@@ -41,6 +42,13 @@ TRUNCATE events, deliveries, attempts, message_statuses, conversations, conversa
 """)
 
 pytestmark = pytest.mark.timeout(TIMEOUT_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def one_worker() -> Iterator[Pipeline]:
+    """A pipeline with one worker that runs one event at a time."""
+    with pytest.MonkeyPatch.context() as patch, own_pipeline(patch, workers=1, concurrency=1) as started:
+        yield started
 
 
 def traffic(events: int) -> list[Item]:
@@ -84,8 +92,24 @@ def empty() -> None:
     redis().flushall()
 
 
-def test_one_worker_and_four_leave_the_same_tables(start_pipeline: Callable[..., Pipeline]) -> None:
-    pipeline = start_pipeline(workers=1, concurrency=1)
+def test_a_worker_does_not_grow_with_the_events_it_has_run(one_worker: Pipeline) -> None:
+    empty()
+
+    def run(until: int, events: int) -> int:
+        send(one_worker, conversations(LANES, events // LANES))
+        drain(one_worker, until)
+        return memory_of(one_worker, "worker1")
+
+    tenth = MEMORY_EVENTS // 10
+    early = run(tenth, tenth)
+    late = run(MEMORY_EVENTS, MEMORY_EVENTS - tenth)
+    print(f"worker: {early / 2**20:.1f} MiB, at the end {late / 2**20:.1f} MiB")  # noqa: T201
+    assert late <= early * GROWTH
+
+
+def test_one_worker_and_four_leave_the_same_tables(one_worker: Pipeline) -> None:
+    pipeline = one_worker
+    empty()
     sent = traffic(DRAIN_EVENTS)
     send(pipeline, sent)
     drain(pipeline, len(sent))
@@ -99,21 +123,6 @@ def test_one_worker_and_four_leave_the_same_tables(start_pipeline: Callable[...,
     by_four = tables(pipeline, sent)
     assert by_four == by_one
     pipeline.assert_one_at_a_time(sent)
-
-
-def test_a_worker_does_not_grow_with_the_events_it_has_run(start_pipeline: Callable[..., Pipeline]) -> None:
-    pipeline = start_pipeline(workers=1, concurrency=1)
-
-    def run(until: int, events: int) -> int:
-        send(pipeline, conversations(LANES, events // LANES))
-        drain(pipeline, until)
-        return memory_of(pipeline, "worker1")
-
-    tenth = MEMORY_EVENTS // 10
-    early = run(tenth, tenth)
-    late = run(MEMORY_EVENTS, MEMORY_EVENTS - tenth)
-    print(f"worker: {early / 2**20:.1f} MiB, at the end {late / 2**20:.1f} MiB")  # noqa: T201
-    assert late <= early * GROWTH
 
 
 def memory_of(pipeline: Pipeline, name: str) -> int:

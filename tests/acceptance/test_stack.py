@@ -1,17 +1,14 @@
 """The processes start as they do everywhere, and survive what the other acceptance tests do to them."""
 
-from collections.abc import Callable
-
 from app.connections import redis
-from tests.factories import body, messages, text_message
-from tests.stack import Stack
+from tests.acceptance.pipeline import Pipeline
+from tests.acceptance.traffic import message
 
 
-def test_the_real_processes_take_a_delivery_through_crashes_of_everything(
-    start_stack: Callable[..., Stack],
-) -> None:
-    stack = start_stack(workers=2)
-    assert stack.post(body(messages(text_message()))).status_code == 200
+def test_the_real_processes_take_a_delivery_through_crashes_of_everything(pipeline: Pipeline) -> None:
+    stack = pipeline.stack
+    before, after = message(), message()
+    pipeline.accept([before])
 
     for name in ("web", "ingest1", "worker1", "worker2", "beat"):
         stack.kill(name)
@@ -23,14 +20,14 @@ def test_the_real_processes_take_a_delivery_through_crashes_of_everything(
     stack.kill("postgres")
     stack.start("postgres")
     stack.wait_until_ready()
-    assert stack.post(body(messages(text_message(number=2)))).status_code == 200
+    pipeline.accept([after])
+    pipeline.assert_done_once([before, after])
 
 
-def test_a_paused_server_keeps_what_it_has(start_stack: Callable[..., Stack]) -> None:
-    stack = start_stack()
+def test_a_paused_server_keeps_what_it_has(pipeline: Pipeline) -> None:
     redis().set("kept", "yes")
     for name in ("valkey", "postgres"):
-        stack.pause(name)
-        stack.resume(name)
-    stack.wait_until_ready()
+        pipeline.stack.pause(name)
+        pipeline.stack.resume(name)
+    pipeline.stack.wait_until_ready()
     assert redis().get("kept") == b"yes"
