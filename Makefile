@@ -20,6 +20,8 @@ run: $(VENV)/installed ## the whole pipeline, on embedded Valkey and Postgres un
 demo: $(VENV)/installed ## traffic, a killed worker, and a table of what became of every event
 	@exec $(BIN)/neverdrop demo
 
+# Bytecode is kept where the environment says otherwise: each process that a test starts would compile the code anew
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/installed-dev ## unit, integration, acceptance and browser tests (those without a Chromium are skipped)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
