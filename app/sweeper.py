@@ -9,6 +9,7 @@ Each function first finds, then acts; every sweep may run several times at once.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, TypeVar, cast
 
 from redis import Redis
@@ -137,12 +138,17 @@ def _nobodys(redis: "Redis", lanes: Sequence[int]) -> list[int]:
 def sweep_journal(redis: "Redis", grace_seconds: float) -> int:
     """Enqueue again the deliveries in the journal whose message is gone; how many.
 
-    A delivery enqueued again counts as being as old as that, until it is ingested or lost once more.
+    A delivery enqueued again counts as being as old as that, until it is ingested or lost once more. What is lost
+    again gets a message of its own: one of its group may be what ends the process that ingests them.
     """
     now = now_ms(redis)
     lost = lost_deliveries(redis, now - grace_seconds * 1000)
+    again = _requeued(redis, lost)
     enqueued = 0
-    for group in _groups(redis, lost):
+    for group in chain(
+        _groups(redis, [id_ for id_ in lost if id_ not in again]),
+        _groups(redis, [id_ for id_ in lost if id_ in again], 1),
+    ):
         with redis.pipeline(transaction=True) as pipe:
             pipe.zadd(JOURNAL_REQUEUED, {id_: now for id_, _ in group})
             pipe.lpush(WEBHOOKS, ingest_message(group))
@@ -182,8 +188,18 @@ def _enqueued_ms(redis: "Redis", ids: Sequence[str]) -> dict[str, float]:
     }
 
 
-def _groups(redis: "Redis", ids: Sequence[str]) -> Iterator[list[tuple[str, bytes]]]:
-    """The bodies of the ids, in groups that make one message each."""
+def _requeued(redis: "Redis", ids: Sequence[str]) -> set[str]:
+    """Those that a sweep has enqueued before."""
+    found: set[str] = set()
+    for chunk in _chunks(ids):
+        times: Any = redis.zmscore(JOURNAL_REQUEUED, chunk)  # type: ignore[arg-type]
+        found.update(id_ for id_, since in zip(chunk, times, strict=True) if since is not None)
+    return found
+
+
+def _groups(redis: "Redis", ids: Sequence[str], most: int | None = None) -> Iterator[list[tuple[str, bytes]]]:
+    """The bodies of the ids, in groups that make one message each, of ``most`` bodies at most."""
+    most = most or BODIES_A_MESSAGE
     group: list[tuple[str, bytes]] = []
     size = 0
     for chunk in _chunks(ids, BODIES_A_MESSAGE):
@@ -191,7 +207,7 @@ def _groups(redis: "Redis", ids: Sequence[str]) -> Iterator[list[tuple[str, byte
         for id_, body in zip(chunk, bodies, strict=True):
             if body is None:
                 continue  # ingested meanwhile
-            if group and (len(group) == BODIES_A_MESSAGE or size + len(body) > BYTES_A_MESSAGE):
+            if group and (len(group) == most or size + len(body) > BYTES_A_MESSAGE):
                 yield group
                 group, size = [], 0
             group.append((id_, body))

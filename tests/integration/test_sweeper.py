@@ -95,6 +95,19 @@ def test_what_was_enqueued_again_and_lost_again_is_found_after_the_grace(core: C
     assert sweep(core) == 1
 
 
+def test_what_was_lost_again_no_longer_shares_a_message_with_what_may_have_ended_its_ingest(
+    core: Core,
+) -> None:
+    ids = accept_long_ago(core, said("a"), said("b"), said("c"))
+    core.redis.delete(WEBHOOKS)
+    sweep(core)
+    assert tasks(core) == [ids]
+    core.redis.delete(WEBHOOKS)
+    core.redis.zadd(JOURNAL_REQUEUED, dict.fromkeys(ids, now_ms(core.redis) - OLD_MS))
+    assert sweep(core) == 3
+    assert tasks(core) == [[id_] for id_ in ids]
+
+
 def test_a_message_that_was_delivered_twice_does_not_make_a_backlog_look_lost(core: Core) -> None:
     """The broker gives a message out again when its worker died after the commit: it waits first in the queue."""
     accept_long_ago(core, said("done"), said("waits"))
