@@ -24,11 +24,11 @@ from config.settings import DEVELOPMENT_APP_SECRET, Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ARCHITECTURE, HANDLERS, OPERATIONS = (
-    (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
-    for name in ("architecture", "handlers", "operations")
-)
-PAGES = {"README": README, "architecture": ARCHITECTURE, "handlers": HANDLERS, "operations": OPERATIONS}
+PAGES = {
+    "README": README,
+    **{page.stem: page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))},
+}
+ARCHITECTURE, HANDLERS, OPERATIONS = (PAGES[name] for name in ("architecture", "handlers", "operations"))
 EVERYTHING = "\n".join(PAGES.values())
 
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
@@ -252,11 +252,13 @@ def test_every_make_target_in_the_docs_exists(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_that_the_docs_name_exists(page: str) -> None:
     here = ROOT if page == "README" else ROOT / "docs"
-    for link in re.findall(r"\]\(([^)#]+)", PAGES[page]):
+    for link in re.findall(r"\]\((?!https:)([^)#]+)", PAGES[page]):
         assert (here / link).exists(), link
     for path in code(PAGES[page]):
-        if re.fullmatch(r"(app|config|tasks|tests|docs)/[\w/]+\.\w+", path):
+        if re.fullmatch(r"(app|bench|config|tasks|tests|docs)/[\w/]+\.\w+", path):
             assert (ROOT / path).exists(), path
+        if re.fullmatch(r"(unit|integration|acceptance|browser)/\w+\.py", path):
+            assert (ROOT / "tests" / path).exists(), path
 
 
 @pytest.mark.parametrize("page", PAGES)
