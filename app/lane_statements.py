@@ -1,4 +1,4 @@
-"""What a lane asks of Postgres: five statements, planned once a connection.
+"""What a lane asks of Postgres: four statements, planned once a connection.
 
 They are sent through psycopg2 itself. For statements this small, SQLAlchemy's share of the client's time and the
 planner's share of the server's are each several times the work; ``python -m bench.statements`` shows it. What a
