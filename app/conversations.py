@@ -50,6 +50,11 @@ WHERE w.id = :winner AND l.id = :loser AND l.handled_occurred_at IS NOT NULL
   AND coalesce((w.handled_occurred_at, w.handled_delivery_id, w.handled_position)
                < (l.handled_occurred_at, l.handled_delivery_id, l.handled_position), true)
 """)
+# Of two that run at this moment only one can become done; the other is run again
+CARRY_FENCE = text("""
+UPDATE conversations w SET begun_event_id = coalesce(w.begun_event_id, l.begun_event_id)
+FROM conversations l WHERE w.id = :winner AND l.id = :loser
+""")
 MOVE_EVENTS = text("UPDATE events SET lane = :winner WHERE lane = :loser")
 
 
@@ -150,5 +155,6 @@ def _merge(connection: Connection, loser: int, winner: int) -> None:
     if connection.execute(MERGE_NAMELESS, parameters).rowcount:
         connection.execute(FOLLOW, parameters)
         connection.execute(CARRY_MARK, parameters)
+        connection.execute(CARRY_FENCE, parameters)
         connection.execute(MOVE_EVENTS, parameters)
         log.info("conversation.merged", lane=loser, into=winner)

@@ -53,7 +53,8 @@ CROSS JOIN LATERAL ({FIRST.format(count="$2")}) AS e
 ORDER BY e.occurred_at, e.delivery_id, e.position
 """  # noqa: S608  (FIRST is a constant)
 
-# The fence: a row changes only for the attempt that it counts now. `attempts` never goes back.
+# The fence: a row changes only for the attempt that it counts now (`attempts` never goes back), and an event is done
+# only if it is the one that was begun last in its lane. Both hold whatever becomes of the claims.
 # What was true when the head was read is looked at again under the claim: an event that was stored meanwhile may
 # be the first now, one that was done meanwhile makes this one late, and a person may have paused the conversation.
 BEGIN = f"""
@@ -72,6 +73,8 @@ WITH root AS MATERIALIZED (
     AND NOT EXISTS (SELECT FROM conversations m
                     WHERE m.merged_into = (SELECT lane FROM root) AND m.paused_at IS NOT NULL)
   RETURNING id, attempts, late
+), fence AS (
+  UPDATE conversations c SET begun_event_id = begun.id FROM begun WHERE c.id = (SELECT lane FROM root)
 ), noted AS (
   INSERT INTO attempts (event_id, number, worker, started_at)
   SELECT id, attempts, $4, clock_timestamp() FROM begun
@@ -84,19 +87,26 @@ PREPARE lane_finish (bigint, smallint) AS
 WITH finished AS (
   UPDATE events SET state = 'done', finished_at = clock_timestamp(), error = NULL
   WHERE id = $1 AND state = 'pending' AND attempts = $2
-  RETURNING id, lane, occurred_at, delivery_id, position
+  RETURNING id, occurred_at, delivery_id, position,
+            coalesce((SELECT m.merged_into FROM conversations m WHERE m.id = events.lane), events.lane) AS root
 ), attempt AS (
   UPDATE attempts SET finished_at = clock_timestamp()
   WHERE event_id = (SELECT id FROM finished) AND number = $2
 ), mark AS (
   UPDATE conversations c
-  SET handled_occurred_at = f.occurred_at, handled_delivery_id = f.delivery_id, handled_position = f.position
+  SET (handled_occurred_at, handled_delivery_id, handled_position) = (
+    SELECT occurred_at, delivery_id, position
+    FROM (VALUES (c.handled_occurred_at, c.handled_delivery_id, c.handled_position),
+                 (f.occurred_at, f.delivery_id, f.position)) AS either (occurred_at, delivery_id, position)
+    WHERE occurred_at IS NOT NULL
+    ORDER BY occurred_at DESC, delivery_id DESC, position DESC LIMIT 1
+  )
   FROM finished f
-  WHERE c.id = coalesce((SELECT merged_into FROM conversations m WHERE m.id = f.lane), f.lane)
-    AND coalesce((c.handled_occurred_at, c.handled_delivery_id, c.handled_position)
-                 < (f.occurred_at, f.delivery_id, f.position), true)
+  WHERE c.id = f.root AND c.begun_event_id = f.id
+  RETURNING c.id
 )
-SELECT count(*) FROM finished
+SELECT count(*) FROM finished f
+WHERE EXISTS (SELECT FROM mark) OR NOT EXISTS (SELECT FROM conversations c WHERE c.id = f.root)
 """
 
 FAIL = """
@@ -207,7 +217,7 @@ class LaneStatements:
         return None
 
     def finish(self, event_id: int, attempt: int) -> bool:
-        """Inside the transaction of its effects: the event is done. False if it is not in this attempt any more."""
+        """Inside the transaction of its effects: the event is done. False if it may not be: then roll back."""
         if not self.connection.in_transaction():
             raise RuntimeError("the handler ended the transaction that was to commit its effects")
         ((finished,),) = self._rows("EXECUTE lane_finish (%s, %s)", (event_id, attempt))

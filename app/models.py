@@ -117,6 +117,7 @@ class Conversation(Base):
     handled_occurred_at: Mapped[datetime | None]
     handled_delivery_id: Mapped[UUID | None]
     handled_position: Mapped[int | None] = mapped_column(Integer)
+    begun_event_id: Mapped[int | None]  # of its events the one that was begun last: no other may become done
     paused_at: Mapped[datetime | None]  # since when its events wait for a person to resume it
     paused_by: Mapped[str | None]
 

@@ -160,6 +160,9 @@ def test_lanes_that_overlap_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
         )
         assert overlapping != statement
         monkeypatch.setattr(lane_statements, name, overlapping)
+    unfenced = lane_statements.FINISH.replace(" AND c.begun_event_id = f.id", "")
+    assert unfenced != lane_statements.FINISH
+    monkeypatch.setattr(lane_statements, "FINISH", unfenced)
     monkeypatch.setattr(bodies, "HOT_CONVERSATIONS", 1)
     monkeypatch.setattr(bodies, "HOT", 1)
     assert "4" in broken(judge(Miniature(handler=patiently, claims=AlwaysGranted).run(load())))

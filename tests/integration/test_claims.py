@@ -14,6 +14,7 @@ from app.lane import Outcome, Step
 from app.redis_keys import event_claim, lane_claim
 from config.settings import Settings
 from tests.core import LEASE_SECONDS, SETTLE_SECONDS, WAIT_SECONDS, Core, key_of, said, write_note
+from tests.factories import NOW
 
 
 @pytest.fixture
@@ -216,6 +217,29 @@ def test_a_worker_that_lost_its_claim_cannot_finish_what_a_person_retries(
     pause.go_on.set()
     assert zombie.result(WAIT_SECONDS).outcome is Outcome.OVERTAKEN
     assert (core.event("first").state, core.notes()) == ("pending", [])
+
+
+def test_a_worker_that_lost_its_claim_cannot_overlap_an_earlier_event_that_arrived_meanwhile(
+    core: Core, pause: Pause, threads: ThreadPoolExecutor
+) -> None:
+    """The fault test found it (seed 8): claims deleted under a slow handler, and another event first in the lane."""
+
+    def run(event: Event, ctx: Context) -> None:
+        if event.text == "later":
+            pause(event, ctx)
+        core.note(event, ctx)
+
+    core.on("message", None, run)
+    (lane,) = core.ingest(said("later", at=NOW)).lanes
+    zombie = begun(core, pause, threads, lane)
+    core.let_leases_run_out()
+    core.ingest(said("earlier", at=NOW - 1))
+    assert core.step(lane, worker="second").outcome is Outcome.DONE
+    pause.go_on.set()
+    assert zombie.result(WAIT_SECONDS).outcome is Outcome.OVERTAKEN
+    assert core.notes() == []
+    assert core.step(lane).outcome is Outcome.DONE
+    assert (core.notes(), core.event("later").attempts, core.event("later").late) == (["attempt 2"], 2, False)
 
 
 def test_of_two_workers_that_read_the_same_head_one_runs_it(core: Core, threads: ThreadPoolExecutor) -> None:
