@@ -61,8 +61,10 @@ class FirstDoor:
         """
         client = web_redis()
         seconds: float = client.get_connection_kwargs()["socket_timeout"]
-        deadline = time.monotonic() + seconds
         command = _command(deliveries)
+        deadline = (
+            time.monotonic() + seconds
+        )  # from here on: a body of 3 MiB takes its time to be written down
         kept = self._connection
         if kept is not None and kept.client is client:
             # Disconnected perhaps long ago, by a Redis that was restarted; what is written twice does no harm

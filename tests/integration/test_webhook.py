@@ -10,9 +10,11 @@ import httpx
 import pytest
 from flask.testing import FlaskClient
 from psycopg2.extensions import set_wait_callback
+from sqlalchemy import select
 
 from app import connections, first_door, intake, second_door, web
 from app.embedded import free_port
+from app.models import Delivery
 from app.pipeline import web as web_program
 from app.processes import Records, end, start
 from app.redis_keys import JOURNAL
@@ -47,6 +49,12 @@ def post(client: FlaskClient, posted: Signed, **headers: str) -> Any:
 
 def journal() -> list[bytes]:
     return list(connections.redis().hvals(JOURNAL))  # type: ignore[arg-type]
+
+
+def stored() -> list[bytes]:
+    """By whichever door: on a busy machine a large body may take longer than Redis is waited for."""
+    with connections.engine().connect() as connection:
+        return [*journal(), *map(bytes, connection.execute(select(Delivery.body)).scalars())]
 
 
 def test_a_signed_body_is_stored_as_it_came_and_answered_with_nothing(client: FlaskClient) -> None:
@@ -100,7 +108,7 @@ def test_two_secrets_are_valid_during_a_rotation(client: FlaskClient, env: Calla
 def test_a_body_above_the_limit_is_refused(client: FlaskClient) -> None:
     assert post(client, signed(b"x" * MAX_BODY_BYTES, APP_SECRET)).status_code == 200
     assert post(client, signed(b"x" * (MAX_BODY_BYTES + 1), APP_SECRET)).status_code == 413
-    assert len(journal()) == 1
+    assert len(stored()) == 1
 
 
 def test_when_neither_store_takes_it_meta_is_asked_to_send_it_again(
@@ -227,7 +235,7 @@ def test_the_server_bounds_bodies_in_chunks_and_refuses_one_that_breaks_off(port
         assert (whole.status_code, in_chunks.status_code) == (status, status)
     assert b" 200 " not in post_in_part(port, a_message())
     assert is_alive(port)
-    assert journal() == [largest.body] * 2
+    assert stored() == [largest.body] * 2
 
 
 def chunks(content: bytes) -> Iterator[bytes]:
