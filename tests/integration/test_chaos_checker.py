@@ -141,10 +141,10 @@ def test_workers_that_stall_for_longer_than_their_lease_break_nothing() -> None:
 
 
 def test_the_same_workers_without_the_fence_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    unfenced = lane_statements.FINISH.replace(
-        "WHERE id = $1 AND state = 'pending' AND attempts = $2", "WHERE id = $1"
-    )
-    assert unfenced != lane_statements.FINISH
+    unfenced = lane_statements.FINISH
+    for fence in (" AND state = 'pending' AND attempts = $2", " AND c.begun_event_id = f.id"):
+        assert fence in unfenced
+        unfenced = unfenced.replace(fence, "")
     monkeypatch.setattr(lane_statements, "FINISH", unfenced)
     monkeypatch.setattr("tests.integration.test_chaos_checker.STALL_SECONDS", LONG_STALL_SECONDS)
     mini = Miniature(handler=stalling, claims=Unrenewed, lease_seconds=SHORT_LEASE_SECONDS)
