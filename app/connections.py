@@ -8,9 +8,11 @@ connections, which fetch the messages, must have no timeout at all: see ``config
 import os
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from redis import Redis
+from redis.asyncio import Connection, ConnectionPool
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Engine, create_engine
@@ -103,6 +105,19 @@ def web_redis() -> "Redis":
         socket_connect_timeout=WEB_REDIS_TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
+
+
+def web_connection() -> Connection:
+    """A connection to Redis for the web's event loop, still to be opened; whoever uses it bounds what it does."""
+    endpoint = settings().redis
+    pool = ConnectionPool.from_url(
+        endpoint.url,
+        **endpoint.ssl,
+        protocol=2,  # nothing is ever pushed to it
+        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        retry=AsyncRetry(NoBackoff(), 0),
+    )
+    return cast(Connection, pool.make_connection())  # type: ignore[no-untyped-call]
 
 
 @cache

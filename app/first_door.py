@@ -4,16 +4,18 @@ What it relies on: with ``appendfsync always`` Redis answers after the write is 
 see: a write that timed out may still have happened; the same ids in both stores do no harm.
 """
 
+import asyncio
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from app import delivery_id, envelope, redis_checks
-from app.connections import web_redis
+import hiredis
+
+from app import connections, delivery_id, envelope, redis_checks
+from app.connections import web_connection, web_redis
 from app.kept_connection import Disconnected, KeptConnection
-from app.probe import Probe
 from app.redis_keys import JOURNAL, JOURNAL_INDEX
 from config.celery import WEBHOOKS
 from config.settings import settings
@@ -22,8 +24,6 @@ from config.settings import settings
 SCRIPT = Path(__file__).with_name("accept.lua").read_text(encoding="utf-8")
 NS_PER_SECOND = 1_000_000_000
 NS_PER_US = 1_000
-
-Command = list[str | bytes | int]
 
 _inspected = threading.Event()
 
@@ -46,59 +46,81 @@ def answers() -> None:
 
 
 class FirstDoor:
-    """Writes over one connection that it keeps; one write at a time."""
+    """Writes over one connection that it keeps; one write at a time, on one event loop."""
 
     def __init__(self) -> None:
         self._connection: KeptConnection | None = None
-        # In a thread of its own, so that no name lookup or handshake outlasts the bound
-        self._connecting: Probe[KeptConnection] = Probe()
+        self._connecting: asyncio.Task[KeptConnection] | None = None
 
-    def write(self, deliveries: Sequence[tuple[str, bytes]]) -> None:
+    async def write(self, deliveries: Sequence[tuple[str, bytes]]) -> None:
         """All of ``deliveries`` (id, body) on disk in the journal, and one task for them.
 
-        Else RedisError, OSError or UnsafeJournal, and that within the timeout of ``web_redis``, whatever Redis
-        does; it may then have been written nevertheless.
+        Else RedisError, OSError, TimeoutError or UnsafeJournal, and that within WEB_REDIS_TIMEOUT_SECONDS, whatever
+        Redis does; it may then have been written nevertheless.
         """
-        client = web_redis()
-        seconds: float = client.get_connection_kwargs()["socket_timeout"]
-        command = _command(deliveries)
-        deadline = (
-            time.monotonic() + seconds
-        )  # from here on: a body of 3 MiB takes its time to be written down
-        kept = self._connection
-        if kept is not None and kept.client is client:
-            # Disconnected perhaps long ago, by a Redis that was restarted; what is written twice does no harm
-            with suppress(Disconnected):
-                self._send(kept, command, deadline)
-                return
-        left = max(0.0, deadline - time.monotonic())
-        self._send(self._connecting.ask(self._connect, left), command, deadline)
+        command = hiredis.pack_command(_command(deliveries))
+        # From here on: a body of 3 MiB takes its time to be written down
+        async with asyncio.timeout(connections.WEB_REDIS_TIMEOUT_SECONDS):
+            if self._connection is not None:
+                # Closed perhaps long ago, by a Redis that was restarted; what is written twice does no harm
+                with suppress(Disconnected):
+                    await self._send(self._connection, command)
+                    return
+            await self._send(await self._connected(), command)
 
-    def _send(self, connection: KeptConnection, command: Command, deadline: float) -> None:
+    @property
+    def is_open(self) -> bool:
+        """Whether a connection is kept."""
+        return self._connection is not None
+
+    async def close(self) -> None:
+        """The next write connects anew."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _send(self, connection: KeptConnection, command: bytes) -> None:
         asked = delivery_id.local_ns()
         try:
-            microseconds = connection.integer(deadline, *command)
+            microseconds = await connection.integer(command)
         except BaseException:
-            self._connection = None
-            connection.close()
+            await self.close()
             raise
         _hear(microseconds * NS_PER_US, asked)
 
-    def _connect(self) -> KeptConnection:
-        if not _inspected.is_set():
-            inspect()  # Redis was away when this process started
-        self._connection = KeptConnection(web_redis())  # when it comes late, it is there for the next write
+    async def _connected(self) -> KeptConnection:
+        """A new connection. When it comes too late for this write, it is there for the next one."""
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect())
+            self._connecting.add_done_callback(_heard)
+        return await asyncio.shield(self._connecting)
+
+    async def _connect(self) -> KeptConnection:
+        try:
+            if not _inspected.is_set():
+                await asyncio.to_thread(inspect)  # Redis was away when this process started
+            connection = web_connection()
+            await connection.connect()  # type: ignore[no-untyped-call]
+        finally:
+            self._connecting = None
+        self._connection = KeptConnection(connection)
         return self._connection
 
 
-def _command(deliveries: Sequence[tuple[str, bytes]]) -> Command:
-    command: Command = ["EVAL", SCRIPT, 3, JOURNAL, JOURNAL_INDEX, WEBHOOKS]
+def _heard(connecting: "asyncio.Task[KeptConnection]") -> None:
+    """Its failure was told to whoever still waited for it."""
+    if not connecting.cancelled():
+        connecting.exception()
+
+
+def _command(deliveries: Sequence[tuple[str, bytes]]) -> Any:
+    command: list[Any] = ["EVAL", SCRIPT, 3, JOURNAL, JOURNAL_INDEX, WEBHOOKS]
     command.append(envelope.ingest_message(deliveries))
     for delivery in deliveries:
         command += delivery
     for id_, _ in deliveries:
         command += delivery_id.accepted_ms(id_), id_
-    return command
+    return tuple(command)
 
 
 def _hear(redis_ns: int, asked_ns: int) -> None:

@@ -4,8 +4,9 @@ Every step is bounded: Meta waits, and what it is not told in time it sends agai
 first door the next groups go straight to the second; one group a second tries the first again.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 
 from prometheus_client import Counter
@@ -18,7 +19,7 @@ from config.logging import describe, get_logger
 
 PROBE_SECONDS = 1.0
 
-Write = Callable[[Sequence[tuple[str, bytes]]], None]
+Deliveries = Sequence[tuple[str, bytes]]  # id and body of each
 
 log = get_logger(__name__)
 accepted = Counter("neverdrop_deliveries_accepted", "Deliveries stored, by the door they took", ["door"])
@@ -29,12 +30,12 @@ class Unavailable(NeverdropError):
 
 
 class Intake:
-    """Two doors behind one group commit. Safe for threads."""
+    """Two doors behind one group commit, on one event loop. The second door, and ``tell_time``, may block."""
 
     def __init__(
         self,
-        first: Write,
-        second: Write,
+        first: Callable[[Deliveries], Awaitable[None]],
+        second: Callable[[Deliveries], None],
         clock: Callable[[], float] = time.monotonic,
         tell_time: Callable[[], None] | None = None,
     ) -> None:
@@ -45,28 +46,28 @@ class Intake:
         self._closed_until: float | None = None  # the first door; None while it is open
         self._groups = GroupCommit(self._store)
 
-    def accept(self, body: bytes) -> None:
+    async def accept(self, body: bytes) -> None:
         """Returns when ``body`` is stored; Unavailable when it may not be."""
         try:
-            self._groups.submit(body)
+            await self._groups.submit(body)
         except NotWritten as error:
             raise Unavailable("neither Redis nor Postgres could take the webhook") from error
 
-    def _store(self, bodies: Sequence[bytes]) -> None:
+    async def _store(self, bodies: Sequence[bytes]) -> None:
         deliveries = _named(bodies)
-        door = Door.JOURNAL if self._through_first(deliveries) else Door.POSTGRES
+        door = Door.JOURNAL if await self._through_first(deliveries) else Door.POSTGRES
         if door is Door.POSTGRES:
             if self._tell_time and not delivery_id.ids.heard:
-                self._tell_time()
+                await asyncio.to_thread(self._tell_time)
                 deliveries = _named(bodies)  # the first names followed a clock that nobody has confirmed
-            self._second(deliveries)
+            await asyncio.to_thread(self._second, deliveries)
         accepted.labels(door).inc(len(bodies))
 
-    def _through_first(self, deliveries: Sequence[tuple[str, bytes]]) -> bool:
+    async def _through_first(self, deliveries: Deliveries) -> bool:
         if self._closed_until is not None and self._clock() < self._closed_until:
             return False
         try:
-            self._first(deliveries)
+            await self._first(deliveries)
         except Exception as error:  # whatever it is, the second door is still there
             self._close(error)
             return False
@@ -92,8 +93,3 @@ def _named(bodies: Sequence[bytes]) -> list[tuple[str, bytes]]:
 def intake() -> Intake:
     """The process's own."""
     return Intake(first_door.write, second_door.write, tell_time=second_door.tell_time)
-
-
-def accept(body: bytes) -> None:
-    """Returns when ``body`` is stored; Unavailable when it may not be."""
-    intake().accept(body)

@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
     CollectorRegistry,
-    Histogram,
     generate_latest,
     multiprocess,
 )
@@ -36,27 +35,9 @@ from config.settings import settings
 
 CACHED_SECONDS = 5.0  # scrapes more often than this cost the stores nothing
 STORE_SECONDS = 2.0  # a store that has not answered by then is down for this scrape
-# Meta asks for a median below 250 ms and fewer than 1 % above 1 s
-BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-
 T = TypeVar("T")
 
-seconds = Histogram(
-    "neverdrop_webhook_seconds", "From the request's headers to the answer", buckets=BUCKETS_SECONDS
-)
 blueprint = Blueprint("metrics", __name__)
-
-
-@blueprint.before_app_request
-def _start_clock() -> None:
-    g.started = time.perf_counter()
-
-
-@blueprint.after_app_request
-def _stop_clock(response: Response) -> Response:
-    if request.endpoint == "webhook.receive":
-        seconds.observe(time.perf_counter() - g.started)
-    return response
 
 
 class BacklogCollector(Collector):

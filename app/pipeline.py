@@ -21,12 +21,12 @@ CONSUMER_ENVIRONMENT = {
 }
 
 
-def web(port: int, threads: int, host: str = "127.0.0.1", workers: int = 1) -> Program:
-    """The HTTP endpoint: ``workers`` processes that answer ``threads`` requests each."""
+def web(port: int, host: str = "127.0.0.1", workers: int = 1) -> Program:
+    """The HTTP endpoint, in ``workers`` processes."""
     return _python(
         "web",
-        "-m granian --interface wsgi --http 1 --no-ws --respawn-failed-workers --log-level error"
-        f" --host {host} --port {port} --workers {workers} --blocking-threads {threads} app.web:app",
+        "-m granian --interface rsgi --http 1 --no-ws --respawn-failed-workers --log-level error"
+        f" --host {host} --port {port} --workers {workers} app.web:app",
         grace_seconds=WEB_GRACE_SECONDS,
     )
 

@@ -118,13 +118,13 @@ def _start(plan: Plan, data: Path, embedded: tuple[str, ...], supervisor: Superv
     given = settings()
     flower_auth = given.flower_basic_auth.get_secret_value() or f"neverdrop:{credential(data, 'flower')}"
     data_directory.publish(data, {**os.environ, "PORT": str(plan.port)})
-    for program in _programs(plan, data, given, flower_auth):
+    for program in _programs(plan, data, flower_auth):
         supervisor.start(program)
     return Stack(plan, given, embedded, flower_auth, supervisor)
 
 
-def _programs(plan: Plan, data: Path, given: Settings, flower_auth: str) -> Iterator[Program]:
-    yield pipeline.web(plan.port, given.web_threads, plan.host)
+def _programs(plan: Plan, data: Path, flower_auth: str) -> Iterator[Program]:
+    yield pipeline.web(plan.port, plan.host)
     yield from plan.consumers
     for stale in data.glob("beat-schedule*"):  # nothing worth keeping, and unreadable if it was cut short
         stale.unlink()

@@ -1,4 +1,4 @@
-"""The web process: ``granian --interface wsgi app.web:app``.
+"""The web process: ``granian --interface rsgi app.web:app``.
 
 ``app`` is made when it is first asked for, so that importing this module starts nothing.
 """
@@ -10,6 +10,7 @@ from flask import Flask
 from redis.exceptions import RedisError
 
 from app import envelope, first_door, health, metrics, redis_checks, reporting, webhook
+from app.gateway import Gateway
 from config import logging
 from config.settings import SettingsError, settings
 
@@ -24,8 +25,13 @@ def create_app() -> Flask:
     return app
 
 
+def gateway(app: Flask) -> Gateway:
+    """The application on an event loop."""
+    return Gateway(app, on_loop=[("POST", "/webhook")], most_bytes=webhook.MAX_BODY_BYTES)
+
+
 @cache
-def start() -> Flask:
+def start() -> Gateway:
     """Set the process up, then the routes; SystemExit says what keeps it from accepting webhooks safely."""
     try:
         logging.configure(settings(), "web")
@@ -34,7 +40,7 @@ def start() -> Flask:
     reporting.start(settings(), "web")
     envelope.prepare()
     _inspect_redis()
-    return create_app()
+    return gateway(create_app())
 
 
 def _inspect_redis() -> None:

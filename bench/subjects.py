@@ -98,7 +98,7 @@ def neverdrop_consumers(workers: int = 1, concurrency: int = CORES) -> list[Prog
 
 NEVERDROP = Subject(
     "Neverdrop",
-    web=lambda port, processes: pipeline.web(port, THREADS, workers=processes),
+    web=lambda port, processes: pipeline.web(port, workers=processes),
     consumers=neverdrop_consumers,
     redis_options=DURABLE,
     prepare=_prepare_neverdrop,

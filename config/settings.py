@@ -6,7 +6,7 @@ Kubernetes secrets). All faults are reported together, so that one restart mends
 
 import os
 from contextlib import suppress
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -81,7 +81,6 @@ class Settings(BaseSettings):
 
     # Web
     port: int = Field(8000, ge=1, le=65535)
-    web_threads: int = Field(32, ge=1, description="requests one web process answers at a time")
 
     # Handlers and lanes
     handlers: Names = ()
@@ -146,7 +145,7 @@ class Settings(BaseSettings):
             raise ValueError("is the public development secret: use your app's own")
         return value
 
-    @property
+    @cached_property  # asked for with each request
     def app_secrets(self) -> tuple[bytes, ...]:
         return tuple(s.get_secret_value().encode() for s in self.whatsapp_app_secret) or (
             DEVELOPMENT_APP_SECRET.encode(),

@@ -18,6 +18,7 @@ from app import connections
 from app.migrate import migrate
 from config.settings import Settings
 from config.settings import settings as current_settings
+from tests import loop
 from tests import services as servers
 from tests.factories import APP_SECRET
 from tests.order import shares
@@ -87,6 +88,7 @@ def _forget() -> None:
         if client.cache_info().currsize:
             client().close()
     connections.forget()
+    loop.close()
     current_settings.cache_clear()
 
 

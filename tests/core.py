@@ -17,7 +17,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Engine, Row, text
 
-from app import dead_letters, first_door, wakes
+from app import connections, dead_letters, first_door, wakes
 from app.claims import Claim, Claims
 from app.connections import engine, lane_engine, redis
 from app.delivery_id import DeliveryIds, ids
@@ -31,6 +31,7 @@ from app.retry import RetryPolicy
 from app.sweeper import now_ms
 from config.celery import CONVERSATIONS, DEAD_LETTERS, WEBHOOKS
 from tests import factories as f
+from tests import loop
 
 LEASE_SECONDS = 30
 SETTLE_SECONDS = 2
@@ -129,8 +130,11 @@ class Core:
         """Through the first door, as one task; ``at_ms`` dates the acceptance (Unix ms)."""
         taken = ids.take(len(contents)) if at_ms is None else [delivery_id_at(at_ms) for _ in contents]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(first_door, "web_redis", redis)  # which waits, where the machine is busy
-            first_door.write([(id_, raw(content)) for id_, content in zip(taken, contents, strict=True)])
+            # It waits, where the machine is busy
+            patch.setattr(connections, "WEB_REDIS_TIMEOUT_SECONDS", loop.PATIENCE_SECONDS)
+            loop.run(
+                first_door.write([(id_, raw(content)) for id_, content in zip(taken, contents, strict=True)])
+            )
         return taken
 
     def accept_behind_second_door(self, content: f.Json | bytes, seconds_old: float = 0) -> str:

@@ -74,7 +74,7 @@ class Stack:
 
     def _programs(self) -> list[Program]:
         return [
-            pipeline.web(self.port, settings().web_threads),
+            pipeline.web(self.port),
             *self._consumers,
             pipeline.beat(self.path / "beat-schedule"),
         ]

@@ -97,7 +97,7 @@ class Cluster:
         """Of a web, an ingest, a worker or beat."""
         role, number = name.rstrip("0123456789"), name[-1]
         if role == "web":
-            return replace(pipeline.web(self._ports[name], settings().web_threads), name=name)
+            return replace(pipeline.web(self._ports[name]), name=name)
         if role == "beat":
             return pipeline.beat(self.path / "beat-schedule")
         return {"ingest": pipeline.ingest, "worker": pipeline.worker}[role](int(number))

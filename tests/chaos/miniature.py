@@ -20,8 +20,8 @@ from app.handlers.registry import Handler, HandlerFunction, Registry
 from app.ingest import Incoming, ingest
 from app.lane import Lanes
 from app.retry import RetryPolicy
-from app.web import create_app
 from config.celery import CONVERSATIONS, WEBHOOKS
+from tests import loop
 from tests.chaos import effects, tables
 from tests.chaos.bodies import Post
 from tests.chaos.facts import Facts
@@ -68,12 +68,12 @@ class Miniature:
         return tables.read(engine(), redis(), entries)
 
     def _send(self, entries: Sequence[Entry]) -> None:
-        app = create_app()
+        client = loop.client()
 
         def send(number: int) -> None:
             request = signed(entries[number].post.body)
             began = time.time()
-            answer = app.test_client().post("/webhook", data=request.body, headers=request.headers)
+            answer = client.post("/webhook", data=request.body, headers=request.headers)
             entries[number].tries.append(Try("web", began, time.time(), answer.status_code))
 
         with ThreadPoolExecutor(SENDERS) as pool:

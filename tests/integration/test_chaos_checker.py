@@ -1,16 +1,17 @@
 """A checker that cannot fail proves nothing: each of these breaks a part of the product, and must be caught."""
 
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
 
-from app import ingest, intake, lane_statements
+from app import ingest, lane_statements
 from app.claims import Claim, ClaimResult, Claims, Taken
 from app.handlers import Context, Event
+from app.intake import Intake
 from app.payload import ParsedBody, parse
 from tests.chaos import bodies, effects
 from tests.chaos.bodies import Post
@@ -72,25 +73,22 @@ class AlwaysGranted(Claims):
         return replace(super().take(claims), results=[ClaimResult.CLAIMED for _ in claims])
 
 
-class AcksEarly:
+def acks_early() -> Any:
     """Answers first and stores later; a crash takes what it had in memory."""
+    store, memory, answered = Intake.accept, list[bytes](), count(1)
 
-    def __init__(self) -> None:
-        self._store = intake.accept
-        self._memory: list[bytes] = []
-        self._answered = 0
-        self._lock = threading.Lock()
+    async def accept(self: Intake, body: bytes) -> None:
+        memory.append(body)
+        number = next(answered)
+        if number == CRASH_AT:
+            memory.clear()
+        elif number % STORED_TOGETHER == 0 or number > CRASH_AT:
+            taken = memory.copy()
+            memory.clear()
+            for each in taken:
+                await store(self, each)
 
-    def accept(self, body: bytes) -> None:
-        with self._lock:
-            self._memory.append(body)
-            self._answered += 1
-            if self._answered == CRASH_AT:
-                self._memory.clear()
-            elif self._answered % STORED_TOGETHER == 0 or self._answered > CRASH_AT:
-                for each in self._memory:
-                    self._store(each)
-                self._memory.clear()
+    return accept
 
 
 def by_wamid_alone() -> Any:
@@ -118,7 +116,7 @@ def test_the_product_itself_keeps_every_promise() -> None:
 
 
 def test_a_receiver_that_answers_before_it_stores_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "accept", AcksEarly().accept)
+    monkeypatch.setattr(Intake, "accept", acks_early())
     verdicts = judge(Miniature().run(load()))
     assert "1a" in broken(verdicts)
     (lost,) = [verdict for verdict in verdicts if verdict.promise.startswith("1a")]

@@ -1,5 +1,6 @@
 """A write through the first door ends in time, whatever is at the other end of the connection."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from redis.asyncio import Connection
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -15,6 +17,7 @@ from app.connections import redis
 from app.first_door import FirstDoor
 from app.redis_keys import JOURNAL
 from config.celery import WEBHOOKS
+from tests import loop
 
 PATIENCE_SECONDS = 20
 TRICKLE_SECONDS = 0.02  # between two bytes; far below any timeout of a single read
@@ -97,74 +100,86 @@ def peer(env: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[C
         each.close()
 
 
+@pytest.fixture
+def door() -> Iterator[FirstDoor]:
+    found = FirstDoor()
+    yield found
+    loop.close(found)
+
+
+def write(door: FirstDoor, what: list[tuple[str, bytes]]) -> None:
+    loop.run(door.write(what))
+
+
 def deliveries() -> list[tuple[str, bytes]]:
     return [(id_, b"body") for id_ in delivery_id.ids.take(2)]
 
 
 @pytest.mark.parametrize("answer", [says_nothing, trickles])
 def test_an_answer_that_does_not_end_is_not_waited_for(
-    peer: Callable[[Answer], Peer], answer: Answer
+    door: FirstDoor, peer: Callable[[Answer], Peer], answer: Answer
 ) -> None:
     peer(answer)
     with pytest.raises((RedisTimeoutError, TimeoutError)):
-        FirstDoor().write(deliveries())
+        write(door, deliveries())
 
 
-def test_a_body_that_is_not_taken_is_not_pressed_on(peer: Callable[[Answer], Peer]) -> None:
+def test_a_body_that_is_not_taken_is_not_pressed_on(door: FirstDoor, peer: Callable[[Answer], Peer]) -> None:
     peer(says_nothing)
     with pytest.raises((RedisTimeoutError, TimeoutError)):
-        FirstDoor().write([(delivery_id.ids.take(1)[0], b"x" * 50_000_000)])
+        write(door, [(delivery_id.ids.take(1)[0], b"x" * 50_000_000)])
 
 
-def test_a_refusal_says_why(peer: Callable[[Answer], Peer]) -> None:
+def test_a_refusal_says_why(door: FirstDoor, peer: Callable[[Answer], Peer]) -> None:
     peer(refuses)
     with pytest.raises(ResponseError, match="MISCONF"):
-        FirstDoor().write(deliveries())
+        write(door, deliveries())
 
 
 def test_an_answer_in_pieces_is_an_answer(
-    peer: Callable[[Answer], Peer], monkeypatch: pytest.MonkeyPatch
+    door: FirstDoor, peer: Callable[[Answer], Peer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "WEB_REDIS_TIMEOUT_SECONDS", PATIENCE_SECONDS)
     peer(answers_in_pieces)
-    FirstDoor().write(deliveries())
+    write(door, deliveries())
     assert delivery_id.ids.heard
 
 
-def test_an_answer_that_breaks_off_is_no_answer(peer: Callable[[Answer], Peer]) -> None:
+def test_an_answer_that_breaks_off_is_no_answer(door: FirstDoor, peer: Callable[[Answer], Peer]) -> None:
     peer(breaks_off)
     with pytest.raises((RedisError, TimeoutError)):
-        FirstDoor().write(deliveries())
+        write(door, deliveries())
 
 
 def test_a_host_that_takes_no_connection_is_not_waited_for(
-    env: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    door: FirstDoor, env: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    over = threading.Event()
+    class Unreachable(Connection):
+        async def connect(self) -> None:
+            await asyncio.sleep(PATIENCE_SECONDS)
+
     env()
-    monkeypatch.setattr(first_door, "KeptConnection", lambda _: over.wait(PATIENCE_SECONDS))
+    monkeypatch.setattr(first_door, "web_connection", Unreachable)
     with pytest.raises(TimeoutError):
-        FirstDoor().write(deliveries())
-    over.set()
+        write(door, deliveries())
 
 
 def test_all_writes_share_one_connection(
-    peer: Callable[[Answer], Peer], monkeypatch: pytest.MonkeyPatch
+    door: FirstDoor, peer: Callable[[Answer], Peer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "WEB_REDIS_TIMEOUT_SECONDS", PATIENCE_SECONDS)
-    other, door = peer(answers_in_pieces), FirstDoor()
+    other = peer(answers_in_pieces)
     for _ in range(3):
-        door.write(deliveries())
+        write(door, deliveries())
     assert other.connections == 1
 
 
 def test_a_connection_that_redis_has_closed_is_replaced_within_the_write(
-    env: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    door: FirstDoor, env: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "WEB_REDIS_TIMEOUT_SECONDS", PATIENCE_SECONDS)
     env()
-    door = FirstDoor()
-    door.write(deliveries())
+    write(door, deliveries())
     redis().client_kill_filter(skipme=True)
-    door.write(deliveries())
+    write(door, deliveries())
     assert (redis().hlen(JOURNAL), redis().llen(WEBHOOKS)) == (4, 2)

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from flask import Flask
+from werkzeug.test import Client
 
 from app import sweeper, timeline
 from app.handlers import Context, Event
 from app.redis_keys import JOURNAL
-from app.web import create_app
 from config.celery import WEBHOOKS
 from config.settings import Settings
 from tests import factories as f
+from tests import loop
 from tests.core import Core, said
 
 DEEP = 100_000
@@ -123,13 +123,13 @@ def core(settings: Settings) -> Core:
 
 
 @pytest.fixture
-def web(settings: Settings) -> Flask:
-    return create_app()
+def web(settings: Settings) -> Client:
+    return loop.client()
 
 
-def post(web: Flask, body: f.Json | bytes) -> int:
+def post(web: Client, body: f.Json | bytes) -> int:
     request = f.signed(body)
-    return web.test_client().post("/webhook", data=request.body, headers=request.headers).status_code
+    return web.post("/webhook", data=request.body, headers=request.headers).status_code
 
 
 def accepted(core: Core) -> list[tuple[str, bytes]]:
@@ -143,7 +143,7 @@ def accepted(core: Core) -> list[tuple[str, bytes]]:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_body_is_accepted_ends_visible_and_harms_no_neighbour(
-    name: str, core: Core, web: Flask
+    name: str, core: Core, web: Client
 ) -> None:
     hostile = HOSTILE[name]()
     before, after = said(NEIGHBOURS[0], sender=8), said(NEIGHBOURS[1], sender=9)
@@ -166,7 +166,7 @@ def test_a_hostile_body_is_accepted_ends_visible_and_harms_no_neighbour(
     assert stored == ("unreadable" if hostile.unreadable else "split")
 
 
-def test_the_text_of_an_unreadable_body_is_kept_to_the_byte(core: Core, web: Flask) -> None:
+def test_the_text_of_an_unreadable_body_is_kept_to_the_byte(core: Core, web: Client) -> None:
     body = HOSTILE["invalid UTF-8"]().body
     post(web, body)
     core.ingest_as(*accepted(core))
@@ -186,14 +186,14 @@ def test_the_memory_that_a_body_takes_is_bounded(name: str, core: Core) -> None:
     assert peak < MOST_MEMORY
 
 
-def test_the_same_hostile_body_twice_is_one_dead_letter(core: Core, web: Flask) -> None:
+def test_the_same_hostile_body_twice_is_one_dead_letter(core: Core, web: Client) -> None:
     for _ in range(2):
         assert post(web, b"not JSON") == 200
     core.ingest_as(*accepted(core))
     assert core.states() == {"dead": 1}
 
 
-def test_a_large_text_reaches_its_handler_whole(core: Core, web: Flask) -> None:
+def test_a_large_text_reaches_its_handler_whole(core: Core, web: Client) -> None:
     words = "x" * int(2.9 * MIB)
     assert post(web, f.body(f.messages(f.text_message(words)))) == 200
     core.ingest_as(*accepted(core))

@@ -28,6 +28,7 @@ from app.redis_keys import JOURNAL, JOURNAL_INDEX
 from config.celery import WEBHOOKS, celery_config
 from config.settings import settings
 from tests import services as servers
+from tests.loop import Blocking
 
 PATIENCE_SECONDS = 20
 POSTED = 200
@@ -83,16 +84,16 @@ def own_valkey(env: Callable[..., Any]) -> Iterator[Valkey]:
 
 
 @pytest.fixture
-def bounded(own_valkey: Valkey) -> Iterator[Intake]:
+def bounded(own_valkey: Valkey) -> Iterator[Blocking]:
     """As a web process has it, but that every group tries the first door."""
     envelope.prepare()
-    yield Intake(first_door.write, second_door.write, clock=count(step=PATIENCE_SECONDS).__next__)
+    yield Blocking(Intake(first_door.write, second_door.write, clock=count(step=PATIENCE_SECONDS).__next__))
     connections.web_engine().dispose()
     set_wait_callback(None)
 
 
 @pytest.fixture
-def intake(bounded: Intake, monkeypatch: pytest.MonkeyPatch) -> Intake:
+def intake(bounded: Blocking, monkeypatch: pytest.MonkeyPatch) -> Blocking:
     """One that waits for a slow disk."""
     monkeypatch.setattr(connections, "WEB_REDIS_TIMEOUT_SECONDS", PATIENCE_SECONDS)
     return bounded
@@ -146,7 +147,7 @@ def enqueued() -> list[tuple[str, bytes]]:
 
 @pytest.mark.parametrize("body", BODIES)
 def test_an_accepted_body_is_in_journal_index_and_queue_byte_for_byte(
-    intake: Intake, own_valkey: Valkey, body: bytes
+    intake: Blocking, own_valkey: Valkey, body: bytes
 ) -> None:
     intake.accept(body)
     ((delivery_id, kept),) = journal(own_valkey).items()
@@ -158,7 +159,7 @@ def test_an_accepted_body_is_in_journal_index_and_queue_byte_for_byte(
     assert stored() == []
 
 
-def test_concurrent_bodies_share_writes_and_all_are_stored(intake: Intake, own_valkey: Valkey) -> None:
+def test_concurrent_bodies_share_writes_and_all_are_stored(intake: Blocking, own_valkey: Valkey) -> None:
     bodies = [b"%d" % number for number in range(POSTED)]
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(intake.accept, bodies))
@@ -169,7 +170,7 @@ def test_concurrent_bodies_share_writes_and_all_are_stored(intake: Intake, own_v
     assert dict(enqueued()) == journal(own_valkey)
 
 
-def test_while_redis_is_stopped_postgres_takes_the_body(bounded: Intake, own_valkey: Valkey) -> None:
+def test_while_redis_is_stopped_postgres_takes_the_body(bounded: Blocking, own_valkey: Valkey) -> None:
     bounded.accept(b"before")  # leaves a connection open
     with own_valkey.stopped():
         bounded.accept(b"\xff during \x00")
@@ -178,7 +179,7 @@ def test_while_redis_is_stopped_postgres_takes_the_body(bounded: Intake, own_val
     assert row.accepted_at == accepted_at(row.id)
 
 
-def test_a_stopped_redis_that_goes_on_is_used_again(bounded: Intake, own_valkey: Valkey) -> None:
+def test_a_stopped_redis_that_goes_on_is_used_again(bounded: Blocking, own_valkey: Valkey) -> None:
     with own_valkey.stopped():
         bounded.accept(b"during")
 
@@ -190,7 +191,7 @@ def test_a_stopped_redis_that_goes_on_is_used_again(bounded: Intake, own_valkey:
 
 
 def test_while_redis_is_dead_postgres_takes_the_bodies_and_the_journal_is_back_after(
-    intake: Intake, own_valkey: Valkey
+    intake: Blocking, own_valkey: Valkey
 ) -> None:
     intake.accept(b"before")
     own_valkey.kill()
@@ -203,7 +204,7 @@ def test_while_redis_is_dead_postgres_takes_the_bodies_and_the_journal_is_back_a
 
 
 def test_a_web_that_starts_without_redis_uses_the_journal_once_it_is_there(
-    intake: Intake, own_valkey: Valkey
+    intake: Blocking, own_valkey: Valkey
 ) -> None:
     own_valkey.kill()
     intake.accept(b"before")
@@ -213,7 +214,7 @@ def test_a_web_that_starts_without_redis_uses_the_journal_once_it_is_there(
     assert [row.body for row in stored()] == [b"before"]
 
 
-def test_when_redis_has_no_room_postgres_takes_the_body(intake: Intake, own_valkey: Valkey) -> None:
+def test_when_redis_has_no_room_postgres_takes_the_body(intake: Blocking, own_valkey: Valkey) -> None:
     intake.accept(b"before")
     own_valkey.client.config_set("maxmemory", 1)
     intake.accept(b"during")
@@ -223,20 +224,20 @@ def test_when_redis_has_no_room_postgres_takes_the_body(intake: Intake, own_valk
     assert sorted(journal(own_valkey).values()) == [b"after", b"before"]
 
 
-def test_when_redis_is_a_replica_postgres_takes_the_body(intake: Intake, own_valkey: Valkey) -> None:
+def test_when_redis_is_a_replica_postgres_takes_the_body(intake: Blocking, own_valkey: Valkey) -> None:
     own_valkey.client.replicaof("127.0.0.1", free_port())
     intake.accept(b"body")
     assert [row.body for row in stored()] == [b"body"]
 
 
-def test_a_write_that_fails_in_the_middle_is_not_taken_for_done(intake: Intake, own_valkey: Valkey) -> None:
+def test_a_write_that_fails_in_the_middle_is_not_taken_for_done(intake: Blocking, own_valkey: Valkey) -> None:
     own_valkey.client.set(WEBHOOKS, "not a list")  # what was written before the LPUSH that fails stays
     intake.accept(b"body")
     (row,) = stored()
     assert journal(own_valkey) == {str(row.id): b"body"}
 
 
-def test_many_at_once_are_one_statement_at_the_second_door(intake: Intake, own_valkey: Valkey) -> None:
+def test_many_at_once_are_one_statement_at_the_second_door(intake: Blocking, own_valkey: Valkey) -> None:
     own_valkey.kill()
     bodies = [b"%d" % number for number in range(POSTED)]
     with ThreadPoolExecutor(32) as pool:
@@ -244,7 +245,7 @@ def test_many_at_once_are_one_statement_at_the_second_door(intake: Intake, own_v
     assert sorted(row.body or b"" for row in stored()) == sorted(bodies)
 
 
-def test_a_body_is_not_accepted_while_neither_store_answers(intake: Intake, own_valkey: Valkey) -> None:
+def test_a_body_is_not_accepted_while_neither_store_answers(intake: Blocking, own_valkey: Valkey) -> None:
     own_valkey.kill()
     intake.accept(b"before")  # leaves a connection to Postgres open
     with postgres_stopped(), pytest.raises(Unavailable):
@@ -253,7 +254,7 @@ def test_a_body_is_not_accepted_while_neither_store_answers(intake: Intake, own_
     assert {b"before", b"after"} <= {row.body for row in stored()}
 
 
-def test_a_connection_that_postgres_has_closed_is_replaced(intake: Intake, own_valkey: Valkey) -> None:
+def test_a_connection_that_postgres_has_closed_is_replaced(intake: Blocking, own_valkey: Valkey) -> None:
     own_valkey.kill()
     intake.accept(b"before")
     with connections.engine().connect() as connection:
@@ -278,7 +279,7 @@ def test_a_redis_that_evicts_is_refused_in_production_only(
 
 
 def test_in_production_a_redis_that_evicts_is_never_written_to(
-    own_valkey: Valkey, intake: Intake, env: Callable[..., Any]
+    own_valkey: Valkey, intake: Blocking, env: Callable[..., Any]
 ) -> None:
     own_valkey.client.config_set("maxmemory-policy", "allkeys-lru")
     env(NEVERDROP_ENV="production")

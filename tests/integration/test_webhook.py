@@ -8,17 +8,19 @@ from typing import Any
 
 import httpx
 import pytest
-from flask.testing import FlaskClient
+from prometheus_client import REGISTRY
 from psycopg2.extensions import set_wait_callback
 from sqlalchemy import select
+from werkzeug.test import Client
 
-from app import connections, first_door, intake, second_door, web
+from app import connections, first_door, intake, second_door
 from app.embedded import free_port
 from app.models import Delivery
 from app.pipeline import web as web_program
 from app.processes import Records, end, start
 from app.redis_keys import JOURNAL
 from app.webhook import MAX_BODY_BYTES, MAX_CHALLENGE_LENGTH
+from tests import loop
 from tests.conftest import APP_SECRET, VERIFY_TOKEN
 from tests.factories import Signed, body, messages, signed, text_message
 
@@ -28,11 +30,11 @@ SUBSCRIBE = {"hub.mode": "subscribe", "hub.verify_token": VERIFY_TOKEN, "hub.cha
 
 
 @pytest.fixture
-def client(env: Callable[..., Any]) -> Iterator[FlaskClient]:
+def client(env: Callable[..., Any]) -> Iterator[Client]:
     """The routes of a web process on the test's stores."""
     intake.intake.cache_clear()
     first_door._inspected.clear()
-    yield web.create_app().test_client()
+    yield loop.client()
     intake.intake.cache_clear()
     if connections.web_engine.cache_info().currsize:
         connections.web_engine().dispose()
@@ -43,7 +45,7 @@ def a_message(secret: str = APP_SECRET) -> Signed:
     return signed(body(messages(text_message("olá / hello", sender=1))), secret)
 
 
-def post(client: FlaskClient, posted: Signed, **headers: str) -> Any:
+def post(client: Client, posted: Signed, **headers: str) -> Any:
     return client.post("/webhook", data=posted.body, headers={**posted.headers, **headers})
 
 
@@ -57,7 +59,7 @@ def stored() -> list[bytes]:
         return [*journal(), *map(bytes, connection.execute(select(Delivery.body)).scalars())]
 
 
-def test_a_signed_body_is_stored_as_it_came_and_answered_with_nothing(client: FlaskClient) -> None:
+def test_a_signed_body_is_stored_as_it_came_and_answered_with_nothing(client: Client) -> None:
     posted = a_message()
     response = post(client, posted)
     assert (response.status_code, response.data) == (200, b"")
@@ -65,7 +67,7 @@ def test_a_signed_body_is_stored_as_it_came_and_answered_with_nothing(client: Fl
 
 
 @pytest.mark.parametrize("content", [b"", b"no JSON", b"\xff\x00", b"[1,2", b"x" * 3 * 1024 * 1024])
-def test_any_signed_bytes_are_stored(client: FlaskClient, content: bytes) -> None:
+def test_any_signed_bytes_are_stored(client: Client, content: bytes) -> None:
     assert post(client, signed(content, APP_SECRET)).status_code == 200
     assert journal() == [content]
 
@@ -73,7 +75,7 @@ def test_any_signed_bytes_are_stored(client: FlaskClient, content: bytes) -> Non
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
-def test_the_content_type_does_not_matter(client: FlaskClient, content_type: str) -> None:
+def test_the_content_type_does_not_matter(client: Client, content_type: str) -> None:
     posted = a_message()
     assert post(client, posted, **{"Content-Type": content_type}).status_code == 200
     assert journal() == [posted.body]
@@ -90,14 +92,14 @@ def test_the_content_type_does_not_matter(client: FlaskClient, content_type: str
         {"X-Hub-Signature": "sha1=" + "0" * 40},
     ],
 )
-def test_without_the_right_signature_nothing_gets_in(client: FlaskClient, headers: dict[str, str]) -> None:
+def test_without_the_right_signature_nothing_gets_in(client: Client, headers: dict[str, str]) -> None:
     response = client.post("/webhook", data=a_message().body, headers=headers)
     assert response.status_code == 401
     assert "WHATSAPP_APP_SECRET" in response.text
     assert journal() == []
 
 
-def test_two_secrets_are_valid_during_a_rotation(client: FlaskClient, env: Callable[..., Any]) -> None:
+def test_two_secrets_are_valid_during_a_rotation(client: Client, env: Callable[..., Any]) -> None:
     env(WHATSAPP_APP_SECRET=f"{APP_SECRET}, {NEW_SECRET}")
     assert post(client, a_message(APP_SECRET)).status_code == 200
     assert post(client, a_message(NEW_SECRET)).status_code == 200
@@ -105,14 +107,26 @@ def test_two_secrets_are_valid_during_a_rotation(client: FlaskClient, env: Calla
     assert post(client, a_message(APP_SECRET)).status_code == 401
 
 
-def test_a_body_above_the_limit_is_refused(client: FlaskClient) -> None:
+def test_a_body_above_the_limit_is_refused(client: Client) -> None:
     assert post(client, signed(b"x" * MAX_BODY_BYTES, APP_SECRET)).status_code == 200
     assert post(client, signed(b"x" * (MAX_BODY_BYTES + 1), APP_SECRET)).status_code == 413
     assert len(stored()) == 1
 
 
+def test_every_answer_to_a_webhook_and_to_nothing_else_is_timed(client: Client) -> None:
+    before = timed()
+    post(client, a_message())
+    post(client, a_message("another secret"))
+    client.get("/healthz")
+    assert timed() == before + 2
+
+
+def timed() -> float:
+    return REGISTRY.get_sample_value("neverdrop_webhook_seconds_count") or 0
+
+
 def test_when_neither_store_takes_it_meta_is_asked_to_send_it_again(
-    client: FlaskClient, env: Callable[..., Any]
+    client: Client, env: Callable[..., Any]
 ) -> None:
     env(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
     response = post(client, a_message())
@@ -120,19 +134,19 @@ def test_when_neither_store_takes_it_meta_is_asked_to_send_it_again(
     assert int(response.headers["Retry-After"]) > 0
 
 
-def test_the_challenge_is_echoed_as_plain_text(client: FlaskClient) -> None:
+def test_the_challenge_is_echoed_as_plain_text(client: Client) -> None:
     response = client.get("/webhook", query_string=SUBSCRIBE)
     assert (response.status_code, response.text) == (200, "1158201444")
     assert response.mimetype == "text/plain"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_markup_in_a_challenge_stays_text(client: FlaskClient) -> None:
+def test_markup_in_a_challenge_stays_text(client: Client) -> None:
     response = client.get("/webhook", query_string=SUBSCRIBE | {"hub.challenge": "<script>é</script>"})
     assert (response.text, response.mimetype) == ("<script>é</script>", "text/plain")
 
 
-def test_any_of_several_verify_tokens_is_enough(client: FlaskClient, env: Callable[..., Any]) -> None:
+def test_any_of_several_verify_tokens_is_enough(client: Client, env: Callable[..., Any]) -> None:
     env(WHATSAPP_VERIFY_TOKEN=f"other, {VERIFY_TOKEN}")
     for token in ("other", VERIFY_TOKEN):
         assert client.get("/webhook", query_string=SUBSCRIBE | {"hub.verify_token": token}).status_code == 200
@@ -149,7 +163,7 @@ def test_any_of_several_verify_tokens_is_enough(client: FlaskClient, env: Callab
         {"hub.challenge": "1" * (MAX_CHALLENGE_LENGTH + 1)},
     ],
 )
-def test_any_other_verification_is_refused(client: FlaskClient, changed: dict[str, str | None]) -> None:
+def test_any_other_verification_is_refused(client: Client, changed: dict[str, str | None]) -> None:
     query = {name: value for name, value in (SUBSCRIBE | changed).items() if value is not None}
     response = client.get("/webhook", query_string=query)
     assert response.status_code == 403
@@ -157,17 +171,17 @@ def test_any_other_verification_is_refused(client: FlaskClient, changed: dict[st
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
-def test_other_methods_are_not_allowed(client: FlaskClient, method: str) -> None:
+def test_other_methods_are_not_allowed(client: Client, method: str) -> None:
     assert client.open("/webhook", method=method).status_code == 405
 
 
-def test_head_answers_as_get_does_without_a_body(client: FlaskClient) -> None:
+def test_head_answers_as_get_does_without_a_body(client: Client) -> None:
     response = client.head("/webhook", query_string=SUBSCRIBE)
     assert (response.status_code, response.data) == (200, b"")
     assert client.head("/webhook").status_code == 403
 
 
-def test_alive_asks_no_store(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alive_asks_no_store(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(first_door, "answers", None)
     monkeypatch.setattr(second_door, "answers", None)
     assert client.get("/healthz").status_code == 200
@@ -183,7 +197,7 @@ def test_alive_asks_no_store(client: FlaskClient, monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_ready_means_that_one_store_answers(
-    client: FlaskClient, env: Callable[..., Any], away: tuple[str, ...], status: int
+    client: Client, env: Callable[..., Any], away: tuple[str, ...], status: int
 ) -> None:
     nowhere = {
         "redis": {"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"},
@@ -206,7 +220,7 @@ def port(env: Callable[..., Any], tmp_path: Path) -> Iterator[int]:
     number = free_port()
     log = tmp_path / "web.log"
     with log.open("wb") as output:
-        running = start(web_program(number, threads=4), Records(tmp_path / "processes"), output)
+        running = start(web_program(number), Records(tmp_path / "processes"), output)
     try:
         deadline = time.monotonic() + START_SECONDS
         while not is_alive(number):

@@ -1,9 +1,8 @@
 """Requests that arrive while a write is under way are written together by the next one."""
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
 
 import pytest
 
@@ -14,20 +13,34 @@ PATIENCE_SECONDS = 20
 MEMBERS = 8
 
 
+def on_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """A test that runs on an event loop of its own."""
+
+    @wraps(test)
+    def run(*args: object, **fixtures: object) -> None:
+        async def bounded() -> None:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await test(*args, **fixtures)
+
+        asyncio.run(bounded())
+
+    return run
+
+
 class Store:
     """Keeps what is written, group by group; while ``gate`` is closed a write does not end."""
 
     def __init__(self) -> None:
         self.groups: list[list[bytes]] = []
-        self.begun = threading.Semaphore(0)
-        self.gate = threading.Event()
+        self.begun = asyncio.Semaphore(0)
+        self.gate = asyncio.Event()
         self.gate.set()
         self.error: BaseException | None = None
 
-    def write(self, items: Sequence[bytes]) -> None:
+    async def write(self, items: Sequence[bytes]) -> None:
         group = list(items)
         self.begun.release()
-        assert self.gate.wait(PATIENCE_SECONDS)
+        await self.gate.wait()
         if self.error is not None:
             raise self.error
         self.groups.append(group)
@@ -38,133 +51,126 @@ def store() -> Store:
     return Store()
 
 
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2 * MEMBERS) as pool:
-        yield pool
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
-def waiting(commit: GroupCommit) -> int:
-    """Members of the group that is still open."""
-    return len(commit._open.items) if commit._open else 0
-
-
-def submit_while_writing(
-    commit: GroupCommit, store: Store, pool: ThreadPoolExecutor, items: Sequence[bytes]
-) -> tuple["Future[None]", list["Future[None]"]]:
+async def submit_while_writing(
+    commit: GroupCommit, store: Store, items: Sequence[bytes]
+) -> "list[asyncio.Future[None]]":
     """One submission whose write has begun and does not end, and others that came meanwhile."""
     store.gate.clear()
-    first = pool.submit(commit.submit, b"first")
-    assert store.begun.acquire(timeout=PATIENCE_SECONDS)
-    rest = [pool.submit(commit.submit, item) for item in items]
-    wait_for(lambda: waiting(commit) == len(items))
-    return first, rest
+    first = commit.submit(b"first")
+    await store.begun.acquire()
+    return [first, *(commit.submit(item) for item in items)]
 
 
-def test_a_request_alone_is_written_at_once(store: Store) -> None:
-    GroupCommit(store.write).submit(b"alone")
+async def failure(submitted: "asyncio.Future[None]") -> BaseException:
+    with pytest.raises(NotWritten) as caught:
+        await submitted
+    assert caught.value.__cause__ is not None
+    return caught.value.__cause__
+
+
+@on_loop
+async def test_a_request_alone_is_written_at_once(store: Store) -> None:
+    await GroupCommit(store.write).submit(b"alone")
     assert store.groups == [[b"alone"]]
 
 
-def test_what_arrives_during_a_write_is_written_by_the_next_one(
-    store: Store, pool: ThreadPoolExecutor
-) -> None:
+@on_loop
+async def test_what_arrives_during_a_write_is_written_by_the_next_one(store: Store) -> None:
     items = [b"%d" % n for n in range(MEMBERS)]
-    first, rest = submit_while_writing(GroupCommit(store.write), store, pool, items)
+    submitted = await submit_while_writing(GroupCommit(store.write), store, items)
     store.gate.set()
-    for future in (first, *rest):
-        future.result(PATIENCE_SECONDS)
-    assert [sorted(group) for group in store.groups] == [[b"first"], items]
+    await asyncio.gather(*submitted)
+    assert store.groups == [[b"first"], items]
 
 
-def test_nobody_is_told_of_success_before_the_write_that_holds_the_item(
-    store: Store, pool: ThreadPoolExecutor
-) -> None:
-    first, rest = submit_while_writing(GroupCommit(store.write), store, pool, [b"a", b"b"])
-    assert not any(future.done() for future in (first, *rest))
+@on_loop
+async def test_nobody_is_told_of_success_before_the_write_that_holds_the_item(store: Store) -> None:
+    told_at_the_end_of_each_write = []
+
+    async def write(items: Sequence[bytes]) -> None:
+        await store.write(items)
+        told_at_the_end_of_each_write.append([future.done() for future in submitted])
+
+    submitted = await submit_while_writing(GroupCommit(write), store, [b"a", b"b"])
     store.gate.set()
-    for future in (first, *rest):
-        future.result(PATIENCE_SECONDS)
+    await asyncio.gather(*submitted)
+    assert told_at_the_end_of_each_write == [[False, False, False], [True, False, False]]
 
 
-def test_a_failed_write_fails_every_member_and_no_later_one(store: Store, pool: ThreadPoolExecutor) -> None:
+@on_loop
+async def test_a_failed_write_fails_every_member_and_no_later_one(store: Store) -> None:
     commit = GroupCommit(store.write)
     store.error = OSError("no room")
-    _, rest = submit_while_writing(commit, store, pool, [b"a", b"b", b"c"])
+    submitted = await submit_while_writing(commit, store, [b"a", b"b", b"c"])
     store.gate.set()
-    for future in rest:
-        with pytest.raises(NotWritten, match="no room"):
-            future.result(PATIENCE_SECONDS)
+    assert [await failure(future) for future in submitted] == [store.error] * len(submitted)
     store.error = None
-    commit.submit(b"later")
+    await commit.submit(b"later")
     assert store.groups == [[b"later"]]
 
 
-def test_a_leader_that_is_made_to_exit_leaves_nobody_waiting(store: Store, pool: ThreadPoolExecutor) -> None:
-    commit = GroupCommit(store.write)
-    store.error = SystemExit()
-    first, rest = submit_while_writing(commit, store, pool, [b"a", b"b"])
+@on_loop
+async def test_one_who_gives_up_waiting_changes_nothing_for_the_others(store: Store) -> None:
+    first, gone, other = await submit_while_writing(GroupCommit(store.write), store, [b"a", b"b"])
+    gone.cancel()
     store.gate.set()
-    ended = [future.exception(PATIENCE_SECONDS) for future in (first, *rest)]
-    assert [type(error) for error in ended].count(SystemExit) == 2  # the leaders of the two groups
-    assert [type(error) for error in ended].count(NotWritten) == 1
-    store.error = None
-    commit.submit(b"later")
+    await asyncio.gather(first, other)
+    assert store.groups == [[b"first"], [b"a", b"b"]]
+
+
+@on_loop
+async def test_a_writer_that_is_made_to_end_leaves_nobody_waiting(store: Store) -> None:
+    commit = GroupCommit(store.write)
+    submitted = await submit_while_writing(commit, store, [b"a", b"b"])
+    assert commit._writer is not None
+    commit._writer.cancel()
+    for future in submitted:
+        assert isinstance(await failure(future), asyncio.CancelledError)
+    store.gate.set()
+    await commit.submit(b"later")
     assert store.groups == [[b"later"]]
 
 
-def test_a_group_holds_so_many_items(
-    store: Store, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(group_commit, "MAX_ITEMS", 3)
-    commit = GroupCommit(store.write)
-    first, rest = submit_while_writing(commit, store, pool, [b"a", b"b", b"c"])
-    one_more = pool.submit(commit.submit, b"d")
-    wait_for(lambda: waiting(commit) == 1)
-    store.gate.set()
-    for future in (first, *rest, one_more):
-        future.result(PATIENCE_SECONDS)
-    assert sorted(len(group) for group in store.groups) == [1, 1, 3]
+@on_loop
+async def test_a_group_holds_so_many_items(store: Store) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(group_commit, "MAX_ITEMS", 3)
+        submitted = await submit_while_writing(GroupCommit(store.write), store, [b"a", b"b", b"c", b"d"])
+        store.gate.set()
+        await asyncio.gather(*submitted)
+    assert store.groups == [[b"first"], [b"a", b"b", b"c"], [b"d"]]
 
 
-def test_a_group_holds_so_many_bytes_and_a_larger_item_is_alone(
-    store: Store, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(group_commit, "MAX_BYTES", 10)
-    commit = GroupCommit(store.write)
-    first, rest = submit_while_writing(commit, store, pool, [b"12345", b"1234"])
-    large = pool.submit(commit.submit, b"12345678901")
-    wait_for(lambda: waiting(commit) == 1)
-    small = pool.submit(commit.submit, b"1")
-    wait_for(lambda: commit._open is not None and commit._open.items == [b"1"])
-    store.gate.set()
-    for future in (first, *rest, large, small):
-        future.result(PATIENCE_SECONDS)
-    assert [b"12345678901"] in store.groups
+@on_loop
+async def test_a_group_holds_so_many_bytes_and_a_larger_item_is_alone(store: Store) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(group_commit, "MAX_BYTES", 10)
+        items = [b"12345", b"1234", b"12345678901", b"1"]
+        submitted = await submit_while_writing(GroupCommit(store.write), store, items)
+        store.gate.set()
+        await asyncio.gather(*submitted)
+    assert store.groups == [[b"first"], [b"12345", b"1234"], [b"12345678901"], [b"1"]]
 
 
-def test_a_turn_that_does_not_come_is_given_up(store: Store, pool: ThreadPoolExecutor) -> None:
+@on_loop
+async def test_a_turn_that_does_not_come_is_given_up(store: Store) -> None:
     commit = GroupCommit(store.write, wait_seconds=0.01)
-    store.gate.clear()
-    first = pool.submit(commit.submit, b"first")
-    assert store.begun.acquire(timeout=PATIENCE_SECONDS)
-    with pytest.raises(NotWritten, match="take too long"):
-        commit.submit(b"second")
+    submitted = await submit_while_writing(commit, store, [b"second"])
+    for future in submitted:
+        assert isinstance(await failure(future), TimeoutError)
     store.gate.set()
-    first.result(PATIENCE_SECONDS)
-    commit.submit(b"third")
-    assert store.groups == [[b"first"], [b"third"]]
+    await commit.submit(b"third")
+    assert store.groups == [[b"third"]]
 
 
-def test_a_storm_of_requests_loses_and_repeats_none(store: Store, pool: ThreadPoolExecutor) -> None:
+@on_loop
+async def test_a_storm_of_requests_loses_and_repeats_none(store: Store) -> None:
     commit = GroupCommit(store.write)
     items = [b"%d" % n for n in range(2_000)]
-    list(pool.map(commit.submit, items))
+
+    async def client(mine: Sequence[bytes]) -> None:
+        for item in mine:
+            await commit.submit(item)
+
+    await asyncio.gather(*(client(items[place::MEMBERS]) for place in range(MEMBERS)))
     assert sorted(item for group in store.groups for item in group) == sorted(items)

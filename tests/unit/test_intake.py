@@ -9,6 +9,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy.exc import OperationalError
 
 from app.intake import PROBE_SECONDS, Intake, Unavailable
+from tests.loop import Blocking
 
 POSTGRES_IS_AWAY = OperationalError("INSERT", {}, Exception("gone"))
 
@@ -21,7 +22,12 @@ class FakeDoor:
         self.deliveries: list[tuple[str, bytes]] = []
         self.error: Exception | None = None
 
-    def __call__(self, deliveries: Sequence[tuple[str, bytes]]) -> None:
+    async def first(self, deliveries: Sequence[tuple[str, bytes]]) -> None:
+        """On the loop."""
+        self.second(deliveries)
+
+    def second(self, deliveries: Sequence[tuple[str, bytes]]) -> None:
+        """In a thread."""
         self.tried += 1
         if self.error is not None:
             raise self.error
@@ -58,16 +64,16 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def intake(first: FakeDoor, second: FakeDoor, clock: Clock) -> Intake:
-    return Intake(first, second, clock)
+def intake(first: FakeDoor, second: FakeDoor, clock: Clock) -> Blocking:
+    return Blocking(Intake(first.first, second.second, clock))
 
 
-def test_a_body_goes_through_the_first_door_only(intake: Intake, first: FakeDoor, second: FakeDoor) -> None:
+def test_a_body_goes_through_the_first_door_only(intake: Blocking, first: FakeDoor, second: FakeDoor) -> None:
     intake.accept(b"body")
     assert (first.bodies, second.bodies) == ([b"body"], [])
 
 
-def test_ids_rise_in_the_order_of_acceptance(intake: Intake, first: FakeDoor) -> None:
+def test_ids_rise_in_the_order_of_acceptance(intake: Blocking, first: FakeDoor) -> None:
     for number in range(50):
         intake.accept(b"%d" % number)
     ids = [delivery_id for delivery_id, _ in first.deliveries]
@@ -87,7 +93,7 @@ def test_ids_rise_in_the_order_of_acceptance(intake: Intake, first: FakeDoor) ->
     ],
 )
 def test_whatever_fails_at_the_first_door_the_second_takes_the_body(
-    intake: Intake, first: FakeDoor, second: FakeDoor, error: Exception
+    intake: Blocking, first: FakeDoor, second: FakeDoor, error: Exception
 ) -> None:
     first.error = error
     intake.accept(b"body")
@@ -95,7 +101,7 @@ def test_whatever_fails_at_the_first_door_the_second_takes_the_body(
 
 
 def test_after_a_failure_the_next_ones_do_not_wait_for_the_first_door(
-    intake: Intake, first: FakeDoor, second: FakeDoor, clock: Clock
+    intake: Blocking, first: FakeDoor, second: FakeDoor, clock: Clock
 ) -> None:
     first.error = RedisTimeoutError("no answer")
     for body in (b"1", b"2", b"3"):
@@ -106,7 +112,7 @@ def test_after_a_failure_the_next_ones_do_not_wait_for_the_first_door(
 
 
 def test_the_first_door_is_tried_once_a_second_and_used_when_it_is_back(
-    intake: Intake, first: FakeDoor, second: FakeDoor, clock: Clock
+    intake: Blocking, first: FakeDoor, second: FakeDoor, clock: Clock
 ) -> None:
     first.error = RedisTimeoutError("no answer")
     for _ in range(2):
@@ -121,7 +127,7 @@ def test_the_first_door_is_tried_once_a_second_and_used_when_it_is_back(
 
 
 def test_a_body_that_neither_store_takes_is_not_accepted(
-    intake: Intake, first: FakeDoor, second: FakeDoor, clock: Clock
+    intake: Blocking, first: FakeDoor, second: FakeDoor, clock: Clock
 ) -> None:
     first.error, second.error = RedisConnectionError("refused"), POSTGRES_IS_AWAY
     with pytest.raises(Unavailable):
@@ -134,9 +140,9 @@ def test_a_body_that_neither_store_takes_is_not_accepted(
 def test_what_went_through_both_doors_has_one_id(first: FakeDoor, second: FakeDoor) -> None:
     """A write to Redis that was given up may have happened."""
 
-    def late(deliveries: Sequence[tuple[str, bytes]]) -> None:
-        first(deliveries)
+    async def late(deliveries: Sequence[tuple[str, bytes]]) -> None:
+        await first.first(deliveries)
         raise RedisTimeoutError("no answer")
 
-    Intake(late, second).accept(b"body")
+    Blocking(Intake(late, second.second)).accept(b"body")
     assert first.deliveries == second.deliveries

@@ -86,7 +86,7 @@ def of_pipeline(program: Program) -> list[str]:
 def expected(process: str) -> list[str]:
     defaults = Settings.model_fields
     programs = {
-        "web": pipeline.web(defaults["port"].default, defaults["web_threads"].default, EVERYWHERE),
+        "web": pipeline.web(defaults["port"].default, EVERYWHERE),
         "ingest": pipeline.ingest(),
         "worker": pipeline.worker(),
         "beat": pipeline.beat(Path("/tmp/neverdrop-beat-schedule")),
@@ -137,9 +137,9 @@ def test_the_release_and_the_one_shot_service_migrate() -> None:
 
 def test_a_platform_finds_the_web_on_its_port() -> None:
     line = procfile()["web"]
-    given = words(line, PORT="12345", WEB_CONCURRENCY="3", WEB_THREADS="7")
-    assert given == of_pipeline(pipeline.web(12345, 7, EVERYWHERE, workers=3))
-    assert words(image_default("CMD")[-1], PORT="12345", WEB_CONCURRENCY="3", WEB_THREADS="7")[1:] == given
+    given = words(line, PORT="12345", WEB_CONCURRENCY="3")
+    assert given == of_pipeline(pipeline.web(12345, EVERYWHERE, workers=3))
+    assert words(image_default("CMD")[-1], PORT="12345", WEB_CONCURRENCY="3")[1:] == given
 
 
 def test_flower_is_reached_from_its_own_machine_only_unless_told_otherwise() -> None:
@@ -186,10 +186,10 @@ def test_compose_passes_on_every_setting() -> None:
     for service in OURS:
         passed = set(environment(service))
         assert passed - KNOWN == set(), service
-        for_web_alone = {"PORT", "WEB_THREADS"}
+        for_web_alone = {"PORT"}
         assert SETTINGS - passed - for_web_alone - {"FLOWER_BASIC_AUTH"} == set(), service
         assert passed >= SECRET_FILES, service
-    assert {"PORT", "WEB_THREADS"} <= set(environment("web"))
+    assert "PORT" in environment("web")
 
 
 def test_no_file_that_ships_names_an_unknown_variable() -> None:
