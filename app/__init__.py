@@ -1,11 +1,12 @@
 """Neverdrop, file by file, in the order of an event's way.
 
 Receiving
-  web            the web process            webhook        the HTTP endpoint: signature, intake, then 200
+  web            the web process            gateway        requests on one event loop: granian's side, Flask's side
+  webhook        the HTTP endpoint: signature, intake, then 200
   signature      who may post               rejections     what was refused, counted and told now and then
   intake         makes a body durable: the first door, else the second
   group_commit   requests that arrive during a write are written together by the next one
-  first_door     journal and queue in Redis, in one write (kept_connection: a call to Redis that ends in time)
+  first_door     journal and queue in Redis, in one write (kept_connection: one command at a time, one number)
   second_door    Postgres, when Redis cannot take it (postgres_wait ends a wait that lasts too long)
   delivery_id    a delivery's name, which sorts by acceptance
   envelope       the bytes of a Celery message, as Celery itself would send them

@@ -14,6 +14,7 @@ from io import BytesIO
 from typing import Any, cast
 
 from flask import Flask, Request, Response
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # which is its documented place
 
 Environ = dict[str, Any]
 Answer = tuple[int, list[tuple[str, str]], bytes]  # status, headers, body
@@ -67,6 +68,8 @@ class Gateway:
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         try:
             body = await self._body(scope, protocol)
+        except ProtocolClosed:
+            return  # the client went away in the middle of it
         except TimeoutError:
             protocol.response_empty(408, [])
             return
