@@ -2,6 +2,7 @@
 
   __main__   ``make bench``: which rows, how often                options   how much is measured
   rows/      what is measured: ack, pipeline, held, depth, tables, cost
+  limits     what a rate of webhooks takes, reckoned from what an event costs
   measure    rounds, medians, ratios                              report, plots, machine   what is told
   subjects   Neverdrop and its peers as processes                 peers/    the peers' own code
   turn       one of them runs, alone                              stores    a Valkey and a Postgres for it

@@ -7,7 +7,7 @@ there between the marks, and the plots go beside it into ``images/``.
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +99,15 @@ def show(result: Result, console: Console) -> None:
     for row in result["rows"]:
         console.rule(f"[bold]{row['name']}[/]: {row['title']}", align="left")
         if row["ratios"]:
-            console.print(_table(RATIO_HEADER, ratios_of(row)))
-        console.print(_table(*figures_of(row)))
+            console.print(table(RATIO_HEADER, ratios_of(row)))
+        console.print(table(*figures_of(row)))
         for case, why in row["failed"].items():
             console.print(f"[red]{case} failed:[/] {why}", highlight=False)
     console.rule("machine", align="left")
     console.print(", ".join(f"{name} {value}" for name, value in result["machine"].items()), highlight=False)
 
 
-def _table(header: list[str], lines: list[list[str]]) -> Table:
+def table(header: list[str], lines: list[list[str]]) -> Table:
     table = Table(box=None, pad_edge=False)
     for place, name in enumerate(header):
         table.add_column(name, justify="left" if place == 0 else "right", overflow="fold")
@@ -126,45 +126,53 @@ def markdown(result: Result, images: Iterable[Path]) -> str:
     for row in result["rows"]:
         parts.append(f"### {row['name']}: {row['title']}")
         if row["ratios"]:
-            parts.append(_markdown_table(RATIO_HEADER, ratios_of(row)))
-        parts.append(_markdown_table(*figures_of(row)))
+            parts.append(markdown_table(RATIO_HEADER, ratios_of(row)))
+        parts.append(markdown_table(*figures_of(row)))
         parts += [f"{case} failed: {why}" for case, why in row["failed"].items()]
     parts += [f"![{image.stem}](images/{image.name})" for image in images]
     return "\n\n".join(parts)
 
 
-def _markdown_table(header: list[str], lines: list[list[str]]) -> str:
+def markdown_table(header: list[str], lines: list[list[str]]) -> str:
     rule = ["---", *["---:"] * (len(header) - 1)]
     return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *lines])
 
 
-def write(document: Path, result: Result, images: Iterable[Path]) -> None:
-    """Put the figures between the marks; ClickException if they are missing."""
+def put(document: Path, begin: str, end: str, told: str) -> None:
+    """What is told between two marks of a document; ClickException if they are missing."""
     text = document.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        raise click.ClickException(f"{document} lacks the marks {BEGIN} and {END}")
-    inside = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
-    told = f"{BEGIN}\n\n{markdown(result, images)}\n\n{END}"
-    document.write_text(inside.sub(lambda _: told, text), encoding="utf-8")
+    if begin not in text or end not in text:
+        raise click.ClickException(f"{document} lacks the marks {begin} and {end}")
+    inside = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    document.write_text(inside.sub(lambda _: f"{begin}\n\n{told}\n\n{end}", text), encoding="utf-8")
 
 
 @click.command()
-@click.argument("result", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "results", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 @click.option(
     "--write", "document", type=click.Path(exists=True, path_type=Path), help="Markdown to fill in."
 )
 @click.option("--only", help="Comma-separated rows.")
-def main(result: Path, document: Path | None, only: str | None) -> None:
-    """Show a result, or write it into a document."""
-    found: Result = json.loads(result.read_text(encoding="utf-8"))
-    if only:
-        found["rows"] = [row for row in found["rows"] if row["name"] in only.split(",")]
+def main(results: Sequence[Path], document: Path | None, only: str | None) -> None:
+    """Show results, or write them into a document."""
+    found: list[Result] = [json.loads(each.read_text(encoding="utf-8")) for each in results]
+    for each in found:
+        each["rows"] = [row for row in each["rows"] if not only or row["name"] in only.split(",")]
     if document is None:
-        show(found, Console())
+        for each in found:
+            show(each, Console())
         return
     from bench import plots
 
-    write(document, found, plots.draw(found, document.parent / "images"))
+    images = document.parent / "images"
+    put(
+        document,
+        BEGIN,
+        END,
+        "\n\n".join(markdown(each, plots.draw(each, images)) for each in found if each["rows"]),
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from app.payload import parse
-from bench import report
+from bench import limits, report
 from bench.bodies import MIX, SECRET, Numbers, Traffic, body, requests
 from bench.measure import Ratio, Row, measure
 from bench.tally import Histogram, Tally
@@ -104,7 +104,7 @@ def test_figures_take_the_place_of_what_stands_between_the_marks(tmp_path: Path)
     document.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
 
     for _ in range(2):
-        report.write(document, result, [])
+        report.put(document, report.BEGIN, report.END, report.markdown(result, []))
         text = document.read_text(encoding="utf-8")
         assert text.startswith("before\n")
         assert text.endswith("\nafter\n")
@@ -113,4 +113,20 @@ def test_figures_take_the_place_of_what_stands_between_the_marks(tmp_path: Path)
 
     document.write_text("no marks", encoding="utf-8")
     with pytest.raises(click.ClickException):
-        report.write(document, result, [])
+        report.put(document, report.BEGIN, report.END, report.markdown(result, []))
+
+
+def test_what_a_rate_takes_follows_from_what_an_event_costs() -> None:
+    costs = {f"{name} CPU µs": 100.0 for names in limits.PARTS.values() for name in names}
+    costs |= {
+        "Postgres bytes": 2**30 / 86_400,
+        "Postgres WAL bytes": 2**20,
+        "Redis bytes while it waits": 2**20 / 60,
+    }
+    header, lines = limits.limits(costs)
+    told = {line[0]: dict(zip(header, line, strict=True)) for line in lines}
+    assert told["web, cores"]["1,000/s"] == "0.1"
+    assert told["worker, cores"]["1,000/s"] == "0.2"
+    assert told["Valkey, cores"][limits.ONE_CORE] == "10,000"
+    assert told["tables, GiB a day"]["100/s"] == "100"
+    assert told["write-ahead log, MiB/s"]["4,000/s"] == "4,000"
