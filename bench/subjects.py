@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from app import pipeline
@@ -18,7 +18,7 @@ from bench.stores import DURABLE, USUAL, Stores
 
 ROOT = Path(__file__).parents[1]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-THREADS = 32  # requests that a web process answers at a time: Neverdrop's default, given to all
+THREADS = 4  # requests that a peer's web process answers at a time: with more each of them is slower
 
 COUNT_ROWS = "SELECT count(*) FROM bench_rows"
 COUNT_DONE = "SELECT count(*) FROM events WHERE state = 'done'"
@@ -58,11 +58,11 @@ def _python(name: str, line: str) -> Program:
     return Program(name, (sys.executable, "-m", *line.split()), grace_seconds=5)
 
 
-def _granian(target: str) -> Callable[[int, int], Program]:
+def _granian(target: str, threads: int = THREADS) -> Callable[[int, int], Program]:
     return lambda port, processes: _python(
         "web",
         f"granian --interface wsgi --http 1 --no-ws --log-level error --host 127.0.0.1 --port {port}"
-        f" --workers {processes} --blocking-threads {THREADS} {target}",
+        f" --workers {processes} --blocking-threads {threads} {target}",
     )
 
 
@@ -151,6 +151,7 @@ PYWA = Subject(
     ),
 )
 BARE = Subject("bare Flask", _granian("bench.peers.bare:app"), prepare=lambda _: None, handles=False)
+BARE_ALONE = replace(BARE, name="bare Flask, one thread", web=_granian("bench.peers.bare:app", threads=1))
 
 PEERS = (TUTORIAL, TUTORIAL_GRANIAN, PYWA, RQ, DRAMATIQ)
-SUBJECTS = {subject.name: subject for subject in (NEVERDROP, *PEERS, BARE)}
+SUBJECTS = {subject.name: subject for subject in (NEVERDROP, *PEERS, BARE, BARE_ALONE)}

@@ -9,7 +9,7 @@ from bench.measure import Figures, Ratio, Row
 from bench.options import Options
 from bench.sender import Order
 from bench.stores import DURABLE, USUAL
-from bench.subjects import BARE, CORES, NEVERDROP, PEERS, TUTORIAL, Subject
+from bench.subjects import BARE, BARE_ALONE, CORES, NEVERDROP, PEERS, TUTORIAL, Subject
 from bench.tally import Tally
 from bench.turn import Turn
 
@@ -27,13 +27,17 @@ def rows(options: Options) -> list[Row]:
             "ack",
             f"webhooks acknowledged a second, {CONNECTIONS} connections, one web process each",
             {
-                **{subject.name: partial(_closed, options, subject) for subject in (NEVERDROP, *PEERS, BARE)},
+                **{
+                    subject.name: partial(_closed, options, subject)
+                    for subject in (NEVERDROP, *PEERS, BARE, BARE_ALONE)
+                },
                 LPUSH: partial(_push, options, USUAL),
                 f"{LPUSH}, appendfsync always": partial(_push, options, DURABLE),
             },
             (
                 Ratio("req/s", NEVERDROP.name, TUTORIAL.name, at_least=5),
                 Ratio("req/s", NEVERDROP.name, BARE.name, at_least=0.6),
+                Ratio("req/s", NEVERDROP.name, BARE_ALONE.name, at_least=0.6),
                 *(Ratio("req/s", NEVERDROP.name, peer.name) for peer in PEERS[1:]),
             ),
         ),
@@ -50,10 +54,13 @@ def rows(options: Options) -> list[Row]:
         Row(
             "ack-latency",
             f"latency of the answer at {RATE} webhooks a second, open loop",
-            {subject.name: partial(_open, options, subject) for subject in (NEVERDROP, TUTORIAL, BARE)},
+            {
+                subject.name: partial(_open, options, subject)
+                for subject in (NEVERDROP, TUTORIAL, BARE, BARE_ALONE)
+            },
             (
-                Ratio("p50 ms", NEVERDROP.name, BARE.name, at_most=2),
-                Ratio("p99 ms", NEVERDROP.name, BARE.name, at_most=3),
+                *(Ratio("p50 ms", NEVERDROP.name, bare.name, at_most=2) for bare in (BARE, BARE_ALONE)),
+                *(Ratio("p99 ms", NEVERDROP.name, bare.name, at_most=3) for bare in (BARE, BARE_ALONE)),
             ),
         ),
     ]
