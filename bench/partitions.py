@@ -23,6 +23,7 @@ import psycopg2
 from rich.console import Console
 from rich.table import Table
 
+from app import retention
 from app.delivery_id import ids
 from app.lane_statements import BEGIN, FINISH, HEADS
 from app.processes import Records
@@ -131,6 +132,18 @@ class Subject:
             plans = [planner.explain(self.stores, statement, *parameters) for _ in range(5)]
             found[f"{name}, cost"] = plans[0][0]
             found[f"{name}, planning ms"] = statistics.median(planning for _, planning in plans)
+        return found | (self._purges() if self.variant is VARIANTS[0] else {})
+
+    def _purges(self) -> dict[str, float]:
+        """What the statements of ``app.retention`` would cost: an index is read, or a table as a whole."""
+        told = "'-infinity'", "now()", str(AT_ONCE), "ARRAY['a','b']"
+        found = {}
+        for name in ("DELETE_DONE", "DELETE_DISCARDED", "DELETE_STATUSES", "DELETE_DELIVERIES"):
+            statement = getattr(retention, name).text
+            for parameter, value in zip((":after", ":before", ":at_most", ":ids"), told, strict=True):
+                statement = statement.replace(parameter, value)
+            cost, _ = planner.explain(self.stores, statement.replace(":keys", told[-1]))
+            found[f"{name}, cost"] = cost
         return found
 
     def _timed(self, took: dict[str, list[float]], name: str, statement: str, *parameters: object) -> Any:

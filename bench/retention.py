@@ -33,14 +33,19 @@ SELECT sum(pg_relation_size(oid)) FILTER (WHERE relkind IN ('r', 't')) / 1048576
        sum(pg_relation_size(oid)) FILTER (WHERE relkind = 'i') / 1048576.0 AS indexes
 FROM pg_class WHERE relnamespace IN ('public'::regnamespace, 'pg_toast'::regnamespace)
 """
-LEFT = "SELECT count(*) FROM events WHERE id <= {events}"
+DONE = (
+    "SELECT count(*) FROM events WHERE state = 'done' AND id > {events}"  # not those that are being deleted
+)
+HALF = "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY finished_at) FROM events"
+NEXT = "SELECT max(id) FROM events"  # a number that no event of ours was made from
 LOG = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 
 
 def filled(events: int) -> Subject:
     return Subject(
         NEVERDROP.name, NEVERDROP.web, NEVERDROP.consumers, NEVERDROP.redis_options,
-        partial(fill.prepare, events=events), NEVERDROP.done, NEVERDROP.backlog,
+        partial(fill.prepare, events=events),
+        lambda stores: int(stores.query(DONE.format(events=events))), NEVERDROP.backlog,
     )  # fmt: skip
 
 
@@ -105,11 +110,31 @@ def room(running: Turn) -> str:
     return f"rows {rows:,.0f} MiB, indexes {indexes:,.0f} MiB"
 
 
+def count(running: Turn) -> int:
+    return int(running.stores.query("SELECT count(*) FROM events"))
+
+
+def cycled(old: Old, running: Turn) -> str:
+    """Delete the older half, vacuum, and store as many new ones; the room that it takes at each step."""
+    before = count(running)
+    cut = running.stores.query(HALF)
+    list(purge(old.engine, cut))
+    running.stores.query("VACUUM ANALYZE")
+    halved = room(running)
+    first, last = (running.stores.query(NEXT) + more for more in (1, before - count(running)))
+    parameters = {"events": last, "per": EVENTS_A_CONVERSATION, "first": first, "last": last}
+    running.stores.run(fill.ROWS, parameters)
+    return f"half deleted, vacuum: {halved}; as many new ones: {room(running)}"
+
+
 @click.command()
 @click.option("--events", default=400_000, show_default=True, help="in the tables")
 @click.option("--drain", default=4_000, show_default=True, help="events sent in each round of the pipeline")
-@click.option("--rounds", default=5, show_default=True)
-def main(events: int, drain: int, rounds: int) -> None:
+@click.option(
+    "--rounds", default=5, show_default=True, help="of the pipeline beside a purge; 0 leaves it out"
+)
+@click.option("--cycles", default=3, show_default=True, help="of deleting and filling up again")
+def main(events: int, drain: int, rounds: int, cycles: int) -> None:
     """Print rates, shares and sizes."""
     console = Console(width=120)
     with (
@@ -123,23 +148,11 @@ def main(events: int, drain: int, rounds: int) -> None:
             found = old.delete(events // 40 + number * events // 20, at_once)
             table.add_row(f"{at_once:,}", *(f"{value:,.0f}" for value in found.values()))
         console.print(table)
-        share(console, old, running, drain, rounds, events)
-        if int(running.stores.query(LEFT.format(events=events))) > events // 2:
-            old.delete(events // 2)
-        console.print(f"after the oldest half was deleted: {room(running)}")
-        began = time.perf_counter()
-        running.stores.query("VACUUM ANALYZE")
-        console.print(f"after VACUUM ({time.perf_counter() - began:.0f} s): {room(running)}")
-        _refill(running, events)
-        console.print(f"after as many new ones: {room(running)}")
+        if rounds:
+            share(console, old, running, drain, rounds, events)
+        for cycle in range(1, cycles + 1):
+            console.print(f"{cycle}: {cycled(old, running)}")
         old.engine.dispose()
-
-
-def _refill(running: Turn, events: int) -> None:
-    """As many new events as there were deleted."""
-    last = events + int(events - running.stores.query(LEFT.format(events=events)))
-    parameters = {"events": last, "per": EVENTS_A_CONVERSATION, "first": events + 1, "last": last}
-    running.stores.run(fill.ROWS, parameters)
 
 
 if __name__ == "__main__":
