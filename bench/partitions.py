@@ -46,7 +46,7 @@ POSTGRES = {
 GROUP = 16  # events that one ingest stores together
 GROUPS = 20  # a round
 ROUNDS = 9
-AT_ONCE = 1000  # events that one transaction deletes
+AT_ONCE = retention.AT_ONCE
 CONNECTION = "SET plan_cache_mode = force_generic_plan; SET synchronous_commit = off"
 PAYLOAD = json.dumps({"item": {"text": {"body": "x" * 400}}})
 
