@@ -86,6 +86,9 @@ WITH old AS MATERIALIZED (
 SELECT count(*) AS deliveries, max(ingested_at) AS last FROM gone
 """)
 
+# The planner takes the search for deliveries for dear, however short it is: compiling it would take longer
+NO_JIT = text("SET LOCAL jit = off")
+
 COUNT = text("""
 SELECT (SELECT count(*) FROM events WHERE state = 'done' AND finished_at < :before)
      + (SELECT count(*) FROM dead_letter_actions a JOIN events e ON e.id = a.event_id
@@ -153,6 +156,7 @@ def purge(engine: Engine, before: datetime) -> Iterator[Purged]:
             deleted, last = _delete_events(connection, DELETE_DONE, event, before)
         event = last if deleted.events == AT_ONCE else before
         with engine.begin() as connection:
+            connection.execute(NO_JIT)
             parameters = {"after": delivery, "before": event, "at_most": AT_ONCE}
             found = connection.execute(DELETE_DELIVERIES, parameters).one()
         delivery = found.last if found.deliveries == AT_ONCE else event
