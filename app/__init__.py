@@ -35,13 +35,14 @@ Recovering and watching
   alerts         raises and clears what backlog found (probe asks a store without waiting long)
   metrics        /metrics                    reporting Sentry
   timeline       a message's whole story
+  retention      deletes what was finished long ago
   flower/        our pages in Flower: overview and lane_events are what they show beside dead letters
 Stores
   recordset      rows as one parameter of a statement
   models, migrate, migrations/               connections, redis_keys, scripts (Lua beside its Python)
 By hand
   cli            the command ``neverdrop``: commands, dead_commands, dead_decisions, dead_options, pause_commands,
-                 explain; masked and terminal for their output
+                 purge_command, explain; masked and terminal for their output
   simulator      traffic as Meta sends it (traffic, traffic_items: what to send, as data)
   demo           the pipeline under a killed worker; verdict judges what became of every event
 On one machine

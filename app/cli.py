@@ -13,7 +13,7 @@ from app import data_directory
 from config.settings import SettingsError
 
 # These use stores: those of the stack that runs beside them, if the environment names no others
-JOINING = {"simulate", "migrate", "status", "trace", "dead", "pause", "resume"}
+JOINING = {"simulate", "migrate", "status", "trace", "dead", "pause", "resume", "purge"}
 
 # Each command in the file of its concept; imported only when it is called, so that `explain` starts at once.
 COMMANDS = {
@@ -27,6 +27,7 @@ COMMANDS = {
     "dead": "app.dead_commands:dead",
     "pause": "app.pause_commands:pause",
     "resume": "app.pause_commands:resume",
+    "purge": "app.purge_command:purge",
 }
 
 

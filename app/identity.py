@@ -26,6 +26,7 @@ HEAD_LENGTH = 40  # characters kept of a text that is too long or odd, so that p
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # Postgres text holds neither NUL nor half a surrogate pair
 SPECIAL = re.compile("[%:~\x00\ud800-\udfff]")
 ESCAPES = str.maketrans({"%": "%25", ":": "%3A", "~": "%7E"})
+ESCAPED = re.compile("%(25|3A|7E)")
 ORDINARY = (None, "message")  # types of a status that is of an ordinary message
 
 Item = dict[str, Any]
@@ -78,6 +79,12 @@ def message_key_ranges(message_id: str) -> list[str]:
     scopes = ("standby.message", "standby.echo", "standby.status", "history.message", "automatic_events")
     echoes = ("smb_message_echoes.echo", "message_echoes.echo")
     return [*home, *(join((scope, message_id)) for scope in scopes + echoes)]
+
+
+def message_id_of(key: str) -> str:
+    """The id of the message that a key tells of; one of more than PART_LIMIT characters is not whole in it."""
+    _, _, rest = key.partition(":")
+    return ESCAPED.sub(lambda code: chr(int(code[1], 16)), rest.partition(":")[0])
 
 
 def event_key(field: str, source: str, item: Any, content: Content) -> str:

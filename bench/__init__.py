@@ -9,6 +9,7 @@
   load       senders, started together                            sender    one of them, tally what it counted
   bodies     signed traffic                                       handlers  Neverdrop's side of the work
   wrk, push  the same load from wrk; LPUSH as a limit             fill      tables as after years
+  retention  how fast what is old goes       partitions  the events in parts (variants: how), planner: at any size
   profile    where the time goes, by py-spy
 
 Nothing in ``app``, ``config`` or ``tasks`` knows of it.

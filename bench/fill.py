@@ -55,6 +55,11 @@ INSERT INTO conversation_aliases (key, conversation_id) SELECT key, id FROM know
 def prepare(stores: Stores, events: int) -> None:
     """Migrate, and fill; takes about a minute for each million."""
     NEVERDROP.prepare(stores)
+    fill(stores, events)
+
+
+def fill(stores: Stores, events: int) -> None:
+    """Fill tables that are there, whatever table ``events`` is."""
     indexes = stores.rows(INDEXES)
     for _, name in indexes:
         stores.query(f'DROP INDEX "{name}"')

@@ -28,6 +28,7 @@ SWEEP_STORED = "sweep_stored"
 SWEEP_LOST = "sweep_lost"
 SWEEP_DEAD_LETTERS = "sweep_dead_letters"
 WATCH_BACKLOG = "watch_backlog"
+PURGE = "purge"
 ROUTES = {
     INGEST: WEBHOOKS,
     ADVANCE: CONVERSATIONS,
@@ -37,9 +38,12 @@ ROUTES = {
     SWEEP_LOST: MAINTENANCE,
     SWEEP_DEAD_LETTERS: MAINTENANCE,
     WATCH_BACKLOG: MAINTENANCE,
+    PURGE: MAINTENANCE,
 }
 # Seconds between runs
-SCHEDULE = {SWEEP_DUE: 1.0, SWEEP_STORED: 1.0, SWEEP_LOST: 5.0, SWEEP_DEAD_LETTERS: 10.0, WATCH_BACKLOG: 10.0}
+SCHEDULE = {
+    SWEEP_DUE: 1.0, SWEEP_STORED: 1.0, SWEEP_LOST: 5.0, SWEEP_DEAD_LETTERS: 10.0, WATCH_BACKLOG: 10.0, PURGE: 60.0
+}  # fmt: skip
 
 SOFT_SHUTDOWN_SECONDS = 20  # below the 30 s that Heroku gives between SIGTERM and SIGKILL
 RESTORE_INTERVAL_SECONDS = 5
@@ -87,6 +91,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
             # A run that could not start in time is dropped: the next one does the same work.
             task: {"task": task, "schedule": every, "options": {"expires": max(every * 2, 5)}}
             for task, every in SCHEDULE.items()
+            if task != PURGE or settings.retention_days is not None
         },
         "beat_schedule_filename": "",  # set on the command line; the schedule keeps no state worth keeping
         "timezone": "UTC",

@@ -32,6 +32,8 @@ NEEDED = {
     "database_url": "for example postgresql://localhost/neverdrop",
 }
 LEAST_TIME_LIMIT_SECONDS = 60  # sweeps, and an ingest that waits for Postgres, may take so long
+LEAST_RETENTION_DAYS = 8  # Meta repeats a webhook for 7 days; one more for clocks that differ
+MOST_RETENTION_DAYS = 36_500
 
 
 class SettingsError(Exception):
@@ -41,6 +43,23 @@ class SettingsError(Exception):
 def _split(value: Any) -> Any:
     """``"a, b"`` → ``["a", "b"]``; what is a list already stays one."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _unset(value: Any) -> Any:
+    """A variable that is set to nothing is not set."""
+    return None if value == "" else value
+
+
+def long_enough(days: int) -> int:
+    """An age in days at which what is finished may be deleted; ValueError for one that is too small or too large."""
+    if days < LEAST_RETENTION_DAYS:
+        raise ValueError(
+            f"must be at least {LEAST_RETENTION_DAYS} days: Meta repeats a webhook for 7 days,"
+            " and a repeat of what was deleted would be a new event"
+        )
+    if days > MOST_RETENTION_DAYS:
+        raise ValueError(f"must be at most {MOST_RETENTION_DAYS} days; without a value nothing is deleted")
+    return days
 
 
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
@@ -92,6 +111,9 @@ class Settings(BaseSettings):
     # Recovery: how long a thing must be without progress before a sweep enqueues it again
     sweep_grace_seconds: float = Field(10, ge=1)
 
+    # Keeping: days after which what is finished is deleted; None is never
+    retention_days: Annotated[int | None, BeforeValidator(_unset)] = None
+
     # Watching
     sentry_dsn: str = ""
     flower_basic_auth: SecretStr = SecretStr("")
@@ -114,6 +136,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, FileSettingsSource(settings_cls)
+
+    @field_validator("retention_days")
+    @classmethod
+    def _keeps_what_may_be_repeated(cls, days: int | None) -> int | None:
+        return None if days is None else long_enough(days)
 
     @field_validator("database_url")
     @classmethod

@@ -2,7 +2,7 @@
 
 import time
 
-from app import alerts, dead_letters, sweeper
+from app import alerts, dead_letters, retention, sweeper
 from app.connections import engine, redis
 from app.handlers.registry import registry
 from app.ingest import ingest
@@ -13,6 +13,7 @@ from config.settings import settings
 from tasks import app
 
 STORED_BUDGET_SECONDS = 20
+PURGE_BUDGET_SECONDS = 10  # of each minute: of a pool of two, a twelfth
 
 log = get_logger(__name__)
 
@@ -55,6 +56,14 @@ def sweep_dead_letters() -> None:
 def watch_backlog() -> None:
     """Measure the backlog, keep a sample, raise and clear alerts."""
     alerts.watch(engine(), redis(), settings())
+
+
+@app.task(name=names.PURGE, time_limit=names.MAINTENANCE_TIME_LIMIT_SECONDS)
+def purge() -> None:
+    """Delete what was finished RETENTION_DAYS ago."""
+    days = settings().retention_days
+    if days is not None:
+        retention.sweep(engine(), redis(), days, PURGE_BUDGET_SECONDS)
 
 
 @app.task(name=names.RETRY_DEAD_LETTER, time_limit=names.MAINTENANCE_TIME_LIMIT_SECONDS)

@@ -106,3 +106,23 @@ def test_messages_that_wait_are_no_tasks_of_the_future() -> None:
     told = config()
     assert (told["task_acks_late"], told["task_reject_on_worker_lost"]) == (True, False)
     assert told["accept_content"] == ["json"]
+
+
+def test_nothing_is_purged_on_schedule_unless_a_retention_is_set() -> None:
+    assert names.PURGE not in config()["beat_schedule"]
+    kept = celery_config(load(neverdrop_env="development", retention_days=30))
+    assert set(kept["beat_schedule"]) == set(names.SCHEDULE)
+
+
+def test_a_purge_takes_a_small_part_of_the_time_between_two_and_of_its_limit() -> None:
+    source = ast.parse((TASKS / "maintenance.py").read_text())
+    (budget,) = (
+        node.value.value
+        for node in source.body
+        if isinstance(node, ast.Assign)
+        and ast.unparse(node.targets[0]) == "PURGE_BUDGET_SECONDS"
+        and isinstance(node.value, ast.Constant)
+    )
+    assert isinstance(budget, int)
+    assert budget <= names.SCHEDULE[names.PURGE] / 5
+    assert budget <= names.MAINTENANCE_TIME_LIMIT_SECONDS / 5

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from app.identity import join, message_id_of
 from tests import factories as f
 from tests.parsing import keys, split
 
@@ -59,3 +60,8 @@ class TestKeys:
             assert keys(f.body(change, time=1)) == keys(f.body(change, time=2)) == keys(f.body(change))
         odd = {"id": "1", "messaging": [1]}
         assert keys(f.batch(odd | {"time": 1})) == keys(f.batch(odd | {"time": 2})) == keys(f.batch(odd))
+
+
+@pytest.mark.parametrize("id_", ["wamid.A=", "a:b", "a%3Ab", "a~b%25", "%", "", "x" * 200])
+def test_a_key_tells_the_id_of_its_message(id_: str) -> None:
+    assert message_id_of(join(("status", id_, "read", "15550001111"))) == id_

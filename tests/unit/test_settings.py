@@ -127,3 +127,29 @@ def test_secrets_are_not_shown_with_the_settings() -> None:
 def test_every_spelling_of_a_postgres_url_is_understood(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     monkeypatch.setenv("DATABASE_URL", f"{scheme}://u:p@h:5432/db?sslmode=require")
     assert load().database_url == "postgresql+psycopg2://u:p@h:5432/db?sslmode=require"
+
+
+# Retention
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "7", "7.5", "1000000", "a month"])
+def test_an_age_at_which_a_repeat_may_still_come_is_a_fault(
+    days: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETENTION_DAYS", days)
+    assert [fault.split(":")[0] for fault in faults()] == ["RETENTION_DAYS"]
+
+
+def test_the_fault_of_a_short_retention_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETENTION_DAYS", "7")
+    (fault,) = faults()
+    assert fault.startswith("RETENTION_DAYS: must be at least 8 days: Meta repeats a webhook for 7 days")
+
+
+@pytest.mark.parametrize(("told", "days"), [("8", 8), ("365", 365), ("", None)])
+def test_a_retention_is_a_number_of_days_or_nothing(
+    told: str, days: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load().retention_days is None
+    monkeypatch.setenv("RETENTION_DAYS", told)
+    assert load().retention_days == days
