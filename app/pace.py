@@ -9,7 +9,7 @@ QUICKEST_SECONDS = 0.001
 
 
 class Pace:
-    """Of one process. Nothing is known at first, and one slow event among many is enough to take single ones."""
+    """Of one process: at most as many as it knows of. One slow event among many is enough to take single ones."""
 
     def __init__(self) -> None:
         self._seconds: deque[float] = deque(maxlen=REMEMBERED)
@@ -21,7 +21,5 @@ class Pace:
     @property
     def events(self) -> int:
         """How many to take at once, from 1."""
-        if len(self._seconds) < REMEMBERED:
-            return 1
-        slowest = max(*self._seconds, QUICKEST_SECONDS)
-        return max(1, min(MOST, int(AT_ONCE_SECONDS / slowest)))
+        slowest = max((*self._seconds, QUICKEST_SECONDS))
+        return max(1, min(len(self._seconds), MOST, int(AT_ONCE_SECONDS / slowest)))

@@ -12,9 +12,13 @@ def paced(*seconds: float) -> Pace:
     return pace
 
 
-def test_a_worker_that_has_run_little_takes_one() -> None:
+def test_a_worker_that_has_run_nothing_takes_one() -> None:
     assert paced().events == 1
-    assert paced(*[0.001] * (REMEMBERED - 1)).events == 1
+
+
+@pytest.mark.parametrize("known", [1, 2, REMEMBERED - 1])
+def test_a_worker_takes_no_more_than_it_knows_of(known: int) -> None:
+    assert paced(*[0.001] * known).events == known
 
 
 def test_quick_handlers_take_many() -> None:
