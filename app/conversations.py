@@ -19,11 +19,11 @@ PLANS_AT_MOST = 5  # each further one means that another transaction created a n
 
 log = get_logger(__name__)
 
-# A name that was added to a conversation while that was being merged still finds its way to the winner
+# A name that was added to a conversation while that was being merged still finds its way to the winner. (No join: for
+# one Postgres would read the whole table of conversations as long as it has no statistics of it.)
 KNOWN = text("""
-SELECT a.key, coalesce(c.merged_into, a.conversation_id)
-FROM conversation_aliases a LEFT JOIN conversations c ON c.id = a.conversation_id
-WHERE a.key = ANY(:keys)
+SELECT key, coalesce((SELECT merged_into FROM conversations WHERE id = conversation_id), conversation_id)
+FROM conversation_aliases WHERE key = ANY(:keys)
 """)
 NEW_LANES = text("SELECT nextval('lane_ids') FROM generate_series(1, :count)")
 ADD_NAMES = text("""

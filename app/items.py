@@ -4,8 +4,8 @@ Nothing is left out for being unknown. A list whose items have an identity gives
 with no such list is one item itself, and so is an entry or change of a shape that Meta does not document.
 """
 
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from app.identity import Item, canonical, digest, part, storable, text
@@ -49,7 +49,9 @@ class BodyItem(NamedTuple):
 class Change:
     """One change, and what its items share."""
 
-    def __init__(self, kind: str, field: str | None, value: Any, entry: str, scope: str) -> None:
+    def __init__(
+        self, kind: str, field: str | None, value: Any, entry: str, scope: Callable[[], str]
+    ) -> None:
         self.kind = kind  # the type of an event that has none of its own: the field, "entry" or "change"
         self.field = field
         self.field_json = canonical(None if field is None else kind)
@@ -86,7 +88,7 @@ class Change:
         """The hash of an item (as canonical JSON) in this place. What is no list's item has nothing that
         tells it from its like in another body but the whole value."""
         whole = self.field is not None and source not in ITEM_LISTS
-        return digest(self.scope, self.account, source, canonical(self.value) if whole else item)
+        return digest(self.scope(), self.account, source, canonical(self.value) if whole else item)
 
     def context(self, contact: Contact | None, limit: int) -> str | None:
         """The value without its lists, with the item's contact, as JSON; None above ``limit`` characters."""
@@ -114,7 +116,7 @@ def items(body: Any) -> Iterator[BodyItem]:
         for entry in entries:
             yield from _entry_items(entry, foreign)
     elif isinstance(body.get("field"), str):  # the body of the App Dashboard's test
-        yield from _change_items(body, "null", digest(foreign, "null"), foreign)
+        yield from _change_items(body, "null", partial(digest, foreign, "null"), foreign)
     else:
         raise UnreadableBody("no entry and no change in it")
 
@@ -129,7 +131,7 @@ def _entry_items(entry: Any, foreign: str) -> Iterator[BodyItem]:
         return
     named = entry.get("id")
     shown = canonical(storable(text(named)) or None)
-    scope = digest(foreign, canonical(named))
+    scope = partial(digest, foreign, canonical(named))
     for change in changes:
         yield from _change_items(change, shown, scope, foreign)
 
@@ -139,15 +141,19 @@ def _odd_entry(entry: Any, foreign: str) -> BodyItem:
     beside: Item = {}
     if isinstance(entry, dict) and "time" in entry:
         beside, entry = {"time": entry["time"]}, {name: entry[name] for name in entry if name != "time"}
-    return BodyItem(Change("entry", None, beside, "null", digest(foreign)), "", entry)
+    return BodyItem(Change("entry", None, beside, "null", partial(digest, foreign)), "", entry)
 
 
-def _change_items(raw: Any, entry: str, scope: str, foreign: str) -> Iterator[BodyItem]:
+def _change_items(raw: Any, entry: str, place: Callable[[], str], foreign: str) -> Iterator[BodyItem]:
     field = raw.get("field") if isinstance(raw, dict) else None
     if not isinstance(field, str) or not field:
-        yield BodyItem(Change("change", None, None, entry, scope), "", raw)
+        yield BodyItem(Change("change", None, None, entry, place), "", raw)
         return
-    change = Change(storable(field), field, raw.get("value", raw), entry, digest(scope, canonical(field)))
+
+    def scope() -> str:
+        return digest(place(), canonical(field))
+
+    change = Change(storable(field), field, raw.get("value", raw), entry, scope)
     if foreign or not isinstance(change.value, dict):
         yield BodyItem(change, "", change.value)
     else:

@@ -34,6 +34,8 @@ FIRST = """
   LIMIT {count}
 """
 
+# OFFSET 0 keeps the planner from unfolding a subquery: what is in it would be asked once for each place that uses it,
+# and a table of conversations without statistics be read as a whole.
 HEADS = f"""
 PREPARE lane_heads (bigint[], int, float8) AS
 SELECT root.asked, root.lane, ARRAY(SELECT m.id FROM conversations m WHERE m.merged_into = root.lane),
@@ -46,9 +48,9 @@ SELECT root.asked, root.lane, ARRAY(SELECT m.id FROM conversations m WHERE m.mer
        e.id, e.key, e.kind, e.type, c.key, e.occurred_at, e.accepted_at, e.payload
 FROM (
   SELECT asked, coalesce((SELECT merged_into FROM conversations WHERE id = asked), asked) AS lane
-  FROM unnest($1) AS asked
+  FROM unnest($1) AS asked OFFSET 0
 ) AS root
-LEFT JOIN conversations c ON c.id = root.lane
+LEFT JOIN LATERAL (SELECT key, paused_at FROM conversations WHERE id = root.lane OFFSET 0) AS c ON true
 CROSS JOIN LATERAL ({FIRST.format(count="$2")}) AS e
 ORDER BY e.occurred_at, e.delivery_id, e.position
 """  # noqa: S608  (FIRST is a constant)

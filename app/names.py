@@ -7,8 +7,7 @@ carries two names of one user links them, and so does a system message that tell
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.identity import TEXT_LIMIT, Item, storable, text
 
@@ -18,8 +17,7 @@ SPECIAL = re.compile("[%~\x00\ud800-\udfff]")
 ESCAPES = str.maketrans({"%": "%25", "~": "%7E"})  # so that no name looks like another's hash
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(NamedTuple):
     """One of a change's ``contacts[]``; "" for a name it does not give."""
 
     place: int
@@ -57,8 +55,7 @@ class Contacts:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Party:
+class Party(NamedTuple):
     """The other side of an item: a group, or a user by his names, the newest first ("" for none)."""
 
     group: str = ""
@@ -77,7 +74,7 @@ def account_of(metadata: Any) -> str:
 def own_phone_of(metadata: Any) -> str:
     """The business's own number as digits, however it is displayed."""
     shown = text(metadata.get("display_phone_number")) if isinstance(metadata, dict) else ""
-    return "".join(filter(str.isdigit, shown))
+    return shown if shown.isdigit() else "".join(filter(str.isdigit, shown))
 
 
 def aliases(account: str, party: Party, contact: Contact | None) -> tuple[str, ...]:

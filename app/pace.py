@@ -3,13 +3,17 @@
 from collections import deque
 
 REMEMBERED = 64  # events
-AT_ONCE_SECONDS = 0.25  # of work, by the slowest event that is remembered
+AT_ONCE_SECONDS = 0.25  # of work, by the mean of the events that are remembered
 MOST = 64
 QUICKEST_SECONDS = 0.001
 
 
 class Pace:
-    """Of one process. Nothing is known at first, and one slow event among many is enough to take single ones."""
+    """Of one process: at most as many as it knows of.
+
+    The mean decides, so that a moment in which the machine stood still does not; one event of many seconds is still
+    enough to take single ones. What waits behind an event that turns out to be slow, ``keeper`` gives away.
+    """
 
     def __init__(self) -> None:
         self._seconds: deque[float] = deque(maxlen=REMEMBERED)
@@ -21,7 +25,6 @@ class Pace:
     @property
     def events(self) -> int:
         """How many to take at once, from 1."""
-        if len(self._seconds) < REMEMBERED:
-            return 1
-        slowest = max(*self._seconds, QUICKEST_SECONDS)
-        return max(1, min(MOST, int(AT_ONCE_SECONDS / slowest)))
+        known = len(self._seconds)
+        mean = max(sum(self._seconds) / max(known, 1), QUICKEST_SECONDS)
+        return max(1, min(known, MOST, int(AT_ONCE_SECONDS / mean)))
