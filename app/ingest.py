@@ -90,11 +90,13 @@ ON CONFLICT (key) DO UPDATE SET
   delivery_id = excluded.delivery_id, position = excluded.position,
   occurred_at = excluded.occurred_at, accepted_at = excluded.accepted_at
   -- One that has begun moves too, or what stands behind it in the same body would overtake it. What is handled
-  -- already stays where it is, so nothing is moved before it: that would make it late.
+  -- already stays where it is, so nothing is moved from behind it to before it: that would make it late.
   WHERE excluded.delivery_id < known.delivery_id AND known.state = 'pending'
     AND NOT EXISTS (SELECT FROM conversations c WHERE c.id = known.lane
                     AND (c.handled_occurred_at, c.handled_delivery_id, c.handled_position)
-                        > (excluded.occurred_at, excluded.delivery_id, excluded.position))
+                        > (excluded.occurred_at, excluded.delivery_id, excluded.position)
+                    AND (c.handled_occurred_at, c.handled_delivery_id, c.handled_position)
+                        <= (known.occurred_at, known.delivery_id, known.position))
 RETURNING id, key, xmax = 0 AS inserted
 """)
 

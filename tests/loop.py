@@ -18,11 +18,19 @@ PATIENCE_SECONDS = 60
 T = TypeVar("T")
 
 
+_starting = threading.Lock()  # threads that come first at the same time must not get a loop each
+
+
 @cache
-def _loop() -> asyncio.AbstractEventLoop:
+def _started() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="web-loop", daemon=True).start()
     return loop
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    with _starting:
+        return _started()
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -5,6 +5,7 @@ import pytest
 from app.delivery_id import ids
 from config.settings import Settings
 from tests.core import Core, said
+from tests.factories import NOW
 
 
 @pytest.fixture
@@ -38,3 +39,17 @@ def test_a_body_that_arrives_again_under_an_earlier_id_makes_nothing_late(core: 
     core.ingest_as((earlier, said("a", "b")))
     core.step(core.event("b").lane)
     assert late == [False, False]
+
+
+def test_a_late_event_whose_repeat_was_stored_first_still_has_the_place_of_the_first_acceptance(
+    core: Core,
+) -> None:
+    core.on("message")
+    first, between, again, last = ids.take(4)
+    core.ingest_as((last, said("later", at=NOW + 10)))
+    core.run()
+    core.ingest_as((again, said("a")))
+    core.ingest_as((between, said("b")))
+    core.ingest_as((first, said("a")))
+    core.run()
+    assert core.seen == ["later", "a", "b"]
