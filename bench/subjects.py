@@ -151,7 +151,7 @@ PYWA = Subject(
     ),
 )
 BARE = Subject("bare Flask", _granian("bench.peers.bare:app"), prepare=lambda _: None, handles=False)
-BARE_ALONE = replace(BARE, name="bare Flask, one thread", web=_granian("bench.peers.bare:app", threads=1))
+BARE_ALONE = replace(BARE, name="bare Flask on one thread", web=_granian("bench.peers.bare:app", threads=1))
 
 PEERS = (TUTORIAL, TUTORIAL_GRANIAN, PYWA, RQ, DRAMATIQ)
 SUBJECTS = {subject.name: subject for subject in (NEVERDROP, *PEERS, BARE, BARE_ALONE)}
