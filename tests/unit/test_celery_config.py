@@ -74,17 +74,22 @@ def test_a_message_is_given_out_again_only_after_its_task_must_have_ended(
     assert visible_again > names.MAINTENANCE_TIME_LIMIT_SECONDS
 
 
-@pytest.mark.parametrize("limits", LIMITS)
-def test_ingest_gives_up_waiting_before_it_is_killed(limits: tuple[float, float]) -> None:
-    source = ast.parse((TASKS / "ingest.py").read_text())
-    (patience,) = (
+def constant_of(task: str, name: str) -> int:
+    """A constant on top of a file of tasks, read without importing Celery's application."""
+    (value,) = (
         node.value.value
-        for node in source.body
+        for node in ast.parse((TASKS / f"{task}.py").read_text()).body
         if isinstance(node, ast.Assign)
-        and ast.unparse(node.targets[0]) == "PATIENCE_SECONDS"
+        and ast.unparse(node.targets[0]) == name
         and isinstance(node.value, ast.Constant)
     )
-    assert isinstance(patience, int)
+    assert isinstance(value, int)
+    return value
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+def test_ingest_gives_up_waiting_before_it_is_killed(limits: tuple[float, float]) -> None:
+    patience = constant_of("ingest", "PATIENCE_SECONDS")
     assert patience < config(*limits)["task_time_limit"]
 
 
@@ -115,14 +120,6 @@ def test_nothing_is_purged_on_schedule_unless_a_retention_is_set() -> None:
 
 
 def test_a_purge_takes_a_small_part_of_the_time_between_two_and_of_its_limit() -> None:
-    source = ast.parse((TASKS / "maintenance.py").read_text())
-    (budget,) = (
-        node.value.value
-        for node in source.body
-        if isinstance(node, ast.Assign)
-        and ast.unparse(node.targets[0]) == "PURGE_BUDGET_SECONDS"
-        and isinstance(node.value, ast.Constant)
-    )
-    assert isinstance(budget, int)
+    budget = constant_of("maintenance", "PURGE_BUDGET_SECONDS")
     assert budget <= names.SCHEDULE[names.PURGE] / 5
     assert budget <= names.MAINTENANCE_TIME_LIMIT_SECONDS / 5
