@@ -107,6 +107,12 @@ def door() -> Iterator[FirstDoor]:
     loop.close(found)
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time for an answer that comes, however busy the machine is."""
+    monkeypatch.setattr(connections, "WEB_REDIS_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+
+
 def write(door: FirstDoor, what: list[tuple[str, bytes]]) -> None:
     loop.run(door.write(what))
 
@@ -130,16 +136,15 @@ def test_a_body_that_is_not_taken_is_not_pressed_on(door: FirstDoor, peer: Calla
         write(door, [(delivery_id.ids.take(1)[0], b"x" * 50_000_000)])
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_refusal_says_why(door: FirstDoor, peer: Callable[[Answer], Peer]) -> None:
     peer(refuses)
     with pytest.raises(ResponseError, match="MISCONF"):
         write(door, deliveries())
 
 
-def test_an_answer_in_pieces_is_an_answer(
-    door: FirstDoor, peer: Callable[[Answer], Peer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "WEB_REDIS_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+@pytest.mark.usefixtures("patient")
+def test_an_answer_in_pieces_is_an_answer(door: FirstDoor, peer: Callable[[Answer], Peer]) -> None:
     peer(answers_in_pieces)
     write(door, deliveries())
     assert delivery_id.ids.heard
@@ -164,20 +169,18 @@ def test_a_host_that_takes_no_connection_is_not_waited_for(
         write(door, deliveries())
 
 
-def test_all_writes_share_one_connection(
-    door: FirstDoor, peer: Callable[[Answer], Peer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "WEB_REDIS_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+@pytest.mark.usefixtures("patient")
+def test_all_writes_share_one_connection(door: FirstDoor, peer: Callable[[Answer], Peer]) -> None:
     other = peer(answers_in_pieces)
     for _ in range(3):
         write(door, deliveries())
     assert other.connections == 1
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_connection_that_redis_has_closed_is_replaced_within_the_write(
-    door: FirstDoor, env: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    door: FirstDoor, env: Callable[..., Any]
 ) -> None:
-    monkeypatch.setattr(connections, "WEB_REDIS_TIMEOUT_SECONDS", PATIENCE_SECONDS)
     env()
     write(door, deliveries())
     redis().client_kill_filter(skipme=True)
