@@ -1,7 +1,8 @@
 """Neverdrop, file by file, in the order of an event's way.
 
 Receiving
-  web            the web process            gateway        requests on one event loop: granian's side, Flask's side
+  web            the web process            gateway        requests on one event loop: ASGI outside, Flask inside
+  http_guard     uvicorn's HTTP, with an end to what a client may take
   webhook        the HTTP endpoint: signature, intake, then 200
   signature      who may post               rejections     what was refused, counted and told now and then
   intake         makes a body durable: the first door, else the second

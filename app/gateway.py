@@ -1,30 +1,33 @@
-"""HTTP on one event loop: granian's RSGI on one side, Flask on the other.
+"""HTTP on one event loop: an ASGI server on one side, Flask on the other.
 
 A request that waits for a store keeps no thread: its view returns ``deferred(...)``, and the loop goes on with the next
 one. With a thread for each request, handing the GIL from one to the other costs more than all that a request
 computes. Views that may block, which are all but those named in ``on_loop``, run in threads.
 
-RSGI is granian's own interface, https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md.
+ASGI is https://asgi.readthedocs.io/en/latest/specs/www.html, WSGI is PEP 3333.
 """
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, cast
 
 from flask import Flask, Request, Response
-from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # which is its documented place
 
 Environ = dict[str, Any]
 Answer = tuple[int, list[tuple[str, str]], bytes]  # status, headers, body
 StartResponse = Callable[..., Any]
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 DEFERRED = "neverdrop.deferred"
 # What a body may take of memory before anybody knows whether it is signed
 LARGE_BYTES = 256 * 1024
 LARGE_AT_ONCE = 16
-LARGE_SECONDS = 20  # for a large body to arrive: Meta gives up after about as long
 UNCHANGING: Environ = {
     "SCRIPT_NAME": "",
     "SERVER_PROTOCOL": "HTTP/1.1",
@@ -65,15 +68,15 @@ class Gateway:
         self._most_bytes = most_bytes
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
-    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = await self._body(scope, protocol)
-        except ProtocolClosed:
-            return  # the client went away in the middle of it
-        except TimeoutError:
-            protocol.response_empty(408, [])
+            body = await self._body(scope, receive)
+        except _ClientGone:
             return
-        protocol.response_bytes(*await self.answer(_environ(scope, body)))
+        status, headers, content = await self.answer(_environ(scope, body))
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        await send({"type": "http.response.body", "body": content})
 
     async def answer(self, environ: Environ) -> Answer:
         """What the application answers to a request, whose body is there as a whole."""
@@ -99,44 +102,61 @@ class Gateway:
             if hasattr(parts, "close"):
                 parts.close()
 
-    async def _body(self, scope: Any, protocol: Any) -> bytes:
-        announced = scope.headers.get("content-length")
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        first, more = await _part(receive)
+        if not more:
+            return first
+        announced = dict(scope["headers"]).get(b"content-length")
         if announced is not None and int(announced) <= LARGE_BYTES:
-            whole: bytes = await protocol()
-            return whole
-        if announced is None and "transfer-encoding" not in scope.headers:
-            return b""
-        async with self._large, asyncio.timeout(LARGE_SECONDS):
-            return await self._cut_off(protocol)
+            return await self._joined(first, receive)
+        async with self._large:
+            return await self._joined(first, receive)
 
-    async def _cut_off(self, protocol: Any) -> bytes:
-        parts, left = [], self._most_bytes + 1
-        async for part in protocol:
-            parts.append(part[:left])
-            left -= len(parts[-1])
-            if not left:
-                break
-        return b"".join(parts)
+    async def _joined(self, first: bytes, receive: Receive) -> bytes:
+        parts, size, more = [first], len(first), True
+        while more and size <= self._most_bytes:
+            part, more = await _part(receive)
+            parts.append(part)
+            size += len(part)
+        return b"".join(parts)[: self._most_bytes + 1]
 
 
-def _environ(scope: Any, body: bytes) -> Environ:
-    """As WSGI (PEP 3333) describes a request."""
-    host, _, port = scope.server.rpartition(":")
+class _ClientGone(Exception):
+    """In the middle of its request."""
+
+
+async def _part(receive: Receive) -> tuple[bytes, bool]:
+    """The next part of a body, and whether there is more."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise _ClientGone
+    return message.get("body", b""), message.get("more_body", False)
+
+
+def _environ(scope: Scope, body: bytes) -> Environ:
+    """As WSGI describes a request."""
+    host, port = scope["server"]
     environ = {
         **UNCHANGING,
-        "REQUEST_METHOD": scope.method,
-        "PATH_INFO": scope.path.encode().decode("latin-1"),  # as PEP 3333 has it
-        "QUERY_STRING": scope.query_string,
-        "REMOTE_ADDR": scope.client.rpartition(":")[0],
+        "REQUEST_METHOD": scope["method"],
+        "PATH_INFO": scope["path"].encode().decode("latin-1"),  # as PEP 3333 has it
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "REMOTE_ADDR": scope["client"][0],
         "SERVER_NAME": host,
-        "SERVER_PORT": port,
-        "wsgi.url_scheme": scope.scheme,
+        "SERVER_PORT": str(port),
+        "wsgi.url_scheme": scope["scheme"],
         "wsgi.input": BytesIO(body),
     }
-    for name, value in scope.headers.items():
-        name = "HTTP_" + name.upper().replace("-", "_")
+    for raw, value in scope["headers"]:
+        name = _variable(raw)
+        value = value.decode("latin-1")
         environ[name] = f"{environ[name]},{value}" if name in environ else value
     if "HTTP_CONTENT_TYPE" in environ:
         environ["CONTENT_TYPE"] = environ["HTTP_CONTENT_TYPE"]
     environ["CONTENT_LENGTH"] = str(len(body))
     return environ
+
+
+@lru_cache(maxsize=256)
+def _variable(header: bytes) -> str:
+    return "HTTP_" + header.decode("latin-1").upper().replace("-", "_")

@@ -1,13 +1,15 @@
-"""The web process: ``granian --interface rsgi app.web:app``.
+"""The web process: ``uvicorn app.web:app``, with the options that ``app.pipeline`` names.
 
 ``app`` is made when it is first asked for, so that importing this module starts nothing.
 """
 
+import sys
 from functools import cache
 from typing import Any
 
 from flask import Flask
 from redis.exceptions import RedisError
+from uvicorn.config import STARTUP_FAILURE
 
 from app import envelope, first_door, health, metrics, redis_checks, reporting, webhook
 from app.gateway import Gateway
@@ -32,11 +34,11 @@ def gateway(app: Flask) -> Gateway:
 
 @cache
 def start() -> Gateway:
-    """Set the process up, then the routes; SystemExit says what keeps it from accepting webhooks safely."""
+    """Set the process up, then the routes; SystemExit, after a word on what keeps it from accepting safely."""
     try:
         logging.configure(settings(), "web")
     except SettingsError as error:
-        raise SystemExit(f"neverdrop cannot start:\n{error}") from error
+        raise _cannot_start(f"\n{error}") from error
     reporting.start(settings(), "web")
     envelope.prepare()
     _inspect_redis()
@@ -47,9 +49,14 @@ def _inspect_redis() -> None:
     try:
         first_door.inspect()
     except redis_checks.UnsafeJournal as error:
-        raise SystemExit(f"neverdrop cannot start: {error}") from error
+        raise _cannot_start(f" {error}") from error
     except RedisError as error:
         log.warning("journal.unavailable", error=logging.describe(error))
+
+
+def _cannot_start(why: str) -> SystemExit:
+    print(f"neverdrop cannot start:{why}", file=sys.stderr)  # noqa: T201  (for whoever started it)
+    return SystemExit(STARTUP_FAILURE)  # which uvicorn knows: it does not try again
 
 
 def __getattr__(name: str) -> Any:

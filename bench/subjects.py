@@ -66,6 +66,16 @@ def _granian(target: str, threads: int = THREADS) -> Callable[[int, int], Progra
     )
 
 
+def _neverdrops(target: str) -> Callable[[int, int], Program]:
+    """Neverdrop's own server, with another application."""
+
+    def web(port: int, processes: int) -> Program:
+        program = pipeline.web(port, workers=processes)
+        return replace(program, argv=(*program.argv[:-1], target))
+
+    return web
+
+
 def _gunicorn(target: str) -> Callable[[int, int], Program]:
     return lambda port, processes: _python(
         "web",
@@ -152,6 +162,7 @@ PYWA = Subject(
 )
 BARE = Subject("bare Flask", _granian("bench.peers.bare:app"), prepare=lambda _: None, handles=False)
 BARE_ALONE = replace(BARE, name="bare Flask on one thread", web=_granian("bench.peers.bare:app", threads=1))
+BARE_SAME = replace(BARE, name="bare Flask on the same server", web=_neverdrops("bench.peers.bare:gateway"))
 
 PEERS = (TUTORIAL, TUTORIAL_GRANIAN, PYWA, RQ, DRAMATIQ)
-SUBJECTS = {subject.name: subject for subject in (NEVERDROP, *PEERS, BARE, BARE_ALONE)}
+SUBJECTS = {subject.name: subject for subject in (NEVERDROP, *PEERS, BARE, BARE_ALONE, BARE_SAME)}

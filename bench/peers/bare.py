@@ -2,9 +2,14 @@
 
 from flask import Flask
 
+from app.gateway import Gateway
+
 app = Flask(__name__)
 
 
 @app.post("/webhook")
 def receive() -> tuple[str, int]:
     return "", 200
+
+
+gateway = Gateway(app, on_loop=[("POST", "/webhook")], most_bytes=1024 * 1024)

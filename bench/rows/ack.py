@@ -9,7 +9,7 @@ from bench.measure import Figures, Ratio, Row
 from bench.options import Options
 from bench.sender import Order
 from bench.stores import DURABLE, USUAL
-from bench.subjects import BARE, BARE_ALONE, CORES, NEVERDROP, PEERS, TUTORIAL, Subject
+from bench.subjects import BARE, BARE_ALONE, BARE_SAME, CORES, NEVERDROP, PEERS, TUTORIAL, Subject
 from bench.tally import Tally
 from bench.turn import Turn
 
@@ -17,6 +17,7 @@ CONNECTIONS = 16
 RATE = 500  # a second, open loop
 TRAFFIC = Traffic("mix")
 META = 4_000  # webhooks a second of a number at full throttle
+BARES = (BARE, BARE_ALONE, BARE_SAME)
 LPUSH = "LPUSH, one by one"
 
 
@@ -29,15 +30,14 @@ def rows(options: Options) -> list[Row]:
             {
                 **{
                     subject.name: partial(_closed, options, subject)
-                    for subject in (NEVERDROP, *PEERS, BARE, BARE_ALONE)
+                    for subject in (NEVERDROP, *PEERS, *BARES)
                 },
                 LPUSH: partial(_push, options, USUAL),
                 f"{LPUSH}, appendfsync always": partial(_push, options, DURABLE),
             },
             (
                 Ratio("req/s", NEVERDROP.name, TUTORIAL.name, at_least=5),
-                Ratio("req/s", NEVERDROP.name, BARE.name, at_least=0.6),
-                Ratio("req/s", NEVERDROP.name, BARE_ALONE.name, at_least=0.6),
+                *(Ratio("req/s", NEVERDROP.name, bare.name, at_least=0.6) for bare in BARES),
                 *(Ratio("req/s", NEVERDROP.name, peer.name) for peer in PEERS[1:]),
             ),
         ),
@@ -54,13 +54,10 @@ def rows(options: Options) -> list[Row]:
         Row(
             "ack-latency",
             f"latency of the answer at {RATE} webhooks a second, open loop",
-            {
-                subject.name: partial(_open, options, subject)
-                for subject in (NEVERDROP, TUTORIAL, BARE, BARE_ALONE)
-            },
+            {subject.name: partial(_open, options, subject) for subject in (NEVERDROP, TUTORIAL, *BARES)},
             (
-                *(Ratio("p50 ms", NEVERDROP.name, bare.name, at_most=2) for bare in (BARE, BARE_ALONE)),
-                *(Ratio("p99 ms", NEVERDROP.name, bare.name, at_most=3) for bare in (BARE, BARE_ALONE)),
+                *(Ratio("p50 ms", NEVERDROP.name, bare.name, at_most=2) for bare in BARES),
+                *(Ratio("p99 ms", NEVERDROP.name, bare.name, at_most=3) for bare in BARES),
             ),
         ),
     ]

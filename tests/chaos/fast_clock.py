@@ -1,4 +1,4 @@
-"""The web with a clock that is ahead: ``granian tests.chaos.fast_clock:app``.
+"""The web with a clock that is ahead: ``uvicorn tests.chaos.fast_clock:app``.
 
 Only the clock that names deliveries is moved, since that is the one whose order the promises speak of.
 """

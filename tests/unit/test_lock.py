@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 RUNNING = (
     "tasks.ingest, tasks.lanes, tasks.maintenance, app.web, app.commands, app.dead_commands, app.devstack, "
     "celery.bin.celery, celery.apps.worker, celery.apps.beat, celery.concurrency.prefork, kombu.transport.redis, "
-    "flower.command, granian.cli, granian.server, sqlalchemy.dialects.postgresql.psycopg2"
+    "flower.command, app.http_guard, uvicorn.main, uvloop, sqlalchemy.dialects.postgresql.psycopg2"
 )
 
 

@@ -1,0 +1,74 @@
+"""uvicorn's HTTP, with an end to what a client may take before anybody knows who it is.
+
+By itself uvicorn waits for ever for a request that was begun, or that never begins, and collects headers without end.
+``--http`` names any class like the ones that it has: https://www.uvicorn.org/settings/.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_BYTES = 64 * 1024  # of a request's line and headers, in more than one read of the socket
+REQUEST_SECONDS = 20  # for a request to arrive as a whole: Meta gives up after about as long
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection. 408 and 431 say why it was closed, where no answer is under way."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._in_head = False
+        self._head_bytes = 0
+        self._arriving = True  # a request, or the first one is still to come
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self._set_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lift_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._arriving and self._deadline is None:
+            self._set_deadline()
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    # httptools calls these
+
+    def on_message_begin(self) -> None:
+        self._arriving = self._in_head = True
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._arriving = False
+        self._lift_deadline()
+        super().on_message_complete()
+
+    def _set_deadline(self) -> None:
+        self._deadline = self.loop.call_later(REQUEST_SECONDS, self._refuse, HTTPStatus.REQUEST_TIMEOUT)
+
+    def _lift_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or not self.cycle.response_started:
+            line = f"HTTP/1.1 {status} {status.phrase}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+            self.transport.write(line.encode())
+        self.transport.close()
