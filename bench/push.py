@@ -13,7 +13,7 @@ from pathlib import Path
 
 from redis import Redis
 
-from app.embedded import free_port, valkey
+from app.embedded import valkey
 from app.processes import Records, end
 from bench.measure import Figures
 from bench.stores import PASSWORD, launch
@@ -27,7 +27,7 @@ KEY = b"queue"
 def valkey_alone(path: Path, options: Mapping[str, str]) -> Iterator[str]:
     """A Valkey without a subject; its URL."""
     path.mkdir(parents=True, exist_ok=True)
-    server = valkey(path / "valkey", free_port(), PASSWORD, options)
+    server = valkey(path / "valkey", PASSWORD, options)
     running = launch(server, Records.of_this_process(path), path)
     try:
         yield server.url
@@ -68,8 +68,8 @@ def run(url: str, connections: int, seconds: float) -> Figures:
 
 def _connect(url: str) -> socket.socket:
     options = Redis.from_url(url).get_connection_kwargs()
-    connection = socket.create_connection((options["host"], options["port"]))
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(options["path"])
     connection.sendall(b"AUTH %s\r\n" % options["password"].encode())
     connection.recv(64)
     return connection

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg2
 from redis import Redis
 
-from app.embedded import DURABLE, Server, free_port, postgres, valkey
+from app.embedded import DURABLE, Server, postgres, valkey
 from app.processes import Records, Running, end, start
 
 PASSWORD = "bench"  # noqa: S105  (on loopback, for the time of a measurement)
@@ -45,12 +45,11 @@ class Stores:
     ) -> "Stores":
         """``keep``: the database is that of the last time; else it is new and empty, as Valkey always is."""
         path.mkdir(parents=True, exist_ok=True)
-        options = {**redis_options, "port": str(free_port())}
         for file in (path / "valkey").rglob("*"):
             if file.is_file():
                 file.unlink()
         servers = [
-            valkey(path / "valkey", int(options["port"]), PASSWORD, options),
+            valkey(path / "valkey", PASSWORD, redis_options),
             postgres(path / "postgres", postgres_options or {}),
         ]
         records = Records.of_this_process(path)

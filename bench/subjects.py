@@ -15,6 +15,7 @@ from app.processes import Program
 from bench.bodies import SECRET
 from bench.peers.items import TABLE
 from bench.stores import DURABLE, USUAL, Stores
+from config.redis_endpoint import RedisEndpoint
 
 ROOT = Path(__file__).parents[1]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -43,6 +44,7 @@ class Subject:
         return {
             "PYTHONPATH": str(ROOT),
             "REDIS_URL": stores.redis_url,
+            "BROKER_URL": RedisEndpoint.parse(stores.redis_url).broker_url,  # as Celery has it
             "DATABASE_URL": stores.database_url,
             "WHATSAPP_APP_SECRET": SECRET,
             "WHATSAPP_VERIFY_TOKEN": "bench",

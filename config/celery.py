@@ -55,7 +55,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
     """Celery's configuration for every process; the consumers differ only in their ``-Q``."""
     endpoint = settings.redis
     config: dict[str, Any] = {
-        "broker_url": endpoint.url,
+        "broker_url": endpoint.broker_url,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,  # a worker outlives any outage of Redis
         "broker_transport_options": {

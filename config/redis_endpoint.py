@@ -2,13 +2,13 @@
 
 kombu lets the URL's own ``ssl_*`` parameters silently override ``broker_use_ssl``, redis-py spells them
 differently, and Flower reads only ``broker_use_ssl``. So they are taken out of the URL here and handed to
-each client as the same dict.
+each client as the same dict. A Unix socket, too, has one name for redis-py and another for kombu and Flower.
 """
 
 import ssl
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 CERT_REQS = {
     "none": ssl.CERT_NONE,
@@ -22,17 +22,34 @@ CERT_REQS = {
 
 @dataclass(frozen=True, slots=True)
 class RedisEndpoint:
-    """``url`` without any ``ssl_*`` parameter; ``ssl`` is empty for a plain connection."""
+    """``url`` (redis-py's) without any ``ssl_*`` parameter; ``ssl`` is empty for a plain connection."""
 
     url: str
     ssl: dict[str, Any]
 
+    @property
+    def broker_url(self) -> str:
+        """The same for kombu and Flower."""
+        return self.url.replace("unix://", "redis+socket://", 1) if self.is_socket else self.url
+
+    @property
+    def keepalive(self) -> dict[str, bool]:
+        """redis-py's option to notice a peer that vanished; a Unix socket, whose peer cannot, knows no such option."""
+        return {} if self.is_socket else {"socket_keepalive": True}
+
+    @property
+    def is_socket(self) -> bool:
+        return self.url.startswith("unix://")
+
     @classmethod
     def parse(cls, url: str) -> "RedisEndpoint":
-        """Split a ``redis://`` or ``rediss://`` URL; ValueError names what is wrong with it."""
+        """Split a ``redis://``, ``rediss://`` or ``unix://`` URL; ValueError names what is wrong with it."""
         parts = urlsplit(url)
+        if parts.scheme == "unix":
+            return cls(_socket(url, parts), {})
         if parts.scheme not in ("redis", "rediss"):
-            raise ValueError(f"must start with redis:// or rediss://, not {parts.scheme or 'nothing'}://")
+            scheme = parts.scheme or "nothing"
+            raise ValueError(f"must start with redis://, rediss:// or unix://, not {scheme}://")
         options = dict(parse_qsl(parts.query))
         tls = {name: options.pop(name) for name in list(options) if name.startswith("ssl_")}
         bare = urlunsplit(parts._replace(query=urlencode(options)))
@@ -41,6 +58,13 @@ class RedisEndpoint:
                 raise ValueError("has ssl_* parameters but is not rediss://")
             return cls(bare, {})
         return cls(bare, _tls_options(tls))
+
+
+def _socket(url: str, parts: SplitResult) -> str:
+    """Flower takes a password and nothing else by a socket: no user, no other database, no quoted path."""
+    if parts.hostname or parts.username or parts.query or "%" in parts.path or not parts.path.strip("/"):
+        raise ValueError("by a socket must be unix:///path/to/socket or unix://:password@/path/to/socket")
+    return url
 
 
 def _tls_options(tls: dict[str, str]) -> dict[str, Any]:

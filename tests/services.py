@@ -54,7 +54,7 @@ def running_services(path: Path, postgres_options: Mapping[str, str] = FORGETFUL
     """
     try:
         servers = [
-            valkey(path / "valkey", free_port(), PASSWORD),
+            valkey(path / "valkey", PASSWORD, port=free_port()),
             postgres(path / "postgres", postgres_options),
         ]
     except ServerMissingError as missing:

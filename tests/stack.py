@@ -51,7 +51,7 @@ class Stack:
     def open_stores(self) -> dict[str, str]:
         """Start Valkey and Postgres; the environment that leads to them."""
         self._servers = {
-            "valkey": valkey(self.path / "valkey", free_port(), PASSWORD),
+            "valkey": valkey(self.path / "valkey", PASSWORD),
             "postgres": postgres(self.path / "postgres"),
         }
         for name in self._servers:

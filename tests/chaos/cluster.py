@@ -60,7 +60,7 @@ class Cluster:
     def begin(self) -> None:
         """Start everything and wait until it is ready. The environment of this process changes too."""
         self.servers = {
-            "valkey": valkey(self.valkey_path, free_port(), PASSWORD, DURABLE),
+            "valkey": valkey(self.valkey_path, PASSWORD, DURABLE),
             "postgres": postgres(self.path / "postgres", COMMIT_TIMES),
         }
         for server in self.servers.values():

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import kombu.transport
 import pytest
 from kombu import Connection, Consumer, Exchange, Message, Queue
 from redis import Redis
@@ -13,6 +14,7 @@ from redis import Redis
 from app.broker_channel import Transport
 from app.embedded import free_port, valkey
 from app.processes import Records, end
+from config.redis_endpoint import RedisEndpoint
 from tests import services as servers
 
 IDLE_SECONDS = 0.05
@@ -23,12 +25,12 @@ log = logging.getLogger(__name__)
 
 
 class Broker:
-    """A Valkey that can be lost and found again, on the same port and data."""
+    """A Valkey that can be lost and found again, with the same address and data."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, port: int | None) -> None:
         self._path = path
         self._records = Records.of_this_process(path)
-        self._server = valkey(path / "valkey", free_port(), servers.PASSWORD)
+        self._server = valkey(path / "valkey", servers.PASSWORD, port=port)
         self.url = self._server.url
         self.start()
 
@@ -43,17 +45,18 @@ class Broker:
         end([self._running])
 
 
-@pytest.fixture
-def broker() -> Iterator[Broker]:
+@pytest.fixture(params=["port", "socket"])
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     with servers.directory() as path:
-        started = Broker(path)
+        started = Broker(path, free_port() if request.param == "port" else None)
         yield started
         started.end()
 
 
 @pytest.fixture
-def connection(broker: Broker) -> Iterator[Connection]:
-    with Connection(broker.url, transport=Transport) as opened:
+def connection(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
+    monkeypatch.setitem(kombu.transport._transport_cache, "redis", Transport)  # whatever was used before
+    with Connection(RedisEndpoint.parse(broker.url).broker_url) as opened:
         yield opened
 
 

@@ -49,7 +49,7 @@ def test_a_missing_postgres_wheel_is_told_what_to_do(path: Path, monkeypatch: py
 
 def test_an_address_is_open_to_this_machine_and_to_who_knows_the_password(path: Path) -> None:
     port = free_port()
-    running = servers.launch(valkey(path / "valkey", port, PASSWORD), Records(path / "records"), path)
+    running = servers.launch(valkey(path / "valkey", PASSWORD, port=port), Records(path / "records"), path)
     try:
         addresses = {connection.laddr.ip for connection in running.process.net_connections("inet")}
         assert addresses == {"127.0.0.1"}
@@ -61,21 +61,25 @@ def test_an_address_is_open_to_this_machine_and_to_who_knows_the_password(path: 
         end([running])
 
 
-def test_postgres_listens_on_a_socket_only(path: Path) -> None:
-    running = servers.launch(postgres(path / "postgres"), Records(path / "records"), path)
+def test_without_a_port_both_listen_on_a_socket_only(path: Path) -> None:
+    store, table = valkey(path / "valkey", PASSWORD), postgres(path / "postgres")
+    running = [servers.launch(server, Records(path / "records"), path) for server in (store, table)]
     try:
-        assert running.process.net_connections("inet") == []
+        assert [each.process.net_connections("inet") for each in running] == [[], []]
+        stranger = redis.Redis.from_url(store.url.replace(f":{PASSWORD}@", ""))
+        with stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
     finally:
-        end([running])
+        end(running)
 
 
 def test_servers_that_nobody_recorded_are_ended_before_their_data_is_opened_again(path: Path) -> None:
     forgotten = Records(path / "forgotten")
     left = [
-        servers.launch(valkey(path / "valkey", free_port(), PASSWORD), forgotten, path),
+        servers.launch(valkey(path / "valkey", PASSWORD), forgotten, path),
         servers.launch(postgres(path / "postgres"), forgotten, path),
     ]
-    again = [valkey(path / "valkey", free_port(), PASSWORD), postgres(path / "postgres")]
+    again = [valkey(path / "valkey", PASSWORD), postgres(path / "postgres")]
     assert not any(running.alive for running in left)
     started = [servers.launch(server, Records(path / "records"), path) for server in again]
     end(started)
@@ -97,7 +101,7 @@ def test_a_number_that_is_another_process_by_now_is_left_alone(path: Path) -> No
 
 def test_what_was_confirmed_outlives_a_crash_of_the_server(path: Path) -> None:
     records = Records(path / "records")
-    store, table = valkey(path / "valkey", free_port(), PASSWORD), postgres(path / "postgres")
+    store, table = valkey(path / "valkey", PASSWORD), postgres(path / "postgres")
     running = [servers.launch(server, records, path) for server in (store, table)]
     with redis.Redis.from_url(store.url) as client:
         client.set("kept", "yes")
@@ -113,11 +117,11 @@ def test_what_was_confirmed_outlives_a_crash_of_the_server(path: Path) -> None:
         end(running)
 
 
-def test_a_socket_path_that_is_too_long_is_made_short(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["x" * 120, "50 %?"], ids=["too long", "not fit for a URL"])
+def test_a_socket_has_a_path_that_can_be_used(path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(path))
-    deep = path / ("x" * 120) / "postgres"
-    running = servers.launch(postgres(deep), Records(path / "records"), path)
-    end([running])
+    for server in (valkey(path / name / "valkey", PASSWORD), postgres(path / name / "postgres")):
+        end([servers.launch(server, Records(path / "records"), path)])
 
 
 def kill(running: Running) -> None:

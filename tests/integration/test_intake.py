@@ -47,7 +47,7 @@ class Valkey:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._records = Records(path / "processes")
-        self.server: Server = valkey(path / "valkey", free_port(), servers.PASSWORD)
+        self.server: Server = valkey(path / "valkey", servers.PASSWORD, port=free_port())
         self.running: Running = self._launch()
         self.client: Any = Redis.from_url(self.server.url)
 

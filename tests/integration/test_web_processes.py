@@ -43,14 +43,20 @@ def alive(port: int) -> bool:
         return False
 
 
+def _serves(process: psutil.Process) -> bool:
+    try:
+        return "spawn_main" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # a zombie among them
+        return False
+
+
 def test_a_web_process_that_dies_is_replaced() -> None:
     port = free_port()
     with web(port, 2, NEVERDROP_ENV="development", **NOWHERE) as process:
         until(lambda: alive(port))
 
         def servers() -> set[int]:
-            children = psutil.Process(process.pid).children()
-            return {child.pid for child in children if "spawn_main" in " ".join(child.cmdline())}
+            return {child.pid for child in psutil.Process(process.pid).children() if _serves(child)}
 
         before = servers()
         assert len(before) == 2

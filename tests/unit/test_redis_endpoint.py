@@ -3,7 +3,9 @@
 import ssl
 
 import pytest
+from flower.utils.broker import Broker as Flowers
 from kombu import Connection
+from redis import Redis
 
 from config.redis_endpoint import RedisEndpoint
 
@@ -42,10 +44,15 @@ def test_files_of_certificates_are_taken_out_of_the_url_and_other_options_stay()
     ("url", "why"),
     [
         ("localhost:6379", "must start with redis://"),
-        ("http://h", "must start with redis:// or rediss://, not http://"),
+        ("http://h", "must start with redis://, rediss:// or unix://, not http://"),
         ("redis://h?ssl_cert_reqs=none", "is not rediss://"),
         ("rediss://h?ssl_cert_reqs=maybe", "ssl_cert_reqs must be none, optional or required, not 'maybe'"),
         ("rediss://h?ssl_ca_crets=/ca.pem", "unknown parameters: ssl_ca_crets"),
+        ("unix://run/redis.sock", "must be unix:///path/to/socket"),
+        ("unix://user:p@/run/redis.sock", "must be unix:///path/to/socket"),
+        ("unix:///run/redis.sock?db=1", "must be unix:///path/to/socket"),
+        ("unix:///run/a%20b.sock", "must be unix:///path/to/socket"),
+        ("unix://", "must be unix:///path/to/socket"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_reason(url: str, why: str) -> None:
@@ -53,10 +60,13 @@ def test_what_makes_no_sense_is_refused_with_the_reason(url: str, why: str) -> N
         RedisEndpoint.parse(url)
 
 
-@pytest.mark.parametrize("url", ["redis://h", "rediss://h", "unix:///run/redis.sock", "sentinel://h"])
+@pytest.mark.parametrize("url", ["redis://h", "rediss://h", "unix:///run/redis.sock"])
 def test_what_is_accepted_the_broker_can_use_too(url: str) -> None:
-    try:
-        endpoint = RedisEndpoint.parse(url)
-    except ValueError:
-        return
-    assert Connection(endpoint.url).transport.driver_name == "redis"
+    assert Connection(RedisEndpoint.parse(url).broker_url).transport.driver_name == "redis"
+
+
+def test_a_socket_has_a_name_for_each_client() -> None:
+    endpoint = RedisEndpoint.parse("unix://:p%40ss@/run/redis.sock")
+    for client in (Redis.from_url(endpoint.url), Flowers(endpoint.broker_url).redis):
+        options = client.get_connection_kwargs()
+        assert (options["path"], options["password"]) == ("/run/redis.sock", "p@ss")
