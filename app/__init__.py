@@ -20,6 +20,7 @@ Storing
   conversations  which conversation an event belongs to, whatever name its user goes by today
   statuses       a message's status only moves forward
 Handling
+  celery_app     the Celery application of every process, on REDIS_URL
   broker_channel what Celery's workers have to Redis, mended
   wakes          tells the workers that a lane has work; pace says how much a worker takes at a time
   lane           one conversation's events, one at a time, in order (attempt: one run of a handler)

@@ -114,12 +114,12 @@ def _published(task: str, queue: str) -> dict[str, Any]:
     Below ``apply_async``, where neither the task that happens to be running nor Sentry leaves a trace in it.
     """
     app = Celery(set_as_current=False)
-    app.conf.update(celery_config(settings()) | {"broker_url": "memory://", "broker_use_ssl": None})
+    app.conf.update(celery_config(settings()) | {"broker_use_ssl": None})
     # By itself Celery writes the process in, and no two processes would write a dead letter's message alike
     shown = {"argsrepr": _SHOWN, "kwargsrepr": "{}", "origin": ORIGIN}
     ignored = app.conf.task_ignore_result
     built = app.amqp.create_task_message(_ID, task, [_ARGUMENTS], {}, ignore_result=ignored, **shown)
-    with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
+    with app.connection_for_write("memory://") as connection, app.amqp.Producer(connection) as producer:
         app.amqp.send_task_message(producer, task, built, queue=queue)
         channel: Any = producer.channel
         message: dict[str, Any] = channel._get(queue)

@@ -4,12 +4,11 @@ import socket
 from collections.abc import Iterable
 
 import httpx
-from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from app.celery_app import NeverdropCelery
 from app.processes import Program
-from config.celery import celery_config
 from config.settings import Settings
 
 ANSWER_SECONDS = 2
@@ -27,8 +26,7 @@ def web_is_ready(url: str) -> bool:
 def consumers_answer(programs: Iterable[Program], settings: Settings) -> bool:
     """Whether each of these ingest and worker processes of this machine answers Celery's ping."""
     expected = {f"{program.name}@{socket.gethostname()}" for program in programs}
-    app = Celery(set_as_current=False)
-    app.conf.update(celery_config(settings))
+    app = NeverdropCelery(settings, set_as_current=False)
     try:
         replies = app.control.ping(destination=sorted(expected), timeout=ANSWER_SECONDS)
     except (OSError, OperationalError, RedisError):

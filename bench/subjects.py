@@ -44,7 +44,7 @@ class Subject:
         return {
             "PYTHONPATH": str(ROOT),
             "REDIS_URL": stores.redis_url,
-            "BROKER_URL": RedisEndpoint.parse(stores.redis_url).broker_url,  # as Celery has it
+            "PEER_BROKER_URL": RedisEndpoint.parse(stores.redis_url).broker_url,  # as Celery has it
             "DATABASE_URL": stores.database_url,
             "WHATSAPP_APP_SECRET": SECRET,
             "WHATSAPP_VERIFY_TOKEN": "bench",

@@ -7,23 +7,22 @@ its answer.
 import sys
 from typing import Any
 
-from celery import Celery
 from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init
 from redis.exceptions import RedisError
 
 from app import broker_channel, heartbeats, redis_checks, reporting
+from app.celery_app import NeverdropCelery
 from app.connections import redis
 from app.errors import NeverdropError
 from app.handlers import registry
-from config.celery import celery_config
 from config.logging import configure, describe, get_logger
 from config.settings import settings
 
 log = get_logger(__name__)
 
+
 broker_channel.install()
-app = Celery("neverdrop", include=["tasks.ingest", "tasks.lanes", "tasks.maintenance"])
-app.conf.update(celery_config(settings()))
+app = NeverdropCelery(settings(), "neverdrop", include=["tasks.ingest", "tasks.lanes", "tasks.maintenance"])
 heartbeats.install(app)
 
 

@@ -7,7 +7,7 @@ from flask import Flask, request
 
 from bench.peers import items
 
-queue = Celery("tutorial", broker=os.environ.get("BROKER_URL"))
+queue = Celery("tutorial", broker=os.environ.get("PEER_BROKER_URL"))
 queue.conf.task_ignore_result = True
 queue.conf.broker_connection_retry_on_startup = True
 app = Flask(__name__)

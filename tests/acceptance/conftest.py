@@ -95,6 +95,9 @@ def _environment(stack: Stack) -> dict[str, str]:
     gates.mkdir()
     return {
         **ENVIRONMENT,
+        # Of another application on the same platform; Celery itself would believe them
+        "BROKER_URL": "redis://127.0.0.1:1/0",
+        "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
         **stack.open_stores(),
         "HANDLERS": handlers_recorded.__name__,
         "PYTHONPATH": str(HERE.parents[1]),

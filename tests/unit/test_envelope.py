@@ -92,6 +92,16 @@ def common(message: dict[str, Any]) -> dict[str, Any]:
     return rest
 
 
+def test_a_message_is_caught_in_memory_whatever_broker_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another application's variables: a message put on its queue, or ours, would be fetched by somebody."""
+    expected = envelope._published(ADVANCE, CONVERSATIONS)
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")
+    found = envelope._published(ADVANCE, CONVERSATIONS)
+    assert (found["body"], found["headers"].keys()) == (expected["body"], expected["headers"].keys())
+
+
 @pytest.mark.parametrize(
     ("rendered", "task", "queue", "args", "shown"),
     [

@@ -1,0 +1,30 @@
+"""The Celery application that every process makes for itself."""
+
+from typing import Any
+
+from celery import Celery
+
+from config.celery import celery_config
+from config.settings import Settings
+
+
+class NeverdropCelery(Celery):
+    """Celery as ``config.celery`` has it, on REDIS_URL.
+
+    Celery itself would believe CELERY_BROKER_URL, and its command line BROKER_URL, which on a platform that runs other
+    applications too may be theirs.
+    """
+
+    def __init__(self, settings: Settings, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.conf.update(celery_config(settings))
+        self._redis_url = settings.redis.broker_url
+
+    def connection(self, hostname: Any = None, *more: Any, **named: Any) -> Any:
+        return super().connection(hostname or self._redis_url, *more, **named)
+
+    def connection_for_read(self, url: Any = None, **named: Any) -> Any:
+        return super().connection_for_read(url or self._redis_url, **named)
+
+    def connection_for_write(self, url: Any = None, **named: Any) -> Any:
+        return super().connection_for_write(url or self._redis_url, **named)
