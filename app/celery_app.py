@@ -17,14 +17,15 @@ class NeverdropCelery(Celery):
 
     def __init__(self, settings: Settings, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self.conf.update(celery_config(settings))
-        self._redis_url = settings.redis.broker_url
+        config = celery_config(settings)
+        self.conf.update(config)
+        self._broker_url = config["broker_url"]
 
     def connection(self, hostname: Any = None, *more: Any, **named: Any) -> Any:
-        return super().connection(hostname or self._redis_url, *more, **named)
+        return super().connection(hostname or self._broker_url, *more, **named)
 
     def connection_for_read(self, url: Any = None, **named: Any) -> Any:
-        return super().connection_for_read(url or self._redis_url, **named)
+        return super().connection_for_read(url or self._broker_url, **named)
 
     def connection_for_write(self, url: Any = None, **named: Any) -> Any:
-        return super().connection_for_write(url or self._redis_url, **named)
+        return super().connection_for_write(url or self._broker_url, **named)

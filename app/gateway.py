@@ -135,13 +135,14 @@ async def _part(receive: Receive) -> tuple[bytes, bool]:
 
 def _environ(scope: Scope, body: bytes) -> Environ:
     """As WSGI describes a request."""
-    host, port = scope["server"]
+    host, port = scope["server"] or ("", "")  # ASGI lets a server not know either
+    address, _ = scope["client"] or ("", 0)
     environ = {
         **UNCHANGING,
         "REQUEST_METHOD": scope["method"],
         "PATH_INFO": scope["path"].encode().decode("latin-1"),  # as PEP 3333 has it
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "REMOTE_ADDR": scope["client"][0],
+        "REMOTE_ADDR": address,
         "SERVER_NAME": host,
         "SERVER_PORT": str(port),
         "wsgi.url_scheme": scope["scheme"],

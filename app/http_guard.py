@@ -1,6 +1,7 @@
 """uvicorn's HTTP, with an end to what a client may take before anybody knows who it is.
 
-By itself uvicorn waits for ever for a request that was begun, or that never begins, and collects headers without end.
+By itself uvicorn waits for ever for a request that was begun, or that never begins, collects headers without end, and
+loses the body of a request that asks for an upgrade.
 ``--http`` names any class like the ones that it has: https://www.uvicorn.org/settings/.
 """
 
@@ -8,7 +9,7 @@ import asyncio
 from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_BYTES = 64 * 1024  # of a request's line and headers, in more than one read of the socket
 REQUEST_SECONDS = 20  # for a request to arrive as a whole: Meta gives up after about as long
@@ -50,6 +51,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if self.parser.should_upgrade():
+            # httptools would keep the body from us, as bytes of another protocol: a signed one would be refused as
+            # unsigned. What is raised here becomes uvicorn's 400.
+            raise ValueError("no upgrade to another protocol is offered")
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -68,7 +73,15 @@ class GuardedProtocol(HttpToolsProtocol):
     def _refuse(self, status: HTTPStatus) -> None:
         if self.transport.is_closing():
             return
-        if self.cycle is None or not self.cycle.response_started:
+        if self._next_answer_is_ours():
             line = f"HTTP/1.1 {status} {status.phrase}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
             self.transport.write(line.encode())
         self.transport.close()
+
+    def _next_answer_is_ours(self) -> bool:
+        """Whether the client will take what is written now for the answer to the request that is refused."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None:
+            return True
+        # While headers arrive, the cycle is still that of the request before
+        return cycle.response_complete if self._in_head else not cycle.response_started

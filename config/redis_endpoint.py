@@ -39,6 +39,7 @@ class RedisEndpoint:
 
     @property
     def is_socket(self) -> bool:
+        """Whether it is reached by a path of this machine."""
         return self.url.startswith("unix://")
 
     @classmethod

@@ -20,7 +20,6 @@ from config.settings import settings
 
 log = get_logger(__name__)
 
-
 broker_channel.install()
 app = NeverdropCelery(settings(), "neverdrop", include=["tasks.ingest", "tasks.lanes", "tasks.maintenance"])
 heartbeats.install(app)

@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,10 @@ from app import connections
 from app.heartbeats import alive
 from app.redis_keys import WORKERS
 from config.settings import Settings
+from tests.waiting import until
 
 START_SECONDS = 30
 STOP_SECONDS = 15
-POLL_SECONDS = 0.05
 HERE = Path(__file__).parents[2]
 
 
@@ -41,13 +40,6 @@ def worker(redis: "Redis", tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"
         finally:
             process.kill()
             process.wait()
-
-
-def until(condition: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(POLL_SECONDS)
 
 
 def test_a_worker_beats_again_after_a_lost_connection_and_is_gone_after_its_end(

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from config.celery import WEBHOOKS, celery_config
 from config.settings import settings
 from tests import services as servers
 from tests.loop import Blocking
+from tests.waiting import until
 
 PATIENCE_SECONDS = 20
 POSTED = 200
@@ -116,13 +116,6 @@ def postgres_stopped() -> Iterator[None]:
             os.kill(process.pid, signal.SIGCONT)
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def journal(own: Valkey) -> dict[str, bytes]:
     return {key.decode(): body for key, body in own.client.hgetall(JOURNAL).items()}
 
@@ -187,7 +180,7 @@ def test_a_stopped_redis_that_goes_on_is_used_again(bounded: Blocking, own_valke
         bounded.accept(b"after")
         return b"after" in journal(own_valkey).values()
 
-    wait_for(back)
+    until(back)
 
 
 def test_while_redis_is_dead_postgres_takes_the_bodies_and_the_journal_is_back_after(

@@ -3,8 +3,7 @@
 import io
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -12,8 +11,8 @@ import pytest
 
 from app.processes import Program, Records, Running, end, start
 from app.supervisor import Printer, Stopped, Supervisor
+from tests.waiting import until
 
-WAIT_SECONDS = 20
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
 PARENT = (
     "import subprocess, sys, time;"
@@ -32,13 +31,6 @@ class Clock:
 
 def python(name: str, code: str, **options: float) -> Program:
     return Program(name, (sys.executable, "-c", code), **options)  # type: ignore[arg-type]
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture

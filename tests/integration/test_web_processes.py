@@ -2,8 +2,7 @@
 
 import os
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
@@ -12,6 +11,7 @@ import pytest
 
 from app import pipeline
 from app.embedded import free_port
+from tests.waiting import until
 
 PATIENCE_SECONDS = 40
 NOWHERE = {"REDIS_URL": "redis://127.0.0.1:1/0", "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
@@ -27,13 +27,6 @@ def web(port: int, workers: int, **environment: str) -> "Iterator[subprocess.Pop
     finally:
         process.terminate()
         process.communicate(timeout=PATIENCE_SECONDS)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s"
-        time.sleep(0.05)
 
 
 def alive(port: int) -> bool:

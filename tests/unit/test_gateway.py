@@ -198,6 +198,11 @@ def test_a_view_sees_the_request_as_wsgi_describes_it(app: Flask) -> None:
     assert (seen["REMOTE_ADDR"], seen["SERVER_PORT"], seen["HTTP_HOST"]) == ("127.0.0.1", "8000", "h:1")
 
 
+def test_a_request_from_nobody_knows_where_is_served(served: Gateway) -> None:
+    """By a Unix socket, or from a client that has just gone."""
+    assert ask(served, scope(client=None, server=None), Client(b"abc")).content == b"abc"
+
+
 def test_what_an_application_opened_for_its_answer_is_closed() -> None:
     closed = []
 
