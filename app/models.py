@@ -155,7 +155,7 @@ class Event(Base):
     kind: Mapped[str]
     type: Mapped[str]
     payload: Mapped[str]  # JSON as ASCII text: jsonb cannot hold a NUL or a lone surrogate
-    state: Mapped[EventState]
+    state: Mapped[EventState]  # Postgres keeps no statistics of it: see the migration 0004
     late: Mapped[bool] = mapped_column(server_default="false")  # ran after a later one of its lane was done
     # Ever begun: the fence; never reset
     attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")

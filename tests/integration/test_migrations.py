@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from app.connections import engine
 from app.migrate import migrate
 from app.models import Base
 from config.settings import Settings
 from tests import services as servers
+from tests.rows import add_events
 from tests.services import Services
 
 EMPTY = "empty_neverdrop"
@@ -36,3 +37,16 @@ def test_a_database_that_is_up_to_date_stays_as_it_is(settings: Settings) -> Non
     before = inspect(engine()).get_table_names()
     migrate()
     assert inspect(engine()).get_table_names() == before
+
+
+def test_statistics_of_the_states_that_an_older_release_gathered_are_dropped(settings: Settings) -> None:
+    known = "SELECT count(*) FROM pg_stats WHERE tablename = 'events' AND attname = 'state'"
+    add_events(engine(), 10)
+    with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ALTER TABLE events ALTER COLUMN state SET STATISTICS -1"))
+        connection.execute(text("ANALYZE events"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
+        assert connection.scalar(text(known)) == 1
+        migrate()
+        connection.execute(text("ANALYZE events"))
+        assert connection.scalar(text(known)) == 0
