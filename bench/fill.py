@@ -16,7 +16,8 @@ CREATE TEMPORARY TABLE slice ON COMMIT DROP AS
 SELECT n, n %% 4 = 0 AS message, uuidv7(make_interval(secs => %(first)s - %(events)s + (n - %(first)s))) AS delivery_id,
        1000000 + n %% (%(events)s / %(per)s + 1) AS lane,
        clock_timestamp() + make_interval(secs => n - %(events)s) AS at,
-       'wamid.HBgLMTU1NTAxOTkwMDA' || md5(n::text) AS wamid
+       'wamid.HBgLMTU1NTAxOTkwMDAVAgA' || CASE WHEN n %% 4 = 0 THEN 'S' ELSE 'R' END || 'GBQz' ||
+       left(md5(n::text), 20) || 'AA==' AS wamid
 FROM generate_series(%(first)s, %(last)s) AS n;
 
 INSERT INTO deliveries (id, accepted_at, door, state, ingested_at, events)

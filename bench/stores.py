@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class Stores:
     database_url: str
     redis: "Redis"
     connection: Any  # psycopg2's, in autocommit
+    ready_at: datetime  # Postgres's own time
 
     @classmethod
     def start(
@@ -64,10 +66,12 @@ class Stores:
             database_url = servers[1].url.replace("/postgres?", "/bench?")
             connection = psycopg2.connect(database_url)
             connection.autocommit = True
+            ready_at = _first(connection, "SELECT clock_timestamp()")
         except BaseException:
             end(running.values())
             raise
-        return cls(path, running, servers[0].url, database_url, Redis.from_url(servers[0].url), connection)
+        redis = Redis.from_url(servers[0].url)
+        return cls(path, running, servers[0].url, database_url, redis, connection, ready_at)
 
     def end(self) -> None:
         self.connection.close()
@@ -76,10 +80,7 @@ class Stores:
 
     def query(self, sql: str, *parameters: Any) -> Any:
         """The first column of the first row; None if there is none."""
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, parameters or None)
-            row = cursor.fetchone() if cursor.description else None
-        return row[0] if row else None
+        return _first(self.connection, sql, *parameters)
 
     def run(self, sql: str, parameters: Mapping[str, Any]) -> None:
         """Statements, in one transaction."""
@@ -119,6 +120,13 @@ def until(condition: Callable[[], Any], seconds: float, what: str) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds:g} s")
         time.sleep(POLL_SECONDS)
+
+
+def _first(connection: Any, sql: str, *parameters: Any) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters or None)
+        row = cursor.fetchone() if cursor.description else None
+    return row[0] if row else None
 
 
 def _execute(url: str, *statements: str) -> None:

@@ -23,7 +23,8 @@ from bench.tally import Tally
 READY_SECONDS = 60
 WARM_EVENTS = 200
 DONE_SECONDS = 1800
-SAMPLE_SECONDS = 0.1
+SAMPLE_SECONDS = 0.1  # between two counts, at least
+COUNTING_SHARE = 0.05  # of a core, at most: a count of what is done takes longer the more it is
 
 
 @dataclass
@@ -50,16 +51,22 @@ class Turn:
         return self.subject.done(self.stores) - self.done_before
 
     def until_done(self, count: int, seconds: float = DONE_SECONDS) -> list[tuple[float, int]]:
-        """Wait for so many; how many were done at which moment (monotonic seconds)."""
-        progress = [(time.monotonic(), self.done())]
-        while progress[-1][1] < count:
-            if time.monotonic() > progress[0][0] + seconds:
-                raise TimeoutError(
-                    f"{self.subject.name}: {progress[-1][1]} of {count} done after {seconds:g} s"
-                )
-            time.sleep(SAMPLE_SECONDS)
-            progress.append((time.monotonic(), self.done()))
+        """Wait for so many; how many were done at which moment (monotonic seconds). TimeoutError if they are not."""
+        progress = self.progress(count, seconds)
+        if progress[-1][1] < count:
+            raise TimeoutError(f"{self.subject.name}: {progress[-1][1]} of {count} done after {seconds:g} s")
         return progress
+
+    def progress(self, count: int, seconds: float) -> list[tuple[float, int]]:
+        """How many were done at which moment (monotonic seconds), until it is so many or the time is over."""
+        samples = [(time.monotonic(), self.done())]
+        counting = time.monotonic() - samples[0][0]
+        while samples[-1][1] < count and time.monotonic() < samples[0][0] + seconds:
+            time.sleep(max(SAMPLE_SECONDS, counting / COUNTING_SHARE))
+            began = time.monotonic()
+            samples.append((began, self.done()))
+            counting = time.monotonic() - began
+        return samples
 
     def consumers(self) -> list[str]:
         return [name for name in self.running if name != "web"]

@@ -85,12 +85,8 @@ def _ingest(running: Turn, count: int, conversations: int) -> float:
 def _work(running: Turn, count: int, seconds: float) -> list[tuple[float, int]]:
     """Let the workers go on, for so long or until all is done; what was done when."""
     already = running.done()
-    progress = [(time.monotonic(), 0)]
     running.thaw(WORKER, BEAT)
-    while progress[-1][1] < count and time.monotonic() < progress[0][0] + seconds:
-        time.sleep(0.1)
-        progress.append((time.monotonic(), running.done() - already))
-    return progress
+    return [(at, done - already) for at, done in running.progress(already + count, seconds)]
 
 
 def _hot(options: Options, conversations: int) -> Figures:

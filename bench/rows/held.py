@@ -28,6 +28,7 @@ NOISE_SECONDS = 0.5  # of traffic by which a backlog goes up and down
 LATE_SECONDS = 0.25  # of the sender, 99th percentile: a machine with no core left for it
 SAMPLE_SECONDS = 0.5
 DRAIN_SECONDS = 1_200
+WHY = ("growth/s", "refused", "load lag p99 ms")  # of these one at least is why a rate was not held
 
 
 def rows(options: Options) -> list[Row]:
@@ -57,7 +58,9 @@ def _held(options: Options, subject: Subject) -> Figures:
             place -= 1
     highest = rates[place] if place >= 0 else 0
     above = min((rate for rate in tried if rate > highest), default=None)
-    missed = {} if above is None else {"not held/s": above, "its growth/s": tried[above]["growth/s"]}
+    missed = (
+        {} if above is None else {"not held/s": above, **{f"its {why}": tried[above][why] for why in WHY}}
+    )
     return {"held/s": highest, **(tried[highest] if highest else {}), **missed}
 
 
