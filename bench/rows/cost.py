@@ -67,7 +67,7 @@ def _cpu(running: Turn, kind: Kind, count: int) -> dict[str, float]:
 def _bytes(running: Turn, kind: Kind, count: int) -> dict[str, float]:
     """In Redis while it waits; in Postgres once it is done, with indexes; and of the log of what is written there."""
     stores, traffic = running.stores, running.traffic(count, kind)
-    tables, log = int(stores.query(TABLES)), _wal(running)
+    tables, log = int(stores.query(TABLES)), wal_bytes(running)
     already = running.done()
     running.freeze()
     memory = stores.redis.info("memory")["used_memory"]
@@ -78,11 +78,12 @@ def _bytes(running: Turn, kind: Kind, count: int) -> dict[str, float]:
     return {
         "Redis bytes while it waits": waiting / count,
         "Postgres bytes": (int(stores.query(TABLES)) - tables) / count,
-        "Postgres WAL bytes": (_wal(running) - log) / count,
+        "Postgres WAL bytes": (wal_bytes(running) - log) / count,
     }
 
 
-def _wal(running: Turn) -> int:
+def wal_bytes(running: Turn) -> int:
+    """Of the log of what is written, since the database was made."""
     return int(running.stores.query("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn"))
 
 

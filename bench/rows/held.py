@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import click
+
 from bench.load import Load, prepared
 from bench.measure import Figures, Ratio, Row
 from bench.options import Options
@@ -50,7 +52,9 @@ def _held(options: Options, subject: Subject) -> Figures:
 
     def held(rate: int, seconds: float) -> bool:
         tried[rate] = _at(running, rate, seconds)
-        return bool(tried[rate].pop("held"))
+        found = bool(tried[rate].pop("held"))
+        click.echo(f"  {rate}/s for {seconds:g} s: {'held' if found else 'not held'}")
+        return found
 
     with options.turn(subject) as running:
         place = _highest(rates, lambda rate: held(rate, short))

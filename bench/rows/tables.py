@@ -7,6 +7,7 @@ from functools import partial
 from bench import fill
 from bench.measure import Figures, Ratio, Row
 from bench.options import Options
+from bench.rows.cost import wal_bytes
 from bench.rows.pipeline import through
 from bench.subjects import NEVERDROP
 from bench.turn import Turn
@@ -33,7 +34,7 @@ def rows(options: Options) -> list[Row]:
 
 def _empty(options: Options) -> Figures:
     with options.turn(NEVERDROP) as running:
-        return {"through/s": through(running, "mix", options.drain * DRAINS)}
+        return _measured(options, running)
 
 
 def _full(options: Options) -> Figures:
@@ -49,7 +50,15 @@ def _full(options: Options) -> Figures:
         subject = replace(NEVERDROP, prepare=partial(fill.prepare, events=options.events))
     with options.turn(subject, name=name, keep=filled.exists()) as running:
         filled.touch()
-        return {"through/s": through(running, "mix", options.drain * DRAINS), **sizes(running)}
+        return {**_measured(options, running), **sizes(running)}
+
+
+def _measured(options: Options, running: Turn) -> Figures:
+    count, log = options.drain * DRAINS, wal_bytes(running)
+    return {
+        "through/s": through(running, "mix", count),
+        "Postgres WAL bytes an event": (wal_bytes(running) - log) / count,
+    }
 
 
 def sizes(running: Turn) -> dict[str, float]:
