@@ -16,7 +16,7 @@ depends_on = None
 def upgrade() -> None:
     op.execute("ALTER TABLE events ALTER COLUMN state SET STATISTICS 0")
     # What was gathered already would be kept; to be given a type, even the one that it has, drops it. The table stays
-    # as it is, but the indexes that depend on the state are made anew: two seconds for each million of events.
+    # as it is, but the indexes that depend on the state are made anew, in seconds for each million of events.
     op.execute("ALTER TABLE events ALTER COLUMN state TYPE event_state")
 
 
