@@ -10,7 +10,8 @@ place in the body.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import takewhile
@@ -89,11 +90,31 @@ class Lanes:
     wake: Callable[[Sequence[int]], object]  # lets somebody else go on with these lanes
     pace: Pace = field(default_factory=Pace)
 
+    @contextmanager
+    def runner(self) -> Iterator["Runner"]:
+        """What runs them, over one connection to Postgres. DBAPIError while Postgres is away."""
+        with LaneStatements.on(self.engine) as statements, Keeper(self.claims, self.wake) as keeper:
+            yield Runner(self, statements, keeper)
+
     def step(self, lane: int) -> Step:
         """Run the first event of the lane, if it may run now."""
-        with LaneStatements.on(self.engine) as statements, Keeper(self.claims, self.wake) as keeper:
-            (step,) = Round(self, statements, keeper).run([lane], 1)
+        with self.runner() as runner:
+            (step,) = runner.round([lane], 1)
             return step
+
+    def advance(self, asked: Iterable[int], budget_seconds: float) -> list[Step]:
+        """As ``Runner.advance``, for once."""
+        with self.runner() as runner:
+            return runner.advance(asked, budget_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Runs lanes: a step, or a few quick ones, in each of some lanes at a time."""
+
+    lanes: Lanes
+    statements: LaneStatements
+    keeper: Keeper
 
     def advance(self, asked: Iterable[int], budget_seconds: float) -> list[Step]:
         """Run events of these lanes until none may run, or the budget is used up; the last step of each lane.
@@ -104,28 +125,18 @@ class Lanes:
         last: dict[int, Step] = {}
         going = list(dict.fromkeys(asked))
         stop_at = time.monotonic() + budget_seconds
-        with LaneStatements.on(self.engine) as statements, Keeper(self.claims, self.wake) as keeper:
-            while going:
-                steps = Round(self, statements, keeper).run(going, max(1, self.pace.events // len(going)))
-                last |= {step.lane: step for step in steps}
-                going = [step.lane for step in steps if step.outcome in GOES_ON]
-                if time.monotonic() >= stop_at:
-                    break
-                if going and all(last[lane].outcome is Outcome.SETTLING for lane in going):
-                    time.sleep(SETTLE_PAUSE_SECONDS)
-                    break
+        while going:
+            steps = self.round(going, max(1, self.lanes.pace.events // len(going)))
+            last |= {step.lane: step for step in steps}
+            going = [step.lane for step in steps if step.outcome in GOES_ON]
+            if time.monotonic() >= stop_at:
+                break
+            if going and all(last[lane].outcome is Outcome.SETTLING for lane in going):
+                time.sleep(SETTLE_PAUSE_SECONDS)
+                break
         return list(last.values())
 
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """A step, or a few quick ones, in each of some lanes."""
-
-    lanes: Lanes
-    statements: LaneStatements
-    keeper: Keeper
-
-    def run(self, asked: Sequence[int], count: int) -> list[Step]:
+    def round(self, asked: Sequence[int], count: int) -> list[Step]:
         """The last step of each lane, after at most ``count`` events of it.
 
         1. read the heads: the first events of each lane;

@@ -1,13 +1,13 @@
-"""The deliveries that wait in the queue ``webhooks``: an ingest that is at work takes more of them along.
+"""The deliveries that wait in the queue ``webhooks``: an ingest that is at work takes them along.
 
 A transaction and a task for each message would cost more than the events in it. Promises: nothing in the queue
-but whole ``ingest`` messages is taken, the oldest first, and of many ingests at once each gets some. Relies on the
-journal: what is taken is in no list of unacknowledged messages, so if its taker dies, only the journal's sweep
+but whole ``ingest`` messages is taken, the oldest first, and of many no more than one transaction should hold. Relies
+on the journal: what is taken is in no list of unacknowledged messages, so if its taker dies, only the journal's sweep
 brings it back.
 """
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 from redis import Redis
@@ -18,7 +18,6 @@ from app.scripts import script
 from config.celery import INGEST, WEBHOOKS
 from config.logging import get_logger
 
-SHARE = 0.25  # of the messages that wait
 BYTES = 256 * 1024  # of messages: about 200 bodies of one event; the one that reaches it is still taken
 MARK = f'"task": "{INGEST}"'  # in the headers, which hold no text of others; the bodies are Base64
 UNDECODABLE = (ValueError, TypeError, LookupError, AttributeError)
@@ -31,20 +30,20 @@ def incoming(bodies: Iterable[tuple[str, bytes]]) -> list[Incoming]:
     return [Incoming(UUID(id_), body) for id_, body in bodies]
 
 
-def take(redis: "Redis") -> list[Incoming]:
-    """Deliveries out of the queue, for the caller to store; none unless several messages wait. Raises RedisError.
+def take(redis: "Redis") -> tuple[list[Incoming], int]:
+    """Deliveries out of the queue, for the caller to store, and how many messages are left. Raises RedisError.
 
     A message that cannot be decoded goes back to where it was: what becomes of it is for Celery to say.
     """
-    taken: Any = script(redis, "take")(keys=[WEBHOOKS], args=[MARK, SHARE, BYTES])
+    left, taken = cast(tuple[int, list[bytes]], script(redis, "take")(keys=[WEBHOOKS], args=[MARK, BYTES]))
     deliveries = []
-    for message in cast(list[bytes], taken):
+    for message in taken:
         try:
             deliveries += incoming(arguments_of(message)[0])
         except UNDECODABLE as error:
             log.warning("ingest.message_put_back", error=type(error).__name__)
             redis.rpush(WEBHOOKS, message)
-    return deliveries
+    return merged(deliveries), left
 
 
 def merged(*groups: Iterable[Incoming]) -> list[Incoming]:

@@ -1,6 +1,6 @@
 """Tell the workers that lanes have work. A wake is a hint: one too many or one lost does no harm."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from redis import Redis
 
@@ -26,13 +26,14 @@ def wake(redis: "Redis", lanes: Iterable[int]) -> int:
     return enqueued
 
 
-def woken(redis: "Redis", lane: int, most: int = 1) -> list[int]:
-    """The lane's wake has been received; this lane, and others whose wakes wait in the queue, ``most`` in all.
+def woken(redis: "Redis", received: Sequence[int], most: int = 1) -> list[int]:
+    """Lanes whose wakes have been received, and others whose wakes wait in the queue, ``most`` in all.
 
     From here on a new wake of each is enqueued again: to be called before the lanes are read, so that an event that
     is stored after the reading wakes its lane again. The others are taken out of the queue without Celery, which
     does as much for a message as a quick handler takes; from a queue that is short none are taken, so that every
     worker gets some. What a worker has taken when it dies is woken by a sweep.
     """
-    taken: list[bytes] = script(redis, "woken")(keys=[WOKEN, CONVERSATIONS], args=[lane, most - 1, SHARE])
-    return [lane, *map(int, taken)]
+    others = most - len(received)
+    taken: list[bytes] = script(redis, "woken")(keys=[WOKEN, CONVERSATIONS], args=[others, SHARE, *received])
+    return [*received, *map(int, taken)]

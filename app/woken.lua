@@ -1,8 +1,10 @@
--- woken(KEYS = lanes:woken, conversations; ARGV = lane, most, share) → more lanes, taken out of the queue
+-- woken(KEYS = lanes:woken, conversations; ARGV = most, share, lane, ...) → more lanes, taken out of the queue
 -- Keys written: lanes:woken (without these lanes), conversations (the queue's list, oldest at the right).
 -- Takes at most `most` lanes, and at most one of `share` that wait. A message that is not a wake goes back.
-redis.call('ZREM', KEYS[1], ARGV[1])
-local count = math.min(tonumber(ARGV[2]), math.floor(redis.call('LLEN', KEYS[2]) / tonumber(ARGV[3])))
+if #ARGV > 2 then
+  redis.call('ZREM', KEYS[1], unpack(ARGV, 3))
+end
+local count = math.min(tonumber(ARGV[1]), math.floor(redis.call('LLEN', KEYS[2]) / tonumber(ARGV[2])))
 local lanes = {}
 for _ = 1, count do
   local message = redis.call('RPOP', KEYS[2])

@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Sequence
 
 from redis.exceptions import RedisError
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -16,23 +17,37 @@ from tasks import app
 
 LONGEST_WAIT_SECONDS = 2.0
 PATIENCE_SECONDS = 45  # below the task's time limit; after it the journal's sweep brings the deliveries back
+MORE_SECONDS = 0.5  # of storing what comes meanwhile: the sweeps share the pool
+# Until the next transaction, where nothing waits: each costs about as much as twenty events in it
+PAUSE_SECONDS = 0.03
 
 log = get_logger(__name__)
 
 
 @app.task(name=INGEST)
 def ingest_deliveries(bodies: list[tuple[str, bytes]]) -> None:
-    """Store a group of accepted bodies; while Postgres is away, wait for it: there is nothing else to do.
+    """Store a group of accepted bodies, and what comes while that is done.
 
-    1. take more deliveries out of the queue, where many wait;
-    2. store them all, and take them out of the journal;
-    3. Celery acknowledges the message that the task came with.
+    1. take what waits in the queue along, as much as is good for a transaction;
+    2. store it all, and take it out of the journal;
+    3. from 1 again, a moment later, until nothing has come or MORE_SECONDS are over;
+    4. Celery acknowledges the message that the task came with.
 
     Dying before the end of 2 leaves the task's own bodies in its message, which is given out again, and those taken
-    in 1 in the journal alone: the journal's sweep enqueues them again. Dying between 2 and 3 has the message
+    in 1 in the journal alone: the journal's sweep enqueues them again. Dying between 2 and 4 has the message
     given out again; ingesting its bodies again changes nothing.
     """
-    deliveries = merged(incoming(bodies), _more())
+    more_until = time.monotonic() + MORE_SECONDS
+    more, left = _more()
+    deliveries = merged(incoming(bodies), more)
+    while deliveries and _stored(deliveries) and time.monotonic() < more_until:
+        if not left:
+            time.sleep(PAUSE_SECONDS)
+        deliveries, left = _more()
+
+
+def _stored(deliveries: Sequence[Incoming]) -> bool:
+    """Whether they are, and Redis knows; while Postgres is away, wait for it: there is nothing else to do."""
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     wait = 0.05
     while True:
@@ -41,21 +56,21 @@ def ingest_deliveries(bodies: list[tuple[str, bytes]]) -> None:
         except (OperationalError, InterfaceError) as error:
             if time.monotonic() + wait > give_up_at:
                 log.error("ingest.gave_up", deliveries=len(deliveries), error=type(error).__name__)
-                return
+                return False
             log.warning("ingest.waits_for_postgres", deliveries=len(deliveries), error=type(error).__name__)
         except RedisError as error:
             # It is in the tables; the journal's sweep will find the deliveries known, and wake their lanes.
             log.warning("ingest.redis_not_reached", deliveries=len(deliveries), error=type(error).__name__)
-            return
+            return False
         else:
-            return
+            return True
         time.sleep(random.uniform(wait / 2, wait))
         wait = min(wait * 2, LONGEST_WAIT_SECONDS)
 
 
-def _more() -> list[Incoming]:
+def _more() -> tuple[list[Incoming], int]:
     try:
         return take(redis())
     except RedisError as error:
         log.warning("ingest.queue_not_reached", error=type(error).__name__)
-        return []
+        return [], 0

@@ -1,7 +1,8 @@
 """The task on the queue ``conversations``."""
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,8 @@ from config.celery import ADVANCE
 from config.logging import get_logger
 from config.settings import settings
 from tasks import app
+
+MORE_SECONDS = 1.0  # of running lanes that wait: a task for each costs as much as a quick handler
 
 log = get_logger(__name__)
 
@@ -46,23 +49,34 @@ os.register_at_fork(after_in_child=lanes.cache_clear)
 def advance(self: "Task[Any, Any]", lane: int) -> None:
     """Run what may be run of a lane; if there may be more, chain the next ``advance`` behind the others.
 
-    Where handlers are quick and the queue is long, so it does with some more lanes that wait there. A failed
-    attempt ends the task as RETRY, so that it can be seen in Flower. Nothing is published for it: when the event is
-    due, the sweep wakes its lane.
+    Where the queue is long, so it does with other lanes that wait there, and where handlers are quick with many at a
+    time. A failed attempt ends the task as RETRY, so that it can be seen in Flower. Nothing is published for it: when
+    the event is due, the sweep wakes its lane.
     """
     ours = lanes(f"{self.request.hostname}/{os.getpid()}")
+    failed: list[Step] = []
     try:
-        taken = wakes.woken(redis(), lane, ours.pace.events)
-        budget_seconds = settings().advance_budget_seconds
-        steps = once_more_if_stale(lambda: ours.advance(taken, budget_seconds))
-        wakes.wake(redis(), [step.lane for step in steps if step.lane_goes_on])
+        woken = wakes.woken(redis(), [lane], ours.pace.events)
+        once_more_if_stale(lambda: failed.extend(_failed(ours, woken)))
     except (RedisError, OperationalError, InterfaceError) as error:
-        # A store is away. Whatever was begun is behind the fence; the sweep wakes the lane when it is back.
+        # A store is away. Whatever was begun is behind the fence; the sweep wakes the lanes when it is back.
         log.warning("lane.interrupted", lane=lane, error=type(error).__name__)
         return
-    failed = [step for step in steps if step.outcome is Outcome.FAILED]
     if failed:
         raise _shown_as_retry(failed)
+
+
+def _failed(ours: Lanes, woken: Sequence[int]) -> Iterator[Step]:
+    """Run these lanes, then others that wait in the queue, for MORE_SECONDS; the steps that failed."""
+    began = time.monotonic()
+    budget_seconds = settings().advance_budget_seconds
+    with ours.runner() as runner:
+        while woken:
+            steps = runner.advance(woken, began + budget_seconds - time.monotonic())
+            wakes.wake(redis(), [step.lane for step in steps if step.lane_goes_on])
+            yield from (step for step in steps if step.outcome is Outcome.FAILED)
+            more = time.monotonic() < began + min(MORE_SECONDS, budget_seconds)
+            woken = wakes.woken(redis(), [], ours.pace.events) if more else []
 
 
 def _shown_as_retry(failed: Sequence[Step]) -> Retry:

@@ -104,7 +104,7 @@ class Miniature:
             time.sleep(PAUSE_SECONDS)
             return
         lanes = self._lanes()
-        taken = wakes.woken(redis(), arguments_of(message)[0], LANES_AT_ONCE)
+        taken = wakes.woken(redis(), arguments_of(message)[:1], LANES_AT_ONCE)
         steps = lanes.advance(taken, BUDGET_SECONDS)
         wakes.wake(redis(), [step.lane for step in steps if step.lane_goes_on])
 

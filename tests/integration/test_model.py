@@ -170,7 +170,7 @@ class Pipeline(RuleBasedStateMachine):
         if message is None:
             return None
         lane: int = arguments_of(message)[0]
-        wakes.woken(self.core.redis, lane)
+        wakes.woken(self.core.redis, [lane])
         return lane
 
     @rule()

@@ -10,29 +10,15 @@ from celery.exceptions import Retry
 from redis.exceptions import ConnectionError as RedisAwayError
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from app import dead_letters
+from app import dead_letters, wakes
 from app.handlers import Permanent
 from app.handlers import registry as handlers
 from app.redis_keys import JOURNAL
 from config.settings import Settings
 from tests import factories as f
+from tests.clock import Clock
 from tests.core import Core, said
 from tests.rows import ago
-
-
-class Clock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.slept: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
 
 
 @pytest.fixture
@@ -107,7 +93,7 @@ def test_the_task_ingest_waits_while_postgres_is_away(
     core.accept(said("a"))
     ingest.ingest_deliveries(core.take_task())
     assert core.states() == {"done": 1}
-    assert len(clock.slept) == 3
+    assert len(clock.slept) == 3 + 1  # and once for what may come
 
 
 def test_the_task_ingest_gives_up_before_its_time_limit_and_leaves_the_journal(
@@ -189,11 +175,46 @@ def test_the_task_advance_comes_back_while_an_earlier_delivery_settles(core: Cor
     assert (core.seen, core.woken_lanes()) == ([], [lane])
 
 
+def waiting_lanes(core: Core, count: int) -> list[int]:
+    """So many lanes with an event each; their wakes wait in the queue, the first one's was received."""
+    lanes = [lane for n in range(count) for lane in core.ingest(said(f"m{n}", sender=n)).lanes]
+    core.redis.rpop("conversations")
+    return lanes
+
+
+def test_the_task_advance_goes_on_with_lanes_that_wait_while_the_queue_is_long(
+    core: Core, lanes: ModuleType
+) -> None:
+    core.on("message")
+    first, *_ = waiting_lanes(core, 3 * wakes.SHARE)
+    lanes.advance(first)
+    assert core.states() == {"done": 2 * wakes.SHARE + 1, "pending": wakes.SHARE - 1}
+    assert len(core.woken_lanes()) == wakes.SHARE - 1  # for the others
+
+
+def test_the_task_advance_takes_no_more_lanes_once_its_time_is_over(
+    core: Core, lanes: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "MORE_SECONDS", 0)
+    core.on("message")
+    first, *others = waiting_lanes(core, 3 * wakes.SHARE)
+    lanes.advance(first)
+    assert core.woken_lanes() == others
+
+
+def test_the_task_advance_tells_of_every_attempt_that_failed(core: Core, lanes: ModuleType) -> None:
+    core.on("message", None, core.failing("m0", "m1"))
+    first, *_ = waiting_lanes(core, 3 * wakes.SHARE)
+    with pytest.raises(Retry) as told:
+        lanes.advance(first)
+    assert all(f"event {core.event(words).id}:" in str(told.value) for words in ("m0", "m1"))
+
+
 @pytest.mark.parametrize("error", [*POSTGRES_AWAY, RedisAwayError()])
 def test_the_task_advance_leaves_the_lane_to_the_sweep_while_a_store_is_away(
     core: Core, lanes: ModuleType, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr("app.lane.Lanes.advance", away(error))
+    monkeypatch.setattr("app.lane.Runner.advance", away(error))
     lanes.advance(1)
     assert core.woken_lanes() == []
 
