@@ -40,7 +40,7 @@ Recovering and watching
   retention      deletes what was finished long ago
   flower/        our pages in Flower: overview and lane_events are what they show beside dead letters
 Stores
-  recordset      rows as one parameter of a statement
+  prepared       statements that are planned once a connection      recordset  rows as one parameter of a statement
   models, migrate, migrations/               connections, redis_keys, scripts (Lua beside its Python)
 By hand
   cli            the command ``neverdrop``: commands, dead_commands, dead_decisions, dead_options, pause_commands,

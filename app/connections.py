@@ -33,13 +33,15 @@ KEEPALIVE: dict[str, Any] = {
     "tcp_user_timeout": 20_000,
 }
 
+PLANNED_ONCE = "-c plan_cache_mode=force_generic_plan"  # what is prepared, see ``prepared``
+
 T = TypeVar("T")
 
 
 @cache
 def engine() -> Engine:
     """The process's pool of Postgres connections."""
-    return _engine(pool_pre_ping=True)
+    return _engine(pool_pre_ping=True, options=PLANNED_ONCE)
 
 
 @cache
@@ -48,11 +50,9 @@ def lane_engine() -> Engine:
 
     Their transactions keep effects and ``done`` together, so that a crash of Postgres loses both or neither, and
     what it loses (its last half second) runs again. Whether a connection died while it lay in the pool is not asked
-    at each use, which would be a round trip: see ``once_more_if_stale``. A prepared statement is planned once.
+    at each use, which would be a round trip: see ``once_more_if_stale``.
     """
-    return _engine(
-        pool_pre_ping=False, options="-c synchronous_commit=off -c plan_cache_mode=force_generic_plan"
-    )
+    return _engine(pool_pre_ping=False, options=f"-c synchronous_commit=off {PLANNED_ONCE}")
 
 
 def _engine(*, pool_pre_ping: bool, **connect_args: Any) -> Engine:

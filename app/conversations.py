@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from app.prepared import Prepared
 from config.logging import get_logger
 
 Aliases = tuple[str, ...]  # every name in one event, the strongest first
@@ -21,19 +22,23 @@ log = get_logger(__name__)
 
 # A name that was added to a conversation while that was being merged still finds its way to the winner. (No join: for
 # one Postgres would read the whole table of conversations as long as it has no statistics of it.)
-KNOWN = text("""
+KNOWN = """
+PREPARE known_names (text[]) AS
 SELECT key, coalesce((SELECT merged_into FROM conversations WHERE id = conversation_id), conversation_id)
-FROM conversation_aliases WHERE key = ANY(:keys)
-""")
-NEW_LANES = text("SELECT nextval('lane_ids') FROM generate_series(1, :count)")
-ADD_NAMES = text("""
-INSERT INTO conversation_aliases (key, conversation_id)
-SELECT * FROM unnest(CAST(:keys AS text[]), CAST(:ids AS bigint[]))
-ON CONFLICT (key) DO NOTHING
-""")
-ADD_CONVERSATIONS = text("""
-INSERT INTO conversations (id, key) SELECT * FROM unnest(CAST(:ids AS bigint[]), CAST(:keys AS text[]))
-""")
+FROM conversation_aliases WHERE key = ANY($1)
+"""
+NEW_LANES = """
+PREPARE new_lanes (int) AS SELECT nextval('lane_ids') FROM generate_series(1, $1)
+"""
+ADD_NAMES = """
+PREPARE add_names (text[], bigint[]) AS
+INSERT INTO conversation_aliases (key, conversation_id) SELECT * FROM unnest($1, $2)
+ON CONFLICT (key) DO NOTHING RETURNING key
+"""
+ADD_CONVERSATIONS = """
+PREPARE add_conversations (bigint[], text[]) AS
+INSERT INTO conversations (id, key) SELECT * FROM unnest($1, $2)
+"""
 POINT = text("UPDATE conversation_aliases SET conversation_id = :winner WHERE key = :key")
 MERGE_NAMELESS = text("""
 UPDATE conversations SET merged_into = :winner
@@ -109,7 +114,7 @@ def resolve(connection: Connection, groups: Iterable[Aliases]) -> dict[Aliases, 
     names = sorted({name for part in parts for group in part for name in group})
     created: dict[int, str] = {}  # by any of our plans: a name of ours may stand for it already
     for _ in range(PLANS_AT_MOST):
-        known = {row[0]: row[1] for row in connection.execute(KNOWN, {"keys": names})}
+        known = dict(Prepared(connection).rows(KNOWN, names))
         unknown = sum(not any(name in known for group in part for name in group) for part in parts)
         decided = plan(parts, known, iter(new_lanes(connection, unknown)))
         created |= decided.new_conversations
@@ -123,7 +128,7 @@ def resolve(connection: Connection, groups: Iterable[Aliases]) -> dict[Aliases, 
 
 def new_lanes(connection: Connection, count: int) -> list[int]:
     """Fresh lane numbers: for new conversations, and for events that belong to none."""
-    return list(connection.execute(NEW_LANES, {"count": count}).scalars()) if count else []
+    return [lane for (lane,) in Prepared(connection).rows(NEW_LANES, count)] if count else []
 
 
 def _write_names(connection: Connection, new_names: dict[str, int]) -> bool:
@@ -131,15 +136,15 @@ def _write_names(connection: Connection, new_names: dict[str, int]) -> bool:
     if not new_names:
         return True
     keys = sorted(new_names)
-    written = connection.execute(ADD_NAMES, {"keys": keys, "ids": [new_names[key] for key in keys]})
-    return written.rowcount == len(keys)
+    written = Prepared(connection).rows(ADD_NAMES, keys, [new_names[key] for key in keys])
+    return len(written) == len(keys)
 
 
 def _write_conversations(connection: Connection, decided: Plan) -> None:
     if decided.new_conversations:
         ids = list(decided.new_conversations)
-        parameters = {"ids": ids, "keys": [decided.new_conversations[id_] for id_ in ids]}
-        connection.execute(ADD_CONVERSATIONS, parameters)
+        names = [decided.new_conversations[id_] for id_ in ids]
+        Prepared(connection).rows(ADD_CONVERSATIONS, ids, names)
     for name, (loser, winner) in sorted(decided.moved_names.items()):
         connection.execute(POINT, {"key": name, "winner": winner})
         _merge(connection, loser, winner)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from redis import Redis
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from app import conversations, reporting, statuses
@@ -20,6 +20,7 @@ from app.delivery_id import accepted_at
 from app.handlers.registry import Registry
 from app.models import DeliveryState, Door, EventState
 from app.payload import ParsedBody, ParsedEvent, parse, unreadable_body
+from app.prepared import Prepared
 from app.recordset import bytea, recordset
 from app.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED
 from app.wakes import wake
@@ -77,12 +78,13 @@ class Ingested:
         return {row.lane for row in self.rows if row.id is not None and row.state is EventState.PENDING}
 
 
-INSERT_EVENTS = text("""
+INSERT_EVENTS = """
+PREPARE ingest_events (json) AS
 INSERT INTO events AS known (key, delivery_id, position, lane, occurred_at, accepted_at, kind, type, payload,
                              state, handler, error, finished_at)
 SELECT key, delivery_id, position, lane, occurred_at, accepted_at, kind, type, payload,
        state, handler, error, CASE WHEN state <> 'pending' THEN clock_timestamp() END
-FROM json_to_recordset(CAST(:rows AS json)) AS incoming (
+FROM json_to_recordset($1) AS incoming (
   key text, delivery_id uuid, position int, lane bigint, occurred_at timestamptz, accepted_at timestamptz,
   kind text, type text, payload text, state event_state, handler text, error text)
 -- The same event may arrive twice and be ingested in the other order: its place is that of the first acceptance.
@@ -98,20 +100,21 @@ ON CONFLICT (key) DO UPDATE SET
                     AND (c.handled_occurred_at, c.handled_delivery_id, c.handled_position)
                         <= (known.occurred_at, known.delivery_id, known.position))
 RETURNING id, key, xmax = 0 AS inserted
-""")
+"""
 
-INSERT_DELIVERIES = text("""
+INSERT_DELIVERIES = """
+PREPARE ingest_deliveries (json) AS
 INSERT INTO deliveries AS known (id, accepted_at, door, state, body, error, ingested_at, events, duplicates)
 -- now(): the beginning of the transaction, so that no event is finished before its delivery was stored
 SELECT id, accepted_at, door, state, body, error, now(), events, duplicates
-FROM json_to_recordset(CAST(:rows AS json)) AS incoming (
+FROM json_to_recordset($1) AS incoming (
   id uuid, accepted_at timestamptz, door door, state delivery_state, body bytea, error text, events int,
   duplicates int)
 ON CONFLICT (id) DO UPDATE SET
   state = excluded.state, body = excluded.body, error = excluded.error, ingested_at = excluded.ingested_at,
   events = known.events + excluded.events, duplicates = excluded.duplicates
   WHERE known.state <> 'split'
-""")
+"""
 
 
 def ingest(engine: Engine, redis: "Redis", registry: Registry, deliveries: Sequence[Incoming]) -> Ingested:
@@ -242,7 +245,7 @@ def _insert_events(connection: Connection, rows: Sequence[Row]) -> None:
         for row in rows
     ]
     row_of = {row.event.key: row for row in rows}
-    for id_, key, inserted in connection.execute(INSERT_EVENTS, {"rows": recordset(values)}):
+    for id_, key, inserted in Prepared(connection).rows(INSERT_EVENTS, recordset(values)):
         if inserted:
             row_of[key].id = id_
 
@@ -265,7 +268,7 @@ def _insert_deliveries(
         }
         for delivery, body in sorted(parsed, key=_accepted)
     ]
-    connection.execute(INSERT_DELIVERIES, {"rows": recordset(values)})
+    Prepared(connection).rows(INSERT_DELIVERIES, recordset(values))
 
 
 def _accepted(pair: tuple[Incoming, ParsedBody]) -> int:

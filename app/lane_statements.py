@@ -1,23 +1,14 @@
-"""What a lane asks of Postgres: four statements, planned once a connection.
+"""What a lane asks of Postgres: four statements, and what a handler does goes through SQLAlchemy beside them."""
 
-They are sent through psycopg2 itself. For statements this small, SQLAlchemy's share of the client's time and the
-planner's share of the server's are each several times the work; ``python -m bench.statements`` shows it. What a
-handler does on the same connection goes through SQLAlchemy as ever.
-"""
-
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
-import psycopg2
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
-# A plan that was made for small tables must not be kept while they grow: for so long at most
-PLANS_SECONDS = 5.0
+from app.prepared import Prepared
 
 # An event that was stored while its conversation was being merged may have stayed behind in the merged lane: a
 # lane's events are those of all lanes that belong to it.
@@ -174,20 +165,18 @@ class LaneStatements:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._driver = cast(Any, connection.connection.driver_connection)  # psycopg2's
-        self._cursor = self._driver.cursor()
+        self._prepared = Prepared(connection)
+        self._driver = self._prepared.driver
 
     @classmethod
     @contextmanager
     def on(cls, engine: Engine) -> Iterator["LaneStatements"]:
         """Take a connection out of the pool. DBAPIError while Postgres is away."""
         with engine.connect() as connection:
-            statements = cls(connection)
-            driver = statements._driver
+            driver: Any = connection.connection.driver_connection
             driver.autocommit = True  # known to the client alone: no round trip, unlike SQLAlchemy's option
             try:
-                statements._prepare()
-                yield statements
+                yield cls(connection)
             finally:
                 if not driver.closed:
                     driver.autocommit = False
@@ -206,15 +195,14 @@ class LaneStatements:
     def heads(self, lanes: Sequence[int], count: int, settle_seconds: float) -> dict[int, list[Head]]:
         """The first events of each lane that has any, ``count`` at most, in their order."""
         found: dict[int, list[Head]] = {}
-        for row in self._rows("EXECUTE lane_heads (%s, %s, %s)", (list(lanes), count, settle_seconds)):
+        for row in self._prepared.rows(HEADS, list(lanes), count, settle_seconds):
             head = Head(*row)
             found.setdefault(head.asked, []).append(head)
         return found
 
     def begin(self, head: Head, worker: str, handler: str | None) -> Begun | None:
         """Count an attempt; None if the event may not run any more: it is not the first, was begun, or is paused."""
-        parameters = (head.lane, head.id, head.attempts, worker, handler)
-        for row in self._rows("EXECUTE lane_begin (%s, %s, %s, %s, %s)", parameters):
+        for row in self._prepared.rows(BEGIN, head.lane, head.id, head.attempts, worker, handler):
             return Begun(*row)
         return None
 
@@ -222,39 +210,20 @@ class LaneStatements:
         """Inside the transaction of its effects: the event is done. False if it may not be: then roll back."""
         if not self.connection.in_transaction():
             raise RuntimeError("the handler ended the transaction that was to commit its effects")
-        ((finished,),) = self._rows("EXECUTE lane_finish (%s, %s)", (event_id, attempt))
+        ((finished,),) = self._prepared.rows(FINISH, event_id, attempt)
         return bool(finished)
 
     def fail(self, event_id: int, attempt: int, failure: Failure) -> bool:
         """The attempt failed; False if the event is not in this attempt any more."""
         state = "dead" if failure.dead else "pending"
-        parameters = (
-            event_id, attempt, state, failure.after_seconds, failure.holds, failure.error, failure.traceback
-        )  # fmt: skip
-        ((failed,),) = self._rows("EXECUTE lane_fail (%s, %s, %s, %s, %s, %s, %s)", parameters)
+        ((failed,),) = self._prepared.rows(
+            FAIL,
+            event_id,
+            attempt,
+            state,
+            failure.after_seconds,
+            failure.holds,
+            failure.error,
+            failure.traceback,
+        )
         return bool(failed)
-
-    def _prepare(self) -> None:
-        """Once for each connection of the pool, whose ``info`` remembers it."""
-        known = self.connection.info
-        now = time.monotonic()
-        if "lanes_planned_at" not in known:
-            self._rows(";".join((HEADS, BEGIN, FINISH, FAIL)))
-        elif now - known["lanes_planned_at"] > PLANS_SECONDS:
-            self._rows("DISCARD PLANS")
-        else:
-            return
-        known["lanes_planned_at"] = now
-
-    def _rows(self, statement: str, parameters: tuple[Any, ...] | None = None) -> list[tuple[Any, ...]]:
-        """As SQLAlchemy would: with its errors, and a connection that died leaves the pool."""
-        try:
-            self._cursor.execute(statement, parameters)
-            return self._cursor.fetchall() if self._cursor.description else []
-        except psycopg2.Error as error:
-            gone = bool(self._driver.closed)
-            if gone:
-                self.connection.invalidate(error)
-            raise DBAPIError.instance(
-                statement.partition("(")[0], None, error, psycopg2.Error, connection_invalidated=gone
-            ) from error

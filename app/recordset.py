@@ -1,4 +1,4 @@
-"""Rows for a statement as one parameter: ``json_to_recordset(CAST(:rows AS json)) AS incoming (column type, ...)``.
+"""Rows for a statement as one parameter: ``json_to_recordset($1) AS incoming (column type, ...)``.
 
 psycopg2 writes a list into the statement's text value by value, and Postgres reads each as an expression of its
 own: with a dozen columns that is most of what an insert costs.

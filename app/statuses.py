@@ -7,19 +7,21 @@ status's own first time is kept, so a ``failed`` that came after ``read`` can st
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from app.models import MessageStatus
 from app.payload import StatusUpdate
+from app.prepared import Prepared
 from app.recordset import recordset
 
 RANK = {status: rank for rank, status in enumerate(MessageStatus)}
 
-MOVE_FORWARD = text("""
+MOVE_FORWARD = """
+PREPARE move_statuses_forward (json) AS
 INSERT INTO message_statuses AS known
   (message_id, participant, status, sent_at, failed_at, delivered_at, read_at, played_at)
 SELECT message_id, participant, status, sent, failed, delivered, read, played
-FROM json_to_recordset(CAST(:rows AS json)) AS incoming (
+FROM json_to_recordset($1) AS incoming (
   message_id text, participant text, status message_status, sent timestamptz, failed timestamptz,
   delivered timestamptz, read timestamptz, played timestamptz)
 ON CONFLICT (message_id, participant) DO UPDATE SET
@@ -29,7 +31,7 @@ ON CONFLICT (message_id, participant) DO UPDATE SET
   delivered_at = least(known.delivered_at, excluded.delivered_at),
   read_at = least(known.read_at, excluded.read_at),
   played_at = least(known.played_at, excluded.played_at)
-""")
+"""
 
 
 def move_forward(connection: Connection, updates: Iterable[tuple[StatusUpdate, datetime]]) -> None:
@@ -47,7 +49,7 @@ def move_forward(connection: Connection, updates: Iterable[tuple[StatusUpdate, d
         for (message_id, participant), times in sorted(merge(updates).items())
     ]
     if rows:
-        connection.execute(MOVE_FORWARD, {"rows": recordset(rows)})
+        Prepared(connection).rows(MOVE_FORWARD, recordset(rows))
 
 
 def merge(

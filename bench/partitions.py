@@ -73,7 +73,7 @@ class Subject:
         variant.prepare(stores, fill.fill, events)
         stores.query("VACUUM ANALYZE")
         stores.query(CONNECTION)
-        stores.query(f"PREPARE ingest_events (text) AS {variant.insert}")
+        stores.query(f"PREPARE ingest_events (json) AS {variant.insert}")
         for statement in (HEADS, BEGIN, FINISH, FINISH_IN_PART):
             stores.query(statement)
         list(self.round())  # caches are filled

@@ -14,7 +14,7 @@ from app.lane_statements import FINISH
 from bench.stores import Stores
 
 PARTS = 12
-INSERT = INSERT_EVENTS.text.replace(":rows", "$1")
+_, _, INSERT = INSERT_EVENTS.partition(" AS\n")
 ON_CONFLICT, _, RETURNING = INSERT.partition("ON CONFLICT (key)")[2].partition("RETURNING")
 # A table in parts cannot tell by xmax which row it has just inserted
 RETURN_ALL = "RETURNING id, key, true AS inserted"
