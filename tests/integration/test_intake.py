@@ -1,10 +1,9 @@
 """A body is accepted only when a store has it, whatever the other one does."""
 
-import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -108,12 +107,14 @@ def postgres_stopped() -> Iterator[None]:
     assert postmaster is not None
     everything = [postmaster, *postmaster.children()]
     for process in everything:
-        os.kill(process.pid, signal.SIGSTOP)
+        with suppress(psutil.NoSuchProcess):  # it served a connection that was closed just now
+            process.suspend()
     try:
         yield
     finally:
         for process in everything:
-            os.kill(process.pid, signal.SIGCONT)
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 def journal(own: Valkey) -> dict[str, bytes]:
