@@ -34,6 +34,8 @@ class Prepared:
     def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """What it returns. Errors are SQLAlchemy's: DBAPIError, and a connection that died leaves the pool."""
         name, call = _call(statement)
+        if not self.driver.autocommit and not self.connection.in_transaction():
+            self.connection.begin()  # as SQLAlchemy does for a statement of its own, or its commit() would do nothing
         try:
             if name not in self._known:
                 self._cursor.execute(statement)

@@ -9,6 +9,7 @@ from app.connections import engine
 from app.prepared import Prepared
 
 TWICE = "PREPARE twice (int, text) AS SELECT $1 * 2, $2"
+ADD = "PREPARE add_one (int) AS INSERT INTO conversations (id, key) VALUES ($1, 'one')"
 PREPARED = "SELECT count(*) FROM pg_prepared_statements WHERE name = 'twice'"
 LAST = "SELECT query FROM pg_stat_activity WHERE pid = %s"
 END = "SELECT pg_terminate_backend(%s)"
@@ -24,13 +25,22 @@ def test_a_statement_is_prepared_when_it_is_first_asked_for_and_once() -> None:
 
 
 def test_it_is_part_of_the_transaction_and_outlives_it() -> None:
-    add = "PREPARE add_one (int) AS INSERT INTO conversations (id, key) VALUES ($1, 'one')"
-    with engine().connect() as connection:
-        assert Prepared(connection).rows(add, 7) == []
-        assert connection.scalar(text("SELECT id FROM conversations")) == 7
+    ids = text("SELECT id FROM conversations ORDER BY id")
+    with engine().connect() as connection, engine().connect() as other:
+        assert Prepared(connection).rows(ADD, 7) == []
+        assert connection.scalars(ids).all() == [7]
         connection.rollback()
-        Prepared(connection).rows(add, 8)
-        assert connection.scalars(text("SELECT id FROM conversations")).all() == [8]
+        Prepared(connection).rows(ADD, 8)
+        assert connection.scalars(ids).all() == [8]
+        assert other.scalars(ids).all() == []
+
+
+def test_what_it_alone_did_on_a_connection_is_committed_with_it() -> None:
+    with engine().connect() as connection:
+        Prepared(connection).rows(ADD, 7)
+        connection.commit()
+    with engine().connect() as connection:
+        assert connection.scalar(text("SELECT id FROM conversations")) == 7
 
 
 def test_plans_are_forgotten_once_they_are_old_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
