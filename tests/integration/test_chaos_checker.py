@@ -7,9 +7,11 @@ from itertools import count
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
-from app import ingest, lane_statements
+from app import ingest, lane_statements, wakes
 from app.claims import Claim, ClaimResult, Claims, Taken
+from app.connections import redis
 from app.handlers import Context, Event
 from app.intake import Intake
 from app.payload import ParsedBody, parse
@@ -49,6 +51,13 @@ def patiently(event: Event, ctx: Context) -> None:
     """Long enough for two to meet."""
     time.sleep(MEETING_SECONDS)
     effects.message(event, ctx)
+
+
+def inviting(event: Event, ctx: Context) -> None:
+    """Wakes its own lane, so that another worker comes while this one is in it, however quickly all was stored."""
+    lane = ctx.connection.scalar(text("SELECT lane FROM events WHERE id = :id"), {"id": event.id})
+    wakes.wake(redis(), [lane])
+    patiently(event, ctx)
 
 
 def stalling(event: Event, ctx: Context) -> None:
@@ -163,4 +172,4 @@ def test_lanes_that_overlap_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane_statements, "FINISH", unfenced)
     monkeypatch.setattr(bodies, "HOT_CONVERSATIONS", 1)
     monkeypatch.setattr(bodies, "HOT", 1)
-    assert "4" in broken(judge(Miniature(handler=patiently, claims=AlwaysGranted).run(load())))
+    assert "4" in broken(judge(Miniature(handler=inviting, claims=AlwaysGranted).run(load())))
