@@ -102,11 +102,6 @@ class Lanes:
             (step,) = runner.round([lane], 1)
             return step
 
-    def advance(self, asked: Iterable[int], budget_seconds: float) -> list[Step]:
-        """As ``Runner.advance``, for once."""
-        with self.runner() as runner:
-            return runner.advance(asked, budget_seconds)
-
 
 @dataclass(frozen=True, slots=True)
 class Runner:

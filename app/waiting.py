@@ -1,9 +1,9 @@
 """The deliveries that wait in the queue ``webhooks``: an ingest that is at work takes them along.
 
 A transaction and a task for each message would cost more than the events in it. Promises: nothing in the queue
-but whole ``ingest`` messages is taken, the oldest first, and of many no more than one transaction should hold. Relies
-on the journal: what is taken is in no list of unacknowledged messages, so if its taker dies, only the journal's sweep
-brings it back.
+but whole ``ingest`` messages is taken, the oldest first, and no more at a time than is good for a transaction. Relies
+on the journal: what is taken is in no list of unacknowledged messages, so if its taker dies, only the journal's
+sweep brings it back.
 """
 
 from collections.abc import Iterable

@@ -18,8 +18,9 @@ from tasks import app
 LONGEST_WAIT_SECONDS = 2.0
 PATIENCE_SECONDS = 45  # below the task's time limit; after it the journal's sweep brings the deliveries back
 MORE_SECONDS = 0.5  # of storing what comes meanwhile: the sweeps share the pool
-# Until the next transaction, where nothing waits: each costs about as much as twenty events in it
-PAUSE_SECONDS = 0.03
+PAUSE_SECONDS = (
+    0.03  # before the next transaction, where nothing waits: each costs as much as many events in it
+)
 
 log = get_logger(__name__)
 

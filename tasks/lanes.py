@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -54,10 +54,9 @@ def advance(self: "Task[Any, Any]", lane: int) -> None:
     the event is due, the sweep wakes its lane.
     """
     ours = lanes(f"{self.request.hostname}/{os.getpid()}")
-    failed: list[Step] = []
     try:
         woken = wakes.woken(redis(), [lane], ours.pace.events)
-        once_more_if_stale(lambda: failed.extend(_failed(ours, woken)))
+        failed = once_more_if_stale(lambda: _run(ours, woken))
     except (RedisError, OperationalError, InterfaceError) as error:
         # A store is away. Whatever was begun is behind the fence; the sweep wakes the lanes when it is back.
         log.warning("lane.interrupted", lane=lane, error=type(error).__name__)
@@ -66,17 +65,19 @@ def advance(self: "Task[Any, Any]", lane: int) -> None:
         raise _shown_as_retry(failed)
 
 
-def _failed(ours: Lanes, woken: Sequence[int]) -> Iterator[Step]:
+def _run(ours: Lanes, woken: Sequence[int]) -> list[Step]:
     """Run these lanes, then others that wait in the queue, for MORE_SECONDS; the steps that failed."""
+    failed: list[Step] = []
     began = time.monotonic()
     budget_seconds = settings().advance_budget_seconds
     with ours.runner() as runner:
         while woken:
             steps = runner.advance(woken, began + budget_seconds - time.monotonic())
             wakes.wake(redis(), [step.lane for step in steps if step.lane_goes_on])
-            yield from (step for step in steps if step.outcome is Outcome.FAILED)
+            failed += [step for step in steps if step.outcome is Outcome.FAILED]
             more = time.monotonic() < began + min(MORE_SECONDS, budget_seconds)
             woken = wakes.woken(redis(), [], ours.pace.events) if more else []
+    return failed
 
 
 def _shown_as_retry(failed: Sequence[Step]) -> Retry:

@@ -187,7 +187,7 @@ class Core:
         return self.lanes(**lanes).step(lane)
 
     def advance(self, lane: int) -> Step:
-        (step,) = self.lanes().advance([lane], BUDGET_SECONDS)
+        (step,) = advanced(self.lanes(), [lane])
         return step
 
     def run(self) -> list[Step]:
@@ -279,3 +279,9 @@ def write_note(ctx: Context, words: str) -> None:
 
 def _with(handler: Handler, function: HandlerFunction) -> Handler:
     return Handler(handler.name, function, handler.policy, handler.on_failure, handler.time_limit_seconds)
+
+
+def advanced(lanes: Lanes, asked: Sequence[int], budget_seconds: float = BUDGET_SECONDS) -> list[Step]:
+    """What became of the lanes that were asked for, on a connection of their own."""
+    with lanes.runner() as runner:
+        return runner.advance(asked, budget_seconds)

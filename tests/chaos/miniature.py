@@ -105,7 +105,8 @@ class Miniature:
             return
         lanes = self._lanes()
         taken = wakes.woken(redis(), arguments_of(message)[:1], LANES_AT_ONCE)
-        steps = lanes.advance(taken, BUDGET_SECONDS)
+        with lanes.runner() as runner:
+            steps = runner.advance(taken, BUDGET_SECONDS)
         wakes.wake(redis(), [step.lane for step in steps if step.lane_goes_on])
 
     def _sweep(self) -> None:

@@ -11,7 +11,7 @@ from app.claims import Claim, ClaimResult, Claims
 from app.delivery_id import ids
 from app.keeper import Held, Keeper
 from config.settings import Settings
-from tests.core import SETTLE_SECONDS, WAIT_SECONDS, Core, said
+from tests.core import SETTLE_SECONDS, WAIT_SECONDS, Core, advanced, said
 
 SHORT_LEASE_SECONDS = 0.06
 LONG_LEASE_SECONDS = 60
@@ -135,7 +135,7 @@ def test_a_lane_behind_a_slow_handler_is_run_by_somebody_else(
     core.on("message", None, wait_for_the_other)
     slow, quick = core.ingest(said("slow")).lanes, core.ingest(said("quick", sender=2)).lanes
     core.redis.delete("conversations", "lanes:woken")
-    steps = core.lanes().advance([*slow, *quick], LONG_SECONDS)
+    steps = advanced(core.lanes(), [*slow, *quick], LONG_SECONDS)
     assert core.seen == ["slow", "quick"]
     assert other == [list(quick)]
     assert {step.lane for step in steps} == {*slow, *quick}

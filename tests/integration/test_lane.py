@@ -11,7 +11,7 @@ from app.pace import REMEMBERED
 from app.sweeper import now_ms
 from config.settings import Settings
 from tests import factories as f
-from tests.core import BUDGET_SECONDS, SETTLE_SECONDS, Core, delivery_id_at, said
+from tests.core import SETTLE_SECONDS, Core, advanced, delivery_id_at, said
 
 SHORT_LIMIT_SECONDS = 0.05
 ENDLESS_SECONDS = 30  # a handler that is not stopped makes the test fail by its time
@@ -129,7 +129,7 @@ def test_a_quick_worker_runs_all_of_a_lane_in_order_and_counts_each_attempt(core
     core.on("message")
     words = [f"{number}" for number in range(10)]
     core.ingest(said(*words))
-    (step,) = quick(core).advance([only_lane(core)], BUDGET_SECONDS)
+    (step,) = advanced(quick(core), [only_lane(core)])
     assert (core.seen, step.outcome) == (words, Outcome.EMPTY)
     assert {core.event(each).attempts for each in words} == {1}
 
@@ -137,7 +137,7 @@ def test_a_quick_worker_runs_all_of_a_lane_in_order_and_counts_each_attempt(core
 def test_behind_an_event_that_fails_nothing_of_its_lane_is_run(core: Core) -> None:
     core.on("message", None, core.failing("second"))
     core.ingest(said("first", "second", "third"))
-    (step,) = quick(core).advance([only_lane(core)], BUDGET_SECONDS)
+    (step,) = advanced(quick(core), [only_lane(core)])
     assert (core.seen, step.outcome, core.event("third").attempts) == (["first"], Outcome.FAILED, 0)
 
 
@@ -147,9 +147,9 @@ def test_an_event_waits_for_an_earlier_delivery_and_the_events_before_it_do_not(
     core.accept(said("second"))
     core.ingest(said("third"))
     lane = core.woken_lanes()[0]
-    (step,) = quick(core).advance([lane], 0)
+    (step,) = advanced(quick(core), [lane], 0)
     assert (core.seen, step.outcome) == (["first"], Outcome.DONE)
-    (step,) = quick(core).advance([lane], 0)
+    (step,) = advanced(quick(core), [lane], 0)
     assert (core.seen, step.outcome) == (["first"], Outcome.SETTLING)
 
 
@@ -160,7 +160,7 @@ def test_a_conversation_that_is_paused_meanwhile_runs_no_further_event(core: Cor
 
     core.on("message", None, pause)
     core.ingest(said("first", "second"))
-    (step,) = quick(core).advance([only_lane(core)], BUDGET_SECONDS)
+    (step,) = advanced(quick(core), [only_lane(core)])
     assert (core.seen, step.outcome) == (["first"], Outcome.PAUSED)
 
 

@@ -64,6 +64,7 @@ def away(error: Exception) -> Any:
     return fail
 
 
+PATIENCE_SECONDS = 60  # of a busy machine
 POSTGRES_AWAY = [
     OperationalError("SELECT", {}, Exception("away")),
     InterfaceError("SELECT", {}, Exception("closed")),
@@ -183,8 +184,9 @@ def waiting_lanes(core: Core, count: int) -> list[int]:
 
 
 def test_the_task_advance_goes_on_with_lanes_that_wait_while_the_queue_is_long(
-    core: Core, lanes: ModuleType
+    core: Core, lanes: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lanes, "MORE_SECONDS", PATIENCE_SECONDS)
     core.on("message")
     first, *_ = waiting_lanes(core, 3 * wakes.SHARE)
     lanes.advance(first)
@@ -202,7 +204,10 @@ def test_the_task_advance_takes_no_more_lanes_once_its_time_is_over(
     assert core.woken_lanes() == others
 
 
-def test_the_task_advance_tells_of_every_attempt_that_failed(core: Core, lanes: ModuleType) -> None:
+def test_the_task_advance_tells_of_every_attempt_that_failed(
+    core: Core, lanes: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "MORE_SECONDS", PATIENCE_SECONDS)
     core.on("message", None, core.failing("m0", "m1"))
     first, *_ = waiting_lanes(core, 3 * wakes.SHARE)
     with pytest.raises(Retry) as told:
