@@ -166,6 +166,12 @@ PYWA = Subject(
 BARE = Subject("bare Flask", _granian("bench.peers.bare:app"), prepare=lambda _: None, handles=False)
 BARE_ALONE = replace(BARE, name="bare Flask on one thread", web=_granian("bench.peers.bare:app", threads=1))
 BARE_SAME = replace(BARE, name="bare Flask on the same server", web=_neverdrops("bench.peers.bare:gateway"))
+LPUSH_SAME = replace(
+    BARE_SAME,
+    name="one LPUSH to disk on the same server",
+    web=_neverdrops("bench.peers.durable:gateway"),
+    redis_options=DURABLE,
+)
 
 PEERS = (TUTORIAL, TUTORIAL_GRANIAN, PYWA, RQ, DRAMATIQ)
-SUBJECTS = {subject.name: subject for subject in (NEVERDROP, *PEERS, BARE, BARE_ALONE, BARE_SAME)}
+SUBJECTS = {subject.name: subject for subject in (NEVERDROP, *PEERS, BARE, BARE_ALONE, BARE_SAME, LPUSH_SAME)}

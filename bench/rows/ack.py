@@ -9,7 +9,7 @@ from bench.measure import Figures, Ratio, Row
 from bench.options import Options
 from bench.sender import Order
 from bench.stores import DURABLE, USUAL
-from bench.subjects import BARE, BARE_ALONE, BARE_SAME, CORES, NEVERDROP, PEERS, TUTORIAL, Subject
+from bench.subjects import BARE, BARE_ALONE, BARE_SAME, CORES, LPUSH_SAME, NEVERDROP, PEERS, TUTORIAL, Subject
 from bench.tally import Tally
 from bench.turn import Turn
 
@@ -54,10 +54,15 @@ def rows(options: Options) -> list[Row]:
         Row(
             "ack-latency",
             f"latency of the answer at {RATE} webhooks a second, open loop",
-            {subject.name: partial(_open, options, subject) for subject in (NEVERDROP, TUTORIAL, *BARES)},
+            {
+                subject.name: partial(_open, options, subject)
+                for subject in (NEVERDROP, TUTORIAL, *BARES, LPUSH_SAME)
+            },
             (
                 *(Ratio("p50 ms", NEVERDROP.name, bare.name, at_most=2) for bare in BARES),
                 *(Ratio("p99 ms", NEVERDROP.name, bare.name, at_most=3) for bare in BARES),
+                Ratio("p50 ms", NEVERDROP.name, LPUSH_SAME.name),
+                *(Ratio("p50 ms", LPUSH_SAME.name, bare.name) for bare in BARES),
             ),
         ),
     ]
