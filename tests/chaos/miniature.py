@@ -52,7 +52,10 @@ class Miniature:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def run(self, posts: Sequence[Post]) -> Facts:
-        """Send everything once, side by side, wait until nothing is left to be done, and read the facts."""
+        """Send everything once, side by side, wait until nothing is left to be done, and read the facts.
+
+        TimeoutError: too much is left for that to be seen in time.
+        """
         effects.Base.metadata.create_all(engine())
         entries = [Entry(post) for post in posts]
         loops = [self._ingest, self._sweep, *([self._work] * WORKERS)]
@@ -82,8 +85,11 @@ class Miniature:
     def _await_the_end(self) -> None:
         deadline = time.monotonic() + LONGEST_SECONDS
         empty = 0
-        while empty < STEADY_LOOKS and time.monotonic() < deadline:
-            empty = 0 if tables.unfinished(engine(), redis()) else empty + 1
+        while empty < STEADY_LOOKS:
+            left = tables.unfinished(engine(), redis())
+            if left and time.monotonic() > deadline:  # the checker would take what is late for lost
+                raise TimeoutError(f"{left} things are still to be done after {LONGEST_SECONDS:g} s")
+            empty = 0 if left else empty + 1
             time.sleep(SWEEP_SECONDS)
 
     def _repeat(self, step: Callable[[], None]) -> None:

@@ -144,7 +144,8 @@ def test_workers_that_stall_for_longer_than_their_lease_break_nothing() -> None:
     mini = Miniature(handler=stalling, claims=Unrenewed, lease_seconds=SHORT_LEASE_SECONDS)
     facts = mini.run(load())
     assert any(len(found) > 1 for found in facts.attempts_of.values())
-    assert broken(judge(facts)) == {}
+    verdicts = judge(facts)
+    assert broken(verdicts) == {}, verdicts
 
 
 def test_the_same_workers_without_the_fence_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
