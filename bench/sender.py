@@ -113,7 +113,7 @@ class Sender:
         self._requests: Iterator[bytes] = chain(list(islice(endless, self._ahead())), endless)
         self._selector = selectors.DefaultSelector()
         self._busy: set[Connection] = set()
-        self._idle: list[Connection] = [self._connect() for _ in range(order.connections)]
+        self._idle = [self._connect() for _ in range(order.connections)]
 
     def _ahead(self) -> int:
         order = self._order
@@ -126,8 +126,9 @@ class Sender:
         return connection
 
     def run(self) -> Tally:
-        """Send everything, and wait for the answers."""
+        """Send everything, wait for the answers, and close the connections."""
         started, cpu = time.perf_counter(), time.process_time()
+        self._receive(0)  # what was closed before the start
         if self._order.rate:
             self._at_rate(started, self._order.rate)
         else:
@@ -137,6 +138,8 @@ class Sender:
         tally.seconds = time.perf_counter() - started
         tally.cpu_seconds = time.process_time() - cpu
         tally.latencies, tally.lags = Histogram.of(self._latencies), Histogram.of(self._lags)
+        for connection in (*self._idle, *self._busy):
+            connection.socket.close()
         return tally
 
     def _next(self) -> bytes | None:
@@ -164,7 +167,8 @@ class Sender:
             wait = due - time.perf_counter()
             if wait > 0:
                 self._wait(wait)
-                self._receive(0)
+            self._receive(0)  # when late too: what was answered is free, what was closed is not used
+            if wait > 0:
                 continue
             request = self._next()
             if request is None:
@@ -195,6 +199,11 @@ class Sender:
     def _receive(self, seconds: float) -> None:
         for key, _ in self._selector.select(seconds):
             connection: Connection = key.data
+            if connection not in self._busy:
+                # Nobody has asked, so this is the end of it, with a last word (408) or without
+                self._idle.remove(connection)
+                self._replace(connection)
+                continue
             try:
                 ok = connection.receive()
             except OSError:
@@ -215,16 +224,18 @@ class Sender:
             self._fail(connection.request)
 
     def _broken(self, connection: Connection) -> None:
-        """A connection that ended; one that was idle may be closed by the server as it likes."""
+        """It ended under its request."""
+        self._busy.discard(connection)
+        self._tally.broken += 1
+        self._fail(connection.request)
+        self._replace(connection)
+
+    def _replace(self, connection: Connection) -> None:
+        """By a new one, unless there are more than were ordered."""
         self._selector.unregister(connection.socket)
         connection.socket.close()
-        if connection in self._busy:
-            self._busy.discard(connection)
-            self._tally.broken += 1
-            self._fail(connection.request)
-        else:
-            self._idle.remove(connection)
-        self._idle.append(self._connect())
+        if len(self._idle) + len(self._busy) < self._order.connections:
+            self._idle.append(self._connect())
 
     def _fail(self, request: bytes) -> None:
         self._again.append(request)

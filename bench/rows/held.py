@@ -53,7 +53,8 @@ def _held(options: Options, subject: Subject) -> Figures:
     def held(rate: int, seconds: float) -> bool:
         tried[rate] = _at(running, rate, seconds)
         found = bool(tried[rate].pop("held"))
-        click.echo(f"  {rate}/s for {seconds:g} s: {'held' if found else 'not held'}")
+        why = ", ".join(f"{name} {tried[rate][name]:.3g}" for name in WHY)
+        click.echo(f"  {rate}/s for {seconds:g} s: {'held' if found else 'not held'} ({why})")
         return found
 
     with options.turn(subject) as running:
