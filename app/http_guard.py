@@ -1,7 +1,7 @@
 """uvicorn's HTTP, with an end to what a client may take before anybody knows who it is.
 
-By itself uvicorn waits for ever for a request that was begun, or that never begins, collects headers without end, and
-loses the body of a request that asks for an upgrade.
+By itself uvicorn waits for ever for a request that was begun, or for the first one of a connection, collects headers
+without end, and loses the body of a request that asks for an upgrade.
 ``--http`` names any class like the ones that it has: https://www.uvicorn.org/settings/.
 """
 
@@ -22,12 +22,16 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*args, **more)
         self._in_head = False
         self._head_bytes = 0
-        self._arriving = True  # a request, or the first one is still to come
+        self._arriving = True  # a request, as soon as anything comes
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
-        self._set_deadline()
+        # As between two requests: a proxy may open connections before it needs them, and would take a 408 for the
+        # answer to the request that it is just sending
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lift_deadline()

@@ -14,6 +14,7 @@ from app.http_guard import GuardedProtocol
 
 PATIENCE_SECONDS = 20
 SHORT_SECONDS = 0.2
+IDLE_SECONDS = 2
 POST = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 3\r\n\r\n"
 
 
@@ -33,7 +34,14 @@ async def echo(_: Any, receive: Any, send: Any) -> None:
 @pytest.fixture
 def port() -> Iterator[int]:
     config = uvicorn.Config(
-        echo, port=0, http=GuardedProtocol, loop="uvloop", ws="none", lifespan="off", log_level="error"
+        echo,
+        port=0,
+        http=GuardedProtocol,
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        log_level="error",
+        timeout_keep_alive=IDLE_SECONDS,
     )
     server = uvicorn.Server(config)
     started = socket.create_server(("127.0.0.1", 0))
@@ -65,8 +73,8 @@ def until_closed(client: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "beginning", [b"", b"POST / HTTP/1.1\r\nhost: he", POST + b"ab", POST + b"abc" + POST[:30]],
-    ids=["nothing", "half of the headers", "half of the body", "half of a second request"],
+    "beginning", [b"P", b"POST / HTTP/1.1\r\nhost: he", POST + b"ab", POST + b"abc" + POST[:30]],
+    ids=["a letter", "half of the headers", "half of the body", "half of a second request"],
 )  # fmt: skip
 def test_a_request_that_does_not_come_whole_ends_the_connection(
     port: int, impatient: None, beginning: bytes
@@ -76,6 +84,19 @@ def test_a_request_that_does_not_come_whole_ends_the_connection(
         answer = until_closed(client)
     assert answer.count(b"HTTP/1.1 200 OK") == beginning.count(b"abc")
     assert answer.count(b"HTTP/1.1 408 Request Timeout") == 1
+
+
+def test_a_connection_that_was_opened_before_it_is_needed_is_kept_as_any_idle_one(
+    port: int, impatient: None
+) -> None:
+    with connect(port) as client, connect(port) as never_used:
+        client.settimeout(2 * SHORT_SECONDS)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        client.settimeout(PATIENCE_SECONDS)
+        client.sendall(POST + b"abc")
+        assert client.recv(65_536).startswith(b"HTTP/1.1 200")
+        assert until_closed(never_used) == b""
 
 
 def test_a_connection_between_two_requests_is_not_hurried(port: int, impatient: None) -> None:
