@@ -4,7 +4,7 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from itertools import count
 
 import pytest
 
@@ -13,19 +13,20 @@ from bench.sender import Order, Sender
 
 REQUESTS = 40
 CONNECTIONS = 4
+CLOSED = 2  # of them
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Answers 200. ``impatient``: of its first connections, so many are told 408 and closed before any request."""
+    """Answers 200; but CLOSED connections, the first ones, are told 408 and closed before any request."""
 
     daemon_threads = True
 
-    def __init__(self, impatient: int) -> None:
+    def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answering)
-        self.impatient = impatient
-        self.told = threading.Semaphore(0)  # once for each connection that was closed so
+        self.connections = count()
+        self.told = threading.Semaphore(0)  # once for each connection that is closed
         self.served = list[bytes]()  # bodies
 
 
@@ -33,8 +34,7 @@ class Answering(socketserver.StreamRequestHandler):
     server: Server
 
     def handle(self) -> None:
-        if self.server.impatient:
-            self.server.impatient -= 1
+        if next(self.server.connections) < CLOSED:
             self.wfile.write(LATE)
             return
         while self.rfile.readline():
@@ -52,8 +52,8 @@ class Answering(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def serving(impatient: int = 0) -> Iterator[Server]:
-    with Server(impatient) as server:
+def serving() -> Iterator[Server]:
+    with Server() as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()
         try:
@@ -63,15 +63,12 @@ def serving(impatient: int = 0) -> Iterator[Server]:
             thread.join()
 
 
-def order(server: Server, **given: Any) -> Order:
-    return Order(server.server_address[1], Traffic(), CONNECTIONS, count=REQUESTS, **given)
-
-
 @pytest.mark.parametrize("rate", [None, 400.0])
 def test_a_connection_that_is_closed_before_it_was_used_costs_no_request(rate: float | None) -> None:
-    with serving(impatient=2) as server:
-        sender = Sender(order(server, rate=rate))
-        for _ in range(2):
+    with serving() as server:
+        port = server.server_address[1]
+        sender = Sender(Order(port, Traffic(), CONNECTIONS, count=REQUESTS, rate=rate))
+        for _ in range(CLOSED):
             assert server.told.acquire(timeout=10)
         tally = sender.run()
     assert (tally.accepted, tally.refused, tally.broken) == (REQUESTS, 0, 0)

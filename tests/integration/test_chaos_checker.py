@@ -15,7 +15,7 @@ from app.connections import redis
 from app.handlers import Context, Event
 from app.intake import Intake
 from app.payload import ParsedBody, parse
-from tests.chaos import bodies, effects
+from tests.chaos import bodies, effects, miniature
 from tests.chaos.bodies import Post
 from tests.chaos.checker import Verdict, judge
 from tests.chaos.miniature import Miniature
@@ -122,6 +122,12 @@ def test_the_product_itself_keeps_every_promise() -> None:
     verdicts = judge(Miniature(handler=patiently).run(load()))
     assert broken(verdicts) == {}, verdicts
     assert all(verdict.checked for verdict in verdicts)
+
+
+def test_what_is_only_late_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(miniature, "LONGEST_SECONDS", 0)
+    with pytest.raises(TimeoutError, match="still to be done"):
+        Miniature(handler=patiently).run(load())
 
 
 def test_a_receiver_that_answers_before_it_stores_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,6 @@ from app.http_guard import GuardedProtocol
 
 PATIENCE_SECONDS = 20
 SHORT_SECONDS = 0.2
-IDLE_SECONDS = 2
 POST = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 3\r\n\r\n"
 
 
@@ -34,14 +33,7 @@ async def echo(_: Any, receive: Any, send: Any) -> None:
 @pytest.fixture
 def port() -> Iterator[int]:
     config = uvicorn.Config(
-        echo,
-        port=0,
-        http=GuardedProtocol,
-        loop="uvloop",
-        ws="none",
-        lifespan="off",
-        log_level="error",
-        timeout_keep_alive=IDLE_SECONDS,
+        echo, port=0, http=GuardedProtocol, loop="uvloop", ws="none", lifespan="off", log_level="error"
     )
     server = uvicorn.Server(config)
     started = socket.create_server(("127.0.0.1", 0))
@@ -96,7 +88,7 @@ def test_a_connection_that_was_opened_before_it_is_needed_is_kept_as_any_idle_on
         client.settimeout(PATIENCE_SECONDS)
         client.sendall(POST + b"abc")
         assert client.recv(65_536).startswith(b"HTTP/1.1 200")
-        assert until_closed(never_used) == b""
+        assert until_closed(never_used) == b""  # after uvicorn's own time for idle connections, 5 s
 
 
 def test_a_connection_between_two_requests_is_not_hurried(port: int, impatient: None) -> None:
