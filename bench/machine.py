@@ -9,7 +9,7 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from app.embedded import valkey_binary
+from app.dev.stack.embedded import valkey_binary
 from bench.subjects import CORES
 
 PACKAGES = (

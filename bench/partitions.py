@@ -23,11 +23,11 @@ import psycopg2
 from rich.console import Console
 from rich.table import Table
 
-from app import retention
-from app.delivery_id import ids
-from app.lane_statements import BEGIN, FINISH, HEADS
-from app.processes import Records
-from app.warden import watch
+from app.dev.stack.parent_watchdog import watch
+from app.dev.stack.processes import Records
+from app.lanes.statements import BEGIN, FINISH, HEADS
+from app.recovery import retention
+from app.stores.delivery_id import ids
 from bench import fill, planner
 from bench.rows.tables import NoRoomError
 from bench.stores import Stores
@@ -135,7 +135,7 @@ class Subject:
         return found | (self._purges() if self.variant is VARIANTS[0] else {})
 
     def _purges(self) -> dict[str, float]:
-        """What the statements of ``app.retention`` would cost: an index is read, or a table as a whole."""
+        """What the statements of ``app.recovery.retention`` would cost: an index is read, or a table as a whole."""
         told = "'-infinity'", "now()", str(AT_ONCE), "ARRAY['a','b']"
         found = {}
         for name in ("DELETE_DONE", "DELETE_DISCARDED", "DELETE_STATUSES", "DELETE_DELIVERIES"):

@@ -1,7 +1,7 @@
 """How fast what is old is deleted, what that takes from the pipeline, and what becomes of the room:
 ``python -m bench.retention``.
 
-The tables are filled with events that were done one a second until now; the oldest are deleted by ``app.retention``.
+The tables are filled with events that were done one a second until now; the oldest are deleted by ``app.recovery.retention``.
 """
 
 import statistics
@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine, create_engine
 
-from app import retention
-from app.retention import Purged, purge
+from app.recovery import retention
+from app.recovery.retention import Purged, purge
 from bench import fill
 from bench.fill import EVENTS_A_CONVERSATION
 from bench.options import Options

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
-from app.embedded import free_port
-from app.processes import Program, Records, Running, end, start
-from app.warden import watch
+from app.dev.stack.embedded import free_port
+from app.dev.stack.parent_watchdog import watch
+from app.dev.stack.processes import Program, Records, Running, end, start
 from bench.bodies import CONVERSATIONS, Kind, Numbers, Traffic
 from bench.load import post
 from bench.stores import Stores, until

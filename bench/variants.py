@@ -9,8 +9,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.ingest import INSERT_EVENTS
-from app.lane_statements import FINISH
+from app.ingest.split import INSERT_EVENTS
+from app.lanes.statements import FINISH
 from bench.stores import Stores
 
 PARTS = 12

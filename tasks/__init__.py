@@ -10,11 +10,13 @@ from typing import Any
 from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init
 from redis.exceptions import RedisError
 
-from app import broker_channel, heartbeats, redis_checks, reporting
-from app.celery_app import NeverdropCelery
-from app.connections import redis
+from app.broker import channel as broker_channel
+from app.broker.celery_app import NeverdropCelery
 from app.errors import NeverdropError
 from app.handlers import registry
+from app.stores import redis_checks
+from app.stores.connections import redis
+from app.watch import heartbeats, reporting
 from config.logging import configure, describe, get_logger
 from config.settings import settings
 

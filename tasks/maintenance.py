@@ -2,11 +2,13 @@
 
 import time
 
-from app import alerts, dead_letters, retention, sweeper
-from app.connections import engine, redis
+from app.broker.wakes import wake
+from app.dead_letters import decisions as dead_letters
 from app.handlers.registry import registry
-from app.ingest import ingest
-from app.wakes import wake
+from app.ingest.split import ingest
+from app.recovery import retention, sweeper
+from app.stores.connections import engine, redis
+from app.watch import alerts
 from config import celery as names
 from config.logging import get_logger
 from config.settings import settings

@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from app import connections
-from app.migrate import migrate
+from app.stores import connections
+from app.stores.migrate import migrate
 from config.settings import Settings
 from config.settings import settings as current_settings
-from tests import loop
-from tests import services as servers
-from tests.factories import APP_SECRET
-from tests.order import shares
-from tests.services import Services
-from tests.stack import Stack
+from tests.helpers import loop
+from tests.helpers import services as servers
+from tests.helpers.factories import APP_SECRET
+from tests.helpers.order import shares
+from tests.helpers.services import Services
+from tests.helpers.stack import Stack
 
 TIERS = ("unit", "integration", "acceptance", "browser")
 # Files with tests that take half a minute and more, the longest first

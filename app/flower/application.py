@@ -13,9 +13,10 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import StaticFileHandler, url
 
 from app.errors import NeverdropError
-from app.flower import conversation, dead_letters, pipeline, stock, templates
+from app.flower import conversation, dead_letters, pipeline, templates
+from app.flower import overrides as stock
 from app.flower.access import READ_ONLY_USER, SAFE_METHODS, has_login, refusal, user_of
-from app.flower.answers import STATIC
+from app.flower.base import STATIC
 from app.handlers import registry
 from config.logging import configure
 from config.settings import settings

@@ -3,12 +3,14 @@
 import tornado.web
 from sqlalchemy import Connection
 
-from app import lane_events, pauses
-from app.connections import engine, redis
-from app.flower import parameters, shown
-from app.flower.answers import Answer, Change, Page
-from app.lane_events import LaneEvent
-from app.pauses import Pause
+from app.flower import parameters
+from app.flower import serializers as shown
+from app.flower.base import Answer, Change, Page
+from app.lanes import pauses
+from app.lanes.pauses import Pause
+from app.stores.connections import engine, redis
+from app.views import lane_events
+from app.views.lane_events import LaneEvent
 
 NO_CONVERSATION = "there is no conversation with this number"
 

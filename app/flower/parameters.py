@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
-from app.dead_letter_list import SORTED_BY, Filter, Order
 from app.errors import NeverdropError
-from app.identity import UNSTORABLE
+from app.payload.identity import UNSTORABLE
+from app.views.dead_letters import SORTED_BY, Filter, Order
 
 LARGEST_ID = 2**63 - 1
 LONGEST_TEXT = 1000  # characters of a search or a reason

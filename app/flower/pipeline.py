@@ -6,13 +6,14 @@ from typing import Any
 import tornado.web
 from sqlalchemy import Connection
 
-from app import backlog, overview
-from app.backlog import Backlog
-from app.connections import engine, redis
-from app.flower import shown
-from app.flower.answers import Answer, Page
+from app.flower import serializers as shown
+from app.flower.base import Answer, Page
 from app.flower.parameters import BadRequest
-from app.overview import SPANS
+from app.stores.connections import engine, redis
+from app.views import overview
+from app.views.overview import SPANS
+from app.watch import backlog
+from app.watch.backlog import Backlog
 from config.settings import settings
 
 

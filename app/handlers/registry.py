@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 
 from app.errors import NeverdropError
 from app.handlers.context import Context, Event
-from app.retry import BASE_SECONDS, CAP_SECONDS, MAX_ATTEMPTS, RetryPolicy
+from app.handlers.retry import BASE_SECONDS, CAP_SECONDS, MAX_ATTEMPTS, RetryPolicy
 
 HandlerFunction = Callable[[Event, Context], None]
 F = TypeVar("F", bound=HandlerFunction)
@@ -94,7 +94,7 @@ def _decorator(kind: str) -> Callable[..., Callable[[F], F]]:
 
     on.__doc__ = f"""Register a handler for events of kind {kind!r}: of the given types, or of all.
 
-    max_attempts, base_seconds, cap_seconds: see ``app.retry.RetryPolicy``. on_failure: ``hold`` (the
+    max_attempts, base_seconds, cap_seconds: see ``app.handlers.retry.RetryPolicy``. on_failure: ``hold`` (the
     conversation waits for this event) or ``skip`` (it goes on meanwhile). time_limit_seconds: an attempt that
     takes longer is stopped and counts as failed.
     """

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from app.gateway import Gateway
+from app.web.gateway import Gateway
 
 app = Flask(__name__)
 

@@ -11,9 +11,9 @@ import hiredis
 from flask import Flask, Response
 from flask.globals import request_ctx
 
-from app.connections import web_connection
-from app.gateway import Gateway, deferred
-from app.kept_connection import KeptConnection
+from app.intake.pinned_connection import KeptConnection
+from app.stores.connections import web_connection
+from app.web.gateway import Gateway, deferred
 
 app = Flask(__name__)
 STORED = Response("", 200)

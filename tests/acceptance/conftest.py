@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from app.connections import engine
-from tests import services as servers
+from app.stores.connections import engine
 from tests.acceptance import handlers_recorded
 from tests.acceptance.meta import Meta
 from tests.acceptance.pipeline import Pipeline
 from tests.conftest import ENVIRONMENT, _forget
-from tests.stack import Stack
+from tests.helpers import services as servers
+from tests.helpers.stack import Stack
 
 # What was lost is missed within seconds; the defaults have a test of their own
 QUICK = {"CLAIM_LEASE_SECONDS": "2", "SWEEP_GRACE_SECONDS": "1"}

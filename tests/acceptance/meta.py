@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import httpx
 
 from tests.acceptance.traffic import Item
-from tests.factories import Json, signed
+from tests.helpers.factories import Json, signed
 
 SENDERS = 8
 REQUEST_SECONDS = 20  # as long as Meta waits

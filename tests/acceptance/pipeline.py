@@ -14,10 +14,10 @@ import psutil
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.connections import engine
+from app.stores.connections import engine
 from tests.acceptance.meta import Meta
 from tests.acceptance.traffic import Item
-from tests.stack import Stack
+from tests.helpers.stack import Stack
 
 DRAIN_SECONDS = 90
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import text
 
-from app.connections import redis
-from app.redis_keys import JOURNAL
+from app.stores.connections import redis
+from app.stores.redis_keys import JOURNAL
 from tests.acceptance.pipeline import Pipeline
 from tests.acceptance.traffic import Item, conversations, message
-from tests.factories import signed
+from tests.helpers.factories import signed
 
 CRASHES = 2
 BURST = 60

@@ -10,7 +10,7 @@ from bench.load import prepared
 from bench.sender import Order
 from bench.subjects import BARE, NEVERDROP, TUTORIAL_GRANIAN, Subject
 from bench.turn import turn
-from tests import services as servers
+from tests.helpers import services as servers
 
 EVENTS = 10 * MIX
 MESSAGES = "SELECT count(*) FROM bench_rows WHERE kind = 'message'"

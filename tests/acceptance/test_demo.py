@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from app import demo_report
-from app.demo import Script, run
-from app.traffic import Fate, Options
-from app.verdict import judge
+from app.dev.demo import report as demo_report
+from app.dev.demo.demo import Script, run
+from app.dev.demo.verdict import judge
+from app.dev.simulator.traffic import Fate, Options
 
 SMALL = Options(messages=100, statuses=300, conversations=10, failing=8, doomed=2, slow=4, forged=3)
 

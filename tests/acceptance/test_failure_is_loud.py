@@ -8,13 +8,13 @@ from typing import Any
 import httpx
 from sqlalchemy import text
 
-from app.connections import redis
-from app.envelope import arguments_of
-from app.payload import parse
+from app.broker.envelope import arguments_of
+from app.payload.parse import parse
+from app.stores.connections import redis
 from config.celery import DEAD_LETTERS, RETRY_DEAD_LETTER
 from tests.acceptance.pipeline import EVENT_ID, Pipeline
 from tests.acceptance.traffic import conversations, message
-from tests.factories import Json, body, messages, wire
+from tests.helpers.factories import Json, body, messages, wire
 
 FLOWER_USER, FLOWER_PASSWORD = "ada", "secret"
 COMMAND_SECONDS = 60

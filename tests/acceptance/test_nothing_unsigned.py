@@ -4,12 +4,12 @@ import hmac
 
 import pytest
 
-from app.connections import redis
-from app.redis_keys import JOURNAL
-from app.signature import HEADER
+from app.stores.connections import redis
+from app.stores.redis_keys import JOURNAL
+from app.web.signature import HEADER
 from tests.acceptance.pipeline import Pipeline
 from tests.acceptance.traffic import Item, message
-from tests.factories import signed
+from tests.helpers.factories import signed
 
 
 def forgeries(sent: Item) -> list[tuple[bytes, dict[str, str]]]:

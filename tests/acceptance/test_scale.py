@@ -12,8 +12,8 @@ import psutil
 import pytest
 from sqlalchemy import text
 
-from app import pipeline as programs
-from app.connections import engine, redis
+from app.dev.stack import programs
+from app.stores.connections import engine, redis
 from tests.acceptance.conftest import own_pipeline
 from tests.acceptance.pipeline import Pipeline
 from tests.acceptance.traffic import Item, conversations, message, status_of, together

@@ -1,6 +1,6 @@
 """The processes start as they do everywhere, and survive what the other acceptance tests do to them."""
 
-from app.connections import redis
+from app.stores.connections import redis
 from tests.acceptance.pipeline import Pipeline
 from tests.acceptance.traffic import message
 

@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from tests.acceptance.pipeline import Pipeline
 from tests.acceptance.traffic import conversations, status_of
-from tests.factories import NOW
+from tests.helpers.factories import NOW
 
 RANKED = ("sent", "failed", "delivered", "read", "played")
 SHUFFLE = random.Random(12)

@@ -6,10 +6,10 @@ from dataclasses import replace
 from functools import partial
 from itertools import cycle
 
-from app import heartbeats
-from app import pipeline as programs
-from app.connections import redis
-from app.redis_keys import JOURNAL, WOKEN
+from app.dev.stack import programs
+from app.stores.connections import redis
+from app.stores.redis_keys import JOURNAL, WOKEN
+from app.watch import heartbeats
 from config.celery import CONVERSATIONS, WEBHOOKS
 from tests.acceptance.pipeline import Pipeline
 from tests.acceptance.traffic import Item, conversation, conversations, message, users

@@ -15,10 +15,10 @@ import httpx
 import psutil
 import pytest
 
-from app.embedded import free_port
-from app.processes import Records
-from tests import services as servers
-from tests.services import execute
+from app.dev.stack.embedded import free_port
+from app.dev.stack.processes import Records
+from tests.helpers import services as servers
+from tests.helpers.services import execute
 
 COMMAND = "from app.cli import main; main()"
 READY_SECONDS = 90
@@ -98,7 +98,7 @@ def run_url(run: Up) -> str:
 
 def warden_of(run: Up) -> psutil.Process:
     children = psutil.Process(run.process.pid).children()
-    return next(child for child in children if "app.warden" in child.cmdline())
+    return next(child for child in children if "app.dev.stack.parent_watchdog" in child.cmdline())
 
 
 def gone(processes: list[psutil.Process]) -> bool:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from app.payload import parse
-from tests.factories import NOW, Json, body, messages, status, statuses, text_message, wire
+from app.payload.parse import parse
+from tests.helpers.factories import NOW, Json, body, messages, status, statuses, text_message, wire
 
 numbers = count(1)
 users = count(1)

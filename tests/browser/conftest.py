@@ -14,8 +14,8 @@ from playwright.sync_api import Page as Tab
 
 from config.settings import Settings
 from tests.browser import chromium
-from tests.core import Core
-from tests.flower import ADA, Page, flower_page
+from tests.helpers.core import Core
+from tests.helpers.flower import ADA, Page, flower_page
 
 PATIENCE_MS = 30_000  # for what the page is to show, on a busy machine
 POLL_SECONDS = 0.05

@@ -13,14 +13,15 @@ from playwright.sync_api import Browser
 from playwright.sync_api import Page as Tab
 from sqlalchemy import text
 
-from app.connections import engine, redis
-from app.dead_letters import reconcile
-from app.heartbeats import beat, member
-from app.migrate import migrate
-from app.models import EventState
-from tests import made_up, services
+from app.dead_letters.decisions import reconcile
+from app.stores.connections import engine, redis
+from app.stores.migrate import migrate
+from app.stores.models import EventState
+from app.watch.heartbeats import beat, member
 from tests.browser import chromium
-from tests.flower import ADA, Page, flower_page
+from tests.helpers import sample_data as made_up
+from tests.helpers import services
+from tests.helpers.flower import ADA, Page, flower_page
 
 WIDE = {"width": 1400, "height": 900}
 PHONE = {"width": 390, "height": 844}

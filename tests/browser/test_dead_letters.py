@@ -11,11 +11,11 @@ from playwright.sync_api import Page as Tab
 from playwright.sync_api import Route, expect
 
 from config.settings import Settings
-from tests import factories as f
-from tests import made_up
 from tests.browser.conftest import Login
-from tests.core import WAIT_SECONDS, Core, said
-from tests.flower import GRACE, Page, flower_page
+from tests.helpers import factories as f
+from tests.helpers import sample_data as made_up
+from tests.helpers.core import WAIT_SECONDS, Core, said
+from tests.helpers.flower import GRACE, Page, flower_page
 
 ATTACKS = (
     "<script>window.attacked = 1; alert(1)</script>",

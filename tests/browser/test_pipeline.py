@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 from playwright.sync_api import expect
 
-from app.alerts import watch
+from app.watch.alerts import watch
 from config.settings import Settings
-from tests import made_up
 from tests.browser.conftest import Login
-from tests.core import Core, said
-from tests.flower import Page
+from tests.helpers import sample_data as made_up
+from tests.helpers.core import Core, said
+from tests.helpers.flower import Page
 
 
 def test_the_numbers_change_without_a_reload(core: Core, page: Page, login: Login) -> None:

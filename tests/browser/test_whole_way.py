@@ -7,11 +7,11 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import text
 
-from app.connections import engine, redis
+from app.stores.connections import engine, redis
 from config.celery import DEAD_LETTERS
-from tests import factories as f
 from tests.browser.conftest import Login
-from tests.stack import Stack
+from tests.helpers import factories as f
+from tests.helpers.stack import Stack
 
 FAILED, PICTURES = 1000, 40
 A_BODY = 50  # messages

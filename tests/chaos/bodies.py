@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from tests import factories as f
+from tests.helpers import factories as f
 
 CONVERSATIONS = 80
 HOT_CONVERSATIONS = 4

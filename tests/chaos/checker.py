@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from app.models import MessageStatus
+from app.stores.models import MessageStatus
 from tests.chaos.facts import Attempt, Effect, Facts
 from tests.chaos.order import in_order
 

@@ -12,18 +12,18 @@ from pathlib import Path
 import psutil
 from sqlalchemy import Engine
 
-from app import pipeline
-from app.connections import engine
-from app.embedded import DURABLE, Server, free_port, postgres, valkey
-from app.migrate import migrate
-from app.processes import Program, Records, Running
-from app.readiness import consumers_answer, web_is_ready
-from app.supervisor import Printer, Supervisor
+from app.dev.stack import programs as pipeline
+from app.dev.stack.embedded import DURABLE, Server, free_port, postgres, valkey
+from app.dev.stack.processes import Program, Records, Running
+from app.dev.stack.readiness import consumers_answer, web_is_ready
+from app.dev.stack.supervisor import Printer, Supervisor
+from app.stores.connections import engine
+from app.stores.migrate import migrate
 from config.settings import settings
 from tests.chaos import effects
 from tests.chaos.schedule import INGESTS, WEBS, WORKERS
-from tests.factories import APP_SECRET
-from tests.services import PASSWORD
+from tests.helpers.factories import APP_SECRET
+from tests.helpers.services import PASSWORD
 
 READY_SECONDS = 90
 POLL_SECONDS = 0.1

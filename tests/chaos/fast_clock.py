@@ -5,7 +5,8 @@ Only the clock that names deliveries is moved, since that is the one whose order
 
 from typing import Any
 
-from app import delivery_id, web
+from app.stores import delivery_id
+from app.web import process as web
 
 AHEAD_SECONDS = 5
 delivery_id._WALL_AT_START_NS += AHEAD_SECONDS * 1_000_000_000

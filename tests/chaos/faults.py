@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 
-from app.connections import redis
-from app.processes import Running
-from app.redis_keys import JOURNAL
+from app.dev.stack.processes import Running
+from app.stores.connections import redis
+from app.stores.redis_keys import JOURNAL
 from tests.chaos.cluster import Cluster
 from tests.chaos.schedule import WORKERS, Fault, Happened
 

@@ -12,21 +12,23 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from app import dead_letters, sweeper, wakes
-from app.claims import Claims
-from app.connections import engine, lane_engine, redis
-from app.envelope import arguments_of
+from app.broker import wakes
+from app.broker.envelope import arguments_of
+from app.dead_letters import decisions as dead_letters
 from app.handlers.registry import Handler, HandlerFunction, Registry
-from app.ingest import Incoming, ingest
-from app.lane import Lanes
-from app.retry import RetryPolicy
+from app.handlers.retry import RetryPolicy
+from app.ingest.split import Incoming, ingest
+from app.lanes.claims import Claims
+from app.lanes.lane import Lanes
+from app.recovery import sweeper
+from app.stores.connections import engine, lane_engine, redis
 from config.celery import CONVERSATIONS, WEBHOOKS
-from tests import loop
 from tests.chaos import effects, tables
 from tests.chaos.bodies import Post
 from tests.chaos.facts import Facts
 from tests.chaos.ledger import Entry, Try
-from tests.factories import signed
+from tests.helpers import loop
+from tests.helpers.factories import signed
 
 SENDERS = 3
 WORKERS = 3

@@ -13,9 +13,9 @@ from pathlib import Path
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.connections import engine, redis
-from app.processes import Records
-from app.warden import watch
+from app.dev.stack.parent_watchdog import watch
+from app.dev.stack.processes import Records
+from app.stores.connections import engine, redis
 from tests.chaos import bodies, disk, recovery, tables
 from tests.chaos.checker import Verdict, judge
 from tests.chaos.cluster import Cluster

@@ -11,7 +11,7 @@ import httpx
 
 from tests.chaos.bodies import Post
 from tests.chaos.ledger import NO_ANSWER, OK, Entry, Try
-from tests.factories import signed
+from tests.helpers.factories import signed
 
 ANSWER_SECONDS = 20  # Meta waits about as long
 PAUSES_SECONDS = (0.0, 0.5, 1.0, 2.0)  # before each further try; the last goes on for ever

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from app.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WOKEN
+from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WOKEN
 from config.celery import CONVERSATIONS, DEAD_LETTERS, WEBHOOKS
 from tests.chaos.facts import Attempt, Effect, Facts, StoredEvent
 from tests.chaos.ledger import Entry

@@ -2,7 +2,7 @@
 
     pip install atheris && python -m tests.fuzz -max_total_time=120 -max_len=4096
 
-Options are libFuzzer's. What it finds becomes an example of ``tests/unit/test_payload_properties.py``, which asserts
+Options are libFuzzer's. What it finds becomes an example of ``tests/unit/payload/test_properties.py``, which asserts
 the same without atheris.
 """
 
@@ -15,10 +15,10 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["app"]):
-    from app.payload import ParsedBody, parse
-    from app.signature import sign, verify
+    from app.payload.parse import ParsedBody, parse
+    from app.web.signature import sign, verify
 
-from tests import factories as f
+from tests.helpers import factories as f
 
 SECRET = b"fuzz"
 TEXT_LIMIT = 500

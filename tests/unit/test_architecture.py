@@ -20,10 +20,10 @@ COMPUTING = {
     "heapq", "hmac", "itertools", "json", "math", "operator", "random", "re", "string", "textwrap", "typing", "uuid",
 }  # fmt: skip
 BORROWED = {
-    ("app.retry", "app.errors"): "the exceptions that a handler raises",
-    ("app.pipeline", "app.processes"): "Program, a description",
-    ("app.pipeline", "pathlib"): "Path, as a name",
-    ("app.pipeline", "sys"): "the name of this Python",
+    ("app.handlers.retry", "app.errors"): "the exceptions that a handler raises",
+    ("app.dev.stack.programs", "app.dev.stack.processes"): "Program, a description",
+    ("app.dev.stack.programs", "pathlib"): "Path, as a name",
+    ("app.dev.stack.programs", "sys"): "the name of this Python",
     ("config.celery", "config.settings"): "Settings, as it is given",
     ("config.celery", "kombu"): "Queue, a declaration",
     ("config.redis_endpoint", "ssl"): "its constants",
@@ -112,9 +112,13 @@ def test_what_is_borrowed_is_still_used() -> None:
 
 
 def test_the_core_decisions_are_pure() -> None:
-    assert {"app.payload", "app.retry", "app.signature", "app.redis_keys", "config.celery"} <= set(
-        pure_modules()
-    )
+    assert {
+        "app.payload.parse",
+        "app.handlers.retry",
+        "app.web.signature",
+        "app.stores.redis_keys",
+        "config.celery",
+    } <= set(pure_modules())
 
 
 @pytest.mark.parametrize("module", modules())
@@ -132,7 +136,7 @@ def test_every_module_says_what_it_is_for() -> None:
 
 
 def test_every_script_for_redis_opens_with_its_call() -> None:
-    scripts = sorted((ROOT / "app").glob("*.lua"))
+    scripts = sorted((ROOT / "app").rglob("*.lua"))
     assert scripts
     for script in scripts:
         assert script.read_text(encoding="utf-8").startswith(f"-- {script.stem}(KEYS = "), script.name

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 import yaml
 
-from app import pipeline
-from app.cli import COMMANDS
-from app.processes import Program
+from app.cli.entry import COMMANDS
+from app.dev.stack import programs as pipeline
+from app.dev.stack.processes import Program
 from config.settings import Settings, load
 
 ROOT = Path(__file__).parents[2]
@@ -170,7 +170,7 @@ def test_every_module_that_is_run_exists(line: str) -> None:
         assert (ROOT / "tasks" / "__init__.py").is_file()
     else:
         assert command[-1] == "app.web:app"
-        assert (ROOT / "app" / "web.py").is_file()
+        assert (ROOT / "app" / "web" / "__init__.py").is_file()
 
 
 def test_the_entry_point_of_the_command_line_exists() -> None:

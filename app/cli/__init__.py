@@ -1,0 +1,3 @@
+"""."""
+
+from app.cli.entry import main as main

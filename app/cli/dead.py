@@ -1,0 +1,163 @@
+"""``neverdrop dead``: the group, and its commands that look: list, show, export."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.dead_decisions import discard, edit, retry
+from app.cli.dead_options import filtered
+from app.cli.terminal import JSON, REVEAL, console, print_json, progress
+from app.dead_letters import decisions as dead_letters
+from app.stores.connections import engine
+from app.views import dead_letters as dead_letter_list
+from app.views import timeline
+from app.views.dead_letters import DeadLetter, Filter
+from app.views.masked import masked_conversation, masked_payload, masked_text
+from config.logging import hiding
+
+SHOWN_AT_ONCE = 50
+LETTERS_A_PAGE = 500
+ERROR_WIDTH = 60
+
+
+@click.group()
+def dead() -> None:
+    """What failed for good: look at it, retry it, or decide that it need not be handled."""
+
+
+@dead.command("list")
+@filtered
+@click.option("--limit", default=SHOWN_AT_ONCE, show_default=True, help="at most so many, oldest first")
+@JSON
+@REVEAL
+def list_(wanted: Filter, limit: int, as_json: bool, reveal: bool) -> None:
+    """List dead letters, oldest first."""
+    with engine().connect() as connection:
+        letters = dead_letters.find(connection, wanted, limit)
+    letters = [letter if reveal else _masked(letter) for letter in letters]
+    if as_json:
+        for letter in letters:
+            print_json({name: value for name, value in asdict(letter).items() if name != "payload"})
+        return
+    if not letters:
+        click.echo("no dead letters")
+        return
+    table = Table("id", "died (UTC)", "type", "conversation", "handler", "attempts", "error", box=None)
+    for letter in letters:
+        cells = (
+            str(letter.id),
+            f"{letter.died_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+            letter.type,
+            letter.conversation or "none",
+            letter.handler or "none",
+            str(letter.attempts),
+            (letter.error or "none").splitlines()[0][:ERROR_WIDTH],
+        )
+        table.add_row(*map(Text, cells))  # a str would be read as rich's markup
+    console().print(table)
+    if len(letters) == limit:
+        click.echo(f"the first {limit}; --limit shows more", err=True)
+
+
+def _masked(letter: DeadLetter) -> DeadLetter:
+    with hiding(letter.payload):
+        return replace(
+            letter,
+            key=masked_text(letter.key) or "",
+            conversation=masked_conversation(letter.conversation),
+            error=masked_text(letter.error),
+        )
+
+
+@dead.command()
+@click.argument("event_id", type=int)
+@JSON
+@REVEAL
+def show(event_id: int, as_json: bool, reveal: bool) -> None:
+    """Show one dead letter: its payload and every attempt with its traceback."""
+    with engine().connect() as connection:
+        letters = dead_letters.find(connection, Filter(ids=[event_id]))
+        stories = timeline.trace(connection, str(event_id))
+    if not letters:
+        states = {story.event_id: story.state for story in stories}
+        state = states.get(event_id)
+        raise click.ClickException(
+            f"event {event_id} is {state}, not dead" if state else f"no event {event_id}"
+        )
+    letter = letters[0] if reveal else _masked(letters[0])
+    payload = dead_letters.content(letters[0])
+    attempts = [moment.detail for moment in stories[0].moments if moment.what == "attempt"]
+    if not reveal:
+        payload = masked_payload(payload)
+        with hiding(letters[0].payload):
+            for attempt in attempts:
+                attempt["traceback"] = masked_text(attempt["traceback"])
+                attempt["error"] = masked_text(attempt["error"])
+    shown = {**asdict(letter), "payload": payload, "tries": attempts}
+    if as_json:
+        print_json(shown)
+        return
+    _print_letter(console(), shown)
+
+
+def _print_letter(console: Console, shown: dict[str, Any]) -> None:
+    for name, value in shown.items():
+        if name not in ("payload", "tries"):
+            console.print(f"{name:<13} {'none' if value is None else value}", markup=False, highlight=False)
+    console.print_json(data=shown["payload"], ensure_ascii=True)
+    for attempt in shown["tries"]:
+        console.rule(f"attempt {attempt['number']} by {attempt['worker']}", align="left")
+        ended = attempt["traceback"] or attempt["error"] or "running, or its worker died"
+        console.print(ended, markup=False, highlight=False)
+
+
+@dead.command()
+@filtered
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="a file instead of the screen"
+)
+@REVEAL
+def export(wanted: Filter, output: Path | None, reveal: bool) -> None:
+    """Write dead letters with their payloads, one JSON object a line, oldest first.
+
+    What belongs to people is masked unless --reveal is given.
+    """
+    with engine().connect() as connection:
+        total = dead_letter_list.count(connection, wanted)
+    with (
+        output.open("w", encoding="utf-8") if output else nullcontext(sys.stdout) as lines,
+        progress("exported", total, shown=output is not None) as advance,
+    ):
+        for letter in _all(wanted):
+            payload = dead_letters.content(letter)
+            shown = letter if reveal else _masked(letter)
+            told = {**asdict(shown), "payload": payload if reveal else masked_payload(payload)}
+            click.echo(json.dumps(told, default=str, ensure_ascii=True), file=lines)
+            advance(1)
+
+
+def _all(wanted: Filter) -> Iterator[DeadLetter]:
+    """Page after page, so that any number fits into memory."""
+    last_id = 0
+    while True:
+        with engine().connect() as connection:
+            letters = dead_letters.find(connection, wanted, LETTERS_A_PAGE, last_id)
+        if not letters:
+            return
+        yield from letters
+        last_id = letters[-1].id
+
+
+dead.add_command(retry)
+dead.add_command(discard)
+dead.add_command(edit)

@@ -1,0 +1,191 @@
+"""``neverdrop dead retry``, ``discard`` and ``edit``: what a person decides about dead letters."""
+
+import getpass
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import click
+from redis.exceptions import RedisError
+from sqlalchemy import text
+
+from app.cli.dead_options import filtered
+from app.cli.terminal import JSON, print_json, progress
+from app.dead_letters import decisions as dead_letters
+from app.dead_letters.decisions import Decided, Pace, PayloadError
+from app.handlers import registry
+from app.stores.connections import engine, redis
+from app.views import dead_letters as dead_letter_list
+from app.views.dead_letters import Filter
+from config.settings import settings
+
+IDS_A_CALL = 500
+
+NOW = text("SELECT clock_timestamp()")
+
+ID = click.IntRange(1, 2**63 - 1)
+IDS = click.argument("event_ids", type=ID, nargs=-1)
+ALL = click.option("--all", "everything", is_flag=True, help="every dead letter that matches the options")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="say how many it would be, and change nothing")
+Act = Callable[[list[int], int], Decided]
+
+
+@click.command()
+@IDS
+@filtered
+@ALL
+@click.option(
+    "--rate", type=click.FloatRange(0.001), help="at most so many a second, so that nothing is flooded"
+)
+@DRY_RUN
+@click.option("--who", default=getpass.getuser, help="recorded with the retry; by default you")
+@JSON
+def retry(
+    event_ids: tuple[int, ...],
+    wanted: Filter,
+    everything: bool,
+    rate: float | None,
+    dry_run: bool,
+    who: str,
+    as_json: bool,
+) -> None:
+    """Run dead letters again: they keep their place in their conversations."""
+    registry.load(settings().handlers, settings().handler_time_limit_seconds)
+    since = datetime.now(UTC)
+
+    def act(ids: list[int], first: int) -> Decided:
+        pace = None if rate is None else Pace(rate, since, first)
+        return dead_letters.retry(engine(), redis(), registry.registry, ids, who, pace)
+
+    _decide(event_ids, everything, wanted, dry_run, as_json, "retried", act)
+
+
+@click.command()
+@IDS
+@filtered
+@ALL
+@click.option("--reason", required=True, help="why it need not be handled; recorded")
+@DRY_RUN
+@click.option("--who", default=getpass.getuser, help="recorded with the decision; by default you")
+@JSON
+def discard(
+    event_ids: tuple[int, ...],
+    wanted: Filter,
+    everything: bool,
+    reason: str,
+    dry_run: bool,
+    who: str,
+    as_json: bool,
+) -> None:
+    """Decide that dead letters need not be handled. Their rows stay."""
+
+    def act(ids: list[int], _first: int) -> Decided:
+        return dead_letters.discard(engine(), redis(), ids, who, reason)
+
+    _decide(event_ids, everything, wanted, dry_run, as_json, "discarded", act)
+
+
+@click.command()
+@click.argument("event_id", type=ID)
+@click.option(
+    "--file", type=click.File(encoding="utf-8"), help="the mended payload, - for standard input; not $EDITOR"
+)
+@click.option("--reason", help="what was wrong with it; recorded")
+@click.option("--who", default=getpass.getuser, help="recorded with the edit; by default you")
+@JSON
+def edit(event_id: int, file: TextIO | None, reason: str | None, who: str, as_json: bool) -> None:
+    """Mend a dead letter's payload and run it again. The payload before is kept.
+
+    It opens in $EDITOR, with what belongs to people in clear, or comes from --file.
+    """
+    payload = file.read() if file else _in_editor(event_id)
+    _report(dead_letters.edit(engine(), redis(), event_id, payload, who, reason), "edited", as_json)
+
+
+def _in_editor(event_id: int) -> str:
+    """The payload as somebody leaves it, who may go on until it can be read."""
+    with engine().connect() as connection:
+        letters = dead_letters.find(connection, Filter(ids=[event_id]))
+    if not letters:
+        raise click.ClickException(f"event {event_id} is no dead letter")
+    shown = json.dumps(dead_letters.content(letters[0]), indent=2, ensure_ascii=False)
+    # A lone surrogate is no character that a file could hold; this is how JSON spells it
+    payload: str | None = shown.encode(errors="backslashreplace").decode()
+    while payload := click.edit(payload, extension=".json"):
+        try:
+            return dead_letters.mended(payload)
+        except PayloadError as error:
+            click.echo(str(error), err=True)
+            click.confirm("edit it again?", default=True, abort=True, err=True)
+    raise click.ClickException("it was not saved: nothing has changed")
+
+
+def _decide(
+    event_ids: tuple[int, ...],
+    everything: bool,
+    wanted: Filter,
+    dry_run: bool,
+    as_json: bool,
+    verb: str,
+    act: Act,
+) -> None:
+    """In parts of whole conversations; never all by accident, and never what dies again meanwhile."""
+    if event_ids and (everything or wanted != Filter()):
+        raise click.UsageError("give event ids, or --all with options, not both")
+    if not event_ids and not everything:
+        raise click.UsageError("give event ids, or --all")
+    if event_ids:
+        wanted = Filter(ids=event_ids)
+    with engine().connect() as connection:
+        now = connection.execute(NOW).scalar_one()
+        wanted = replace(wanted, before=min(wanted.before or now, now))
+        count = dead_letter_list.count(connection, wanted)
+    if dry_run:
+        _say({"would_be": count}, f"{count} would be {verb}", as_json)
+        return
+    decided = Decided()
+    parts = _chunks(list(event_ids)) if event_ids else _whole_lanes(wanted)
+    with progress(verb, count) as advance:
+        for ids in parts:
+            part = act(ids, len(decided.changed))
+            decided.changed += part.changed
+            decided.refused |= part.refused
+            advance(len(ids))
+    if everything:
+        with suppress(RedisError):  # or the next sweep does it
+            dead_letters.reconcile(engine(), redis())
+    _report(decided, verb, as_json)
+
+
+def _whole_lanes(wanted: Filter) -> Iterator[list[int]]:
+    last_lane: int | None = 0
+    while last_lane is not None:
+        with engine().connect() as connection:
+            ids, last_lane = dead_letter_list.whole_lanes(connection, wanted, last_lane, IDS_A_CALL)
+        if ids:
+            yield ids
+
+
+def _chunks(ids: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(ids), IDS_A_CALL):
+        yield ids[start : start + IDS_A_CALL]
+
+
+def _report(decided: Decided, verb: str, as_json: bool) -> None:
+    refused = [{"id": id_, "why": why} for id_, why in sorted(decided.refused.items())]
+    sentence = f"{len(decided.changed)} {verb} at {datetime.now(UTC):%H:%M:%S} UTC"
+    _say({verb: decided.changed, "left_alone": refused}, sentence, as_json)
+    for each in refused:
+        click.echo(f"event {each['id']} was left alone: {each['why']}", err=True)
+    if refused:
+        raise SystemExit(1)
+
+
+def _say(told: dict[str, Any], sentence: str, as_json: bool) -> None:
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(sentence)

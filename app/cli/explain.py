@@ -1,0 +1,117 @@
+"""``neverdrop explain``: what Neverdrop makes of a webhook body, without any server."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from app.payload.parse import ParsedBody, ParsedEvent, parse
+
+STDIN = "-"
+PIPE_WIDTH = 200  # columns of a table that no terminal limits
+
+
+def explain(paths: Sequence[str], as_json: bool, out: TextIO) -> list[str]:
+    """Write what each file's body comes to; returns a sentence for each file that could not be read.
+
+    As JSON: one object a line for each event, with ``file`` where there are several files.
+    """
+    faults = []
+    for path in paths:
+        try:
+            body = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+            faults.append(f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
+            continue
+        parsed = parse(body)
+        if as_json:
+            _write_json(parsed, path if len(paths) > 1 else None, out)
+        else:
+            _write_table(parsed, path, out)
+    return faults
+
+
+@click.command("explain")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each event.")
+def command(files: tuple[str, ...], as_json: bool) -> None:
+    """Show what becomes of a webhook body: its events, their keys and conversations.
+
+    FILE holds one body as it was received; - is standard input. Nothing is sent, stored or masked.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name may be in letters the terminal lacks
+    faults = explain(files, as_json, sys.stdout)
+    for fault in faults:
+        click.echo(fault, err=True)
+    if faults:
+        raise SystemExit(1)
+
+
+def _write_json(parsed: ParsedBody, file: str | None, out: TextIO) -> None:
+    for event in parsed.events:
+        line: dict[str, Any] = {
+            "index": event.index,
+            "kind": event.kind,
+            "type": event.type,
+            "key": event.key,
+            "conversation": event.conversation,
+            "occurred_at": event.occurred_at,
+        }
+        if file is not None:
+            line["file"] = file
+        out.write(json.dumps(line) + "\n")
+
+
+def _write_table(parsed: ParsedBody, path: str, out: TextIO) -> None:
+    # Imported here: --json and the other commands do without, and it takes longer than the work itself.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=out, width=None if out.isatty() else PIPE_WIDTH)
+    table = Table(title=Text(_printable(path)), title_justify="left", caption=Text(_summary(parsed)))
+    table.caption_justify = "left"
+    for heading in ("", "kind", "type", "conversation", "occurred at (UTC)", "key"):
+        table.add_column(heading, overflow="fold", justify="left" if heading else "right")
+    for event in parsed.events:
+        table.add_row(*(Text(_printable(cell)) for cell in _cells(event)))
+    console.print(table)
+    console.print()
+
+
+def _cells(event: ParsedEvent) -> Iterator[str]:
+    yield str(event.index)
+    yield event.kind
+    yield event.type
+    yield event.conversation or "–"
+    yield _time(event.occurred_at)
+    yield event.key
+
+
+def _time(seconds: int | None) -> str:
+    with suppress(TypeError, ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")  # type: ignore[arg-type]
+    return "–"
+
+
+def _summary(parsed: ParsedBody) -> str:
+    if parsed.unreadable is not None:
+        return f"Unreadable: {parsed.unreadable}"
+    kinds = Counter(event.kind for event in parsed.events)
+    counted = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+    number = len(parsed.events)
+    return f"{number} event{'' if number == 1 else 's'}" + (f": {counted}" if counted else "")
+
+
+def _printable(value: str) -> str:
+    """A body may hold anything, terminal commands and reversed text too."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in value)

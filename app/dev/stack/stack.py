@@ -1,0 +1,182 @@
+"""The whole pipeline on one machine: stores of its own where none are given, and every process.
+
+Order of the start: ports are checked, the data directory locked, leftovers ended; then the servers, the
+migrations, the processes. The end goes the other way, and comes about however this process ends: by itself,
+by a signal, or by its warden when it was killed.
+"""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from app.dev.stack import data_directory
+from app.dev.stack import programs as pipeline
+from app.dev.stack.data_directory import DATA_DIRECTORY, credential
+from app.dev.stack.embedded import Server, postgres, valkey
+from app.dev.stack.parent_watchdog import watch
+from app.dev.stack.processes import Program, Records
+from app.dev.stack.readiness import consumers_answer, web_is_ready
+from app.dev.stack.supervisor import Supervisor
+from app.errors import NeverdropError
+from app.stores import connections
+from app.stores.migrate import migrate
+from config.settings import Settings, load, settings
+
+FIRST_HANDLERS = "app.handlers.echo"  # so that a first message is handled by something
+LOOPBACK = "127.0.0.1"
+SERVER_START_SECONDS = 60  # recovery after a crash takes the longest
+POLL_SECONDS = 0.05
+# A busy consumer would sleep through its whole soft shutdown; whoever stops a stack wants to go on, and what
+# is unfinished is found at the next start.
+CONSUMER_GRACE_SECONDS = 8
+
+
+class StackError(NeverdropError):
+    """The stack cannot start; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run. ``flower_port`` None is without Flower; ``concurrency`` None is one handler a core."""
+
+    data: Path = DATA_DIRECTORY
+    host: str = LOOPBACK
+    port: int = 8000
+    flower_port: int | None = 5555
+    workers: int = 1
+    ingests: int = 1
+    concurrency: int | None = None
+
+    @property
+    def consumers(self) -> list[Program]:
+        """The Celery workers, those of ``webhooks`` and those of ``conversations``."""
+        programs = [
+            *(pipeline.ingest(number) for number in range(1, self.ingests + 1)),
+            *(pipeline.worker(number, self.concurrency) for number in range(1, self.workers + 1)),
+        ]
+        return [replace(program, grace_seconds=CONSUMER_GRACE_SECONDS) for program in programs]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack that runs. ``embedded`` names its own servers; ``flower_auth`` is user:password."""
+
+    plan: Plan
+    settings: Settings
+    embedded: tuple[str, ...]
+    flower_auth: str
+    supervisor: Supervisor
+
+    @property
+    def url(self) -> str:
+        return f"http://{_reachable(self.plan.host)}:{self.plan.port}"
+
+    def ready(self) -> bool:
+        """Whether the web can store a delivery and every ingest and worker process answers."""
+        return web_is_ready(self.url) and consumers_answer(self.plan.consumers, self.settings)
+
+
+def _reachable(host: str) -> str:
+    return LOOPBACK if host in ("0.0.0.0", "") else host  # noqa: S104  (compared, not bound)
+
+
+@contextlib.contextmanager
+def running(plan: Plan, supervise: Callable[[Records], Supervisor]) -> Iterator[Stack]:
+    """Start a stack, and end it with the block. What it started may still be on its way up: ask ``ready``.
+
+    The stores' URLs are set in the environment of this process too. Raises NeverdropError if the stack
+    cannot start, SettingsError for the environment, and SQLAlchemyError for a DATABASE_URL that does not work.
+    """
+    os.environ.setdefault("NEVERDROP_ENV", "development")
+    os.environ.setdefault("LOG_FORMAT", "console")
+    if os.environ["NEVERDROP_ENV"] == "development":
+        os.environ.setdefault("HANDLERS", FIRST_HANDLERS)
+    given = load()
+    check_ports(plan)
+    data = plan.data.resolve()
+    with data_directory.locked(data):
+        data_directory.end_leftovers(data)
+        records = Records.of_this_process(data)
+        supervisor = supervise(records)
+        warden = watch(records)
+        try:
+            embedded = _open_stores(given, data, supervisor)
+            yield _start(plan, data, embedded, supervisor)
+        finally:
+            data_directory.withdraw(data)
+            supervisor.end()
+            warden.dismiss()
+            records.clear()
+
+
+def _start(plan: Plan, data: Path, embedded: tuple[str, ...], supervisor: Supervisor) -> Stack:
+    connections.forget()
+    settings.cache_clear()
+    migrate()
+    given = settings()
+    flower_auth = given.flower_basic_auth.get_secret_value() or f"neverdrop:{credential(data, 'flower')}"
+    data_directory.publish(data, {**os.environ, "PORT": str(plan.port)})
+    for program in _programs(plan, data, flower_auth):
+        supervisor.start(program)
+    return Stack(plan, given, embedded, flower_auth, supervisor)
+
+
+def _programs(plan: Plan, data: Path, flower_auth: str) -> Iterator[Program]:
+    yield pipeline.web(plan.port, plan.host)
+    yield from plan.consumers
+    for stale in data.glob("beat-schedule*"):  # nothing worth keeping, and unreadable if it was cut short
+        stale.unlink()
+    yield pipeline.beat(data / "beat-schedule")
+    if plan.flower_port:
+        yield pipeline.flower(plan.flower_port, flower_auth)
+
+
+def _open_stores(given: Settings, data: Path, supervisor: Supervisor) -> tuple[str, ...]:
+    """Start a server for each store that is not given, and put its URL into the environment."""
+    servers: dict[str, Server] = {}
+    if not given.redis_url:
+        servers["REDIS_URL"] = valkey(data / "valkey", credential(data, "valkey"))
+    if not given.database_url:
+        servers["DATABASE_URL"] = postgres(data / "postgres")
+    for variable, server in servers.items():
+        supervisor.start(server.program)
+        os.environ[variable] = server.url
+    for server in servers.values():
+        _await(server, supervisor)
+    return tuple(server.program.name for server in servers.values())
+
+
+def _await(server: Server, supervisor: Supervisor) -> None:
+    name = server.program.name
+    deadline = time.monotonic() + SERVER_START_SECONDS
+    while not server.answers():
+        supervisor.check()
+        if not supervisor[name].alive:
+            raise StackError(f"{name} ended at once: its reason is in the lines above")
+        if time.monotonic() > deadline:
+            raise StackError(f"{name} did not answer within {SERVER_START_SECONDS} s")
+        time.sleep(POLL_SECONDS)
+
+
+def check_ports(plan: Plan) -> None:
+    """StackError names a port that cannot be listened on, and the option that chooses another."""
+    _check_port(plan.host, plan.port, "--port")
+    if plan.flower_port:
+        _check_port(LOOPBACK, plan.flower_port, "--flower-port")
+        if plan.flower_port == plan.port:
+            raise StackError(f"--port and --flower-port are both {plan.port}")
+
+
+def _check_port(host: str, port: int, option: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise StackError(
+                f"port {port} on {host} cannot be used ({error.strerror}): choose another with {option}"
+            ) from error

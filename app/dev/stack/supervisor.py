@@ -1,0 +1,179 @@
+"""Runs programs side by side, with one log, and starts again what ends by itself.
+
+A library for Procfiles ends everything when one process ends; here the others must go on, since that is what
+the pipeline promises. It relies on ``processes`` for the record and on ``warden`` for its own sudden death.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import click
+
+from app.dev.stack.processes import Program, Records, Running, end, start
+from app.errors import NeverdropError
+
+FIRST_BACKOFF_SECONDS = 1.0
+LONGEST_BACKOFF_SECONDS = 30.0
+STEADY_SECONDS = 30.0  # a program that ran this long failed for a new reason: the backoff begins again
+OWN_NAME = "up"
+COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green")
+
+
+class Stopped(NeverdropError):
+    """Somebody asked for the end while the start was still under way."""
+
+
+class Printer:
+    """One line at a time, each behind its program's name; colours only where ``colour`` says so."""
+
+    def __init__(self, stream: IO[str], *, colour: bool = False) -> None:
+        self._stream = stream
+        self._colour = colour
+        self._lock = threading.Lock()
+        self._colours: dict[str, str] = {}
+        self.width = 8
+        self.closed = threading.Event()  # nobody reads any more: the terminal or the pipe is gone
+
+    def line(self, name: str, text: str) -> None:
+        prefix = f"{name:<{self.width}} | "
+        with self._lock:
+            if self._colour:
+                colour = self._colours.setdefault(name, COLOURS[len(self._colours) % len(COLOURS)])
+                prefix = click.style(prefix, fg="bright_white" if name == OWN_NAME else colour)
+            try:
+                self._stream.write(f"{prefix}{text}\n")
+                self._stream.flush()
+            except (OSError, ValueError):
+                self.closed.set()
+
+
+@dataclass
+class _Child:
+    program: Program
+    running: Running
+    started: float
+    backoff: float = FIRST_BACKOFF_SECONDS
+    due: float | None = None  # monotonic time of its next start, once it has ended
+    wanted: bool = True  # False: somebody ended it on purpose
+    pump: threading.Thread | None = field(default=None, repr=False)
+
+
+class Supervisor:
+    """Children by name. Not thread-safe, but for the printer."""
+
+    def __init__(
+        self, records: Records, printer: Printer, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.records = records
+        self.printer = printer
+        self.stopping = threading.Event()  # set by whoever wants the end; from then on nothing is started
+        self._clock = clock
+        self._children: dict[str, _Child] = {}
+
+    def __getitem__(self, name: str) -> Running:
+        """The process that runs under this name now; KeyError if none ever did."""
+        return self._children[name].running
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._children
+
+    def names(self) -> list[str]:
+        return list(self._children)
+
+    def start(self, program: Program) -> Running:
+        """Start a program, or start it again under the same name; Stopped once ``stopping`` is set."""
+        self.check()
+        running, pump = self._spawn(program)
+        self._children[program.name] = _Child(program, running, self._clock(), pump=pump)
+        return running
+
+    def check(self) -> None:
+        """Stopped if somebody asked for the end."""
+        if self.stopping.is_set():
+            raise Stopped("stopped")
+
+    def stop(self, name: str) -> None:
+        """End a program as a deploy would, and leave it ended until ``restart``."""
+        child = self._children[name]
+        child.wanted = False
+        end([child.running])
+
+    def restart(self, name: str) -> Running:
+        """End it if it runs, and start it again."""
+        self.stop(name)
+        return self.start(self._children[name].program)
+
+    def forsake(self, name: str) -> None:
+        """From now on leave it ended when it ends."""
+        self._children[name].wanted = False
+
+    def keep(self) -> None:
+        """Start again what has ended and whose backoff is over; call it a few times a second."""
+        for child in self._children.values():
+            if child.wanted and not child.running.alive:
+                self._revive(child)
+
+    def _revive(self, child: _Child) -> None:
+        now = self._clock()
+        if child.due is None:
+            if now - child.started >= STEADY_SECONDS:
+                child.backoff = FIRST_BACKOFF_SECONDS
+            child.due = now + child.backoff
+            self.say(f"{child.program.name} ended with {_cause(child.running)}: again in {child.backoff:g} s")
+            child.backoff = min(child.backoff * 2, LONGEST_BACKOFF_SECONDS)
+            child.running.send_all(signal.SIGKILL)  # its own children would be in the way
+        elif now >= child.due:
+            child.running, child.pump = self._spawn(child.program)
+            child.started, child.due = now, None
+
+    def end(self) -> None:
+        """End everything, the servers last; nothing is started again."""
+        for child in self._children.values():
+            child.wanted = False
+        end(child.running for child in self._children.values())
+        for child in self._children.values():
+            if child.pump:
+                child.pump.join(timeout=1)
+
+    def kill(self) -> None:
+        """End at once whatever is no server; servers need a moment to keep their data tidy."""
+        for child in self._children.values():
+            child.wanted = False
+            if not child.program.server:
+                child.running.send_all(signal.SIGKILL)
+
+    def say(self, text: str) -> None:
+        self.printer.line(OWN_NAME, text)
+
+    def _spawn(self, program: Program) -> tuple[Running, threading.Thread]:
+        running = start(program, self.records, subprocess.PIPE)
+        pump = threading.Thread(target=_copy, args=(running, self.printer), daemon=True)
+        pump.start()
+        return running, pump
+
+
+def _copy(running: Running, printer: Printer) -> None:
+    """Every line a child writes, until it and its own children have closed the pipe."""
+    output = running.output
+    if output is None:
+        return
+    with output:
+        for line in output:
+            printer.line(running.program.name, line.decode(errors="replace").rstrip())
+
+
+def _cause(running: Running) -> str:
+    status: Any = running.process.wait(timeout=0)
+    return f"signal {-status}" if isinstance(status, int) and status < 0 else f"status {int(status)}"
+
+
+def printer_for_terminal() -> Printer:
+    """Standard output, with colours if it is a terminal and NO_COLOR is not set."""
+    return Printer(sys.stdout, colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))

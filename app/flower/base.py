@@ -1,0 +1,174 @@
+"""The base of all our handlers in Flower: pages, and answers in JSON.
+
+Store calls run in Flower's executor, never in its event loop. Whatever comes from a payload leaves as JSON or through
+Tornado's escaping, and the browser is told to run no script but those of this server.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import tornado.web
+from flower.views import BaseHandler
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DataError, SQLAlchemyError
+from tornado.ioloop import IOLoop
+
+from app.errors import NeverdropError
+from app.flower.access import refusal, user_of
+from app.stores.connections import engine
+from config.logging import get_logger
+from config.settings import settings
+
+STATIC = Path(__file__).parent / "static"
+# Styles may be in attributes: Bootstrap and the charts set them
+POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+LONGEST_BODY = 16 * 1024 * 1024  # bytes; a payload may have 3 MiB, and escaping makes it longer
+
+T = TypeVar("T")
+
+log = get_logger(__name__)
+
+
+@cache
+def _version(name: str) -> str:
+    return tornado.web.StaticFileHandler.get_content_version(str(STATIC / name))
+
+
+class OurHandler(BaseHandler):  # type: ignore[misc]
+    """What pages and answers share."""
+
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.set_header("Cache-Control", "no-store")
+
+    @property
+    def user(self) -> str | None:
+        return user_of(self.application, self.request)
+
+    @property
+    def refusal(self) -> str | None:
+        """Why this user may change nothing; None: they may."""
+        return refusal(self.application.options, settings(), self.user)
+
+    def asset(self, name: str) -> str:
+        """The address of a file of ours, new with each version of it."""
+        return f"{self.reverse_url('neverdrop_static', name)}?v={_version(name)}"
+
+    async def run(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Call what waits for a store."""
+        executor = self.application.executor
+        return await IOLoop.current().run_in_executor(executor, partial(function, *args, **kwargs))
+
+    async def read(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Call ``function(connection, ...)``."""
+
+        def ask() -> T:
+            with engine().connect() as connection:
+                return function(connection, *args, **kwargs)
+
+        return await self.run(ask)
+
+
+class Page(OurHandler):
+    """A page: Flower's frame, our template, and a script that asks for the rest."""
+
+    def show(self, template: str, **values: Any) -> None:
+        self.render(f"{template}.html", asset=self.asset, refusal=self.refusal, user=self.user, **values)
+
+
+class Answer(OurHandler):
+    """An answer in JSON; an error is {"error": sentence}."""
+
+    def answer(self, **values: Any) -> None:
+        self.set_header("Content-Type", "application/json; charset=UTF-8")
+        self.finish(json.dumps(values, default=_plain))
+
+    def wanted_body(self) -> dict[str, Any]:
+        """The request's JSON object. A form of another site cannot send this content type."""
+        if not self.request.headers.get("Content-Type", "").startswith("application/json"):
+            raise tornado.web.HTTPError(415, reason="send application/json")
+        if len(self.request.body) > LONGEST_BODY:
+            raise tornado.web.HTTPError(413, reason="too large")
+        try:
+            body = json.loads(self.request.body)
+        except (ValueError, RecursionError) as error:
+            raise tornado.web.HTTPError(400, reason="not JSON") from error
+        if not isinstance(body, dict):
+            raise tornado.web.HTTPError(400, reason="not a JSON object")
+        return body
+
+    def reveal(self, what: str, **fields: Any) -> bool:
+        """Whether personal data was asked for; then who saw it is logged."""
+        if self.get_query_argument("reveal", "") != "1":
+            return False
+        log.info("personal_data.shown", who=self.user, what=what, **fields)
+        return True
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """What is answered with a sentence needs no traceback in the log."""
+        if not isinstance(value, (NeverdropError, DataError)):
+            super().log_exception(typ, value, tb)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = kwargs["exc_info"][1] if kwargs.get("exc_info") else None
+        status, sentence = _sentence(status_code, error)
+        if status == 401:
+            super().write_error(status, **kwargs)
+            return
+        self.set_status(status)
+        self.answer(error=sentence)
+
+
+class Change(Answer):
+    """An answer to a request that changes something: only from somebody who may."""
+
+    def prepare(self) -> None:
+        """After Flower's own checks of where the request comes from."""
+        if not self.current_user:
+            raise tornado.web.HTTPError(
+                401 if self.application.options.basic_auth else 403, reason="log in first"
+            )
+        refused = self.refusal
+        if refused is not None:
+            log.warning("change.refused", who=self.user, path=self.request.path)
+            raise tornado.web.HTTPError(403, reason=refused)
+
+    @property
+    def who(self) -> str:
+        """As it is recorded; ``prepare`` has seen to it that there is one."""
+        return self.user or ""
+
+
+def _sentence(status: int, error: BaseException | None) -> tuple[int, str]:
+    """The status and what to say."""
+    if isinstance(error, NeverdropError):
+        return 400, str(error)
+    if isinstance(error, DataError):
+        return 400, "a value cannot be used: it is too large, or of the wrong kind"
+    if isinstance(error, SQLAlchemyError):
+        return 503, "Postgres does not answer; nothing was changed that was not confirmed"
+    if isinstance(error, RedisError):
+        return 503, "Redis does not answer"
+    if isinstance(error, tornado.web.HTTPError):
+        if "_xsrf" in (error.log_message or ""):
+            return 403, "this page is too old to change anything: reload it and try again"
+        return status, error.reason or error.log_message or f"error {status}"
+    return status, f"error {status}: the log of Flower says more"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")

@@ -1,0 +1,53 @@
+"""The deliveries that wait in the queue ``webhooks``: an ingest that is at work takes them along.
+
+A transaction and a task for each message would cost more than the events in it. Promises: nothing in the queue
+but whole ``ingest`` messages is taken, the oldest first, and no more at a time than is good for a transaction. Relies
+on the journal: what is taken is in no list of unacknowledged messages, so if its taker dies, only the journal's
+sweep brings it back.
+"""
+
+from collections.abc import Iterable
+from typing import cast
+from uuid import UUID
+
+from redis import Redis
+
+from app.broker.envelope import arguments_of
+from app.ingest.split import Incoming
+from app.stores.scripts import script
+from config.celery import INGEST, WEBHOOKS
+from config.logging import get_logger
+
+BYTES = 256 * 1024  # of messages: about 200 bodies of one event; the one that reaches it is still taken
+MARK = f'"task": "{INGEST}"'  # in the headers, which hold no text of others; the bodies are Base64
+UNDECODABLE = (ValueError, TypeError, LookupError, AttributeError)
+
+log = get_logger(__name__)
+
+
+def incoming(bodies: Iterable[tuple[str, bytes]]) -> list[Incoming]:
+    """The arguments of ``ingest`` as deliveries."""
+    return [Incoming(UUID(id_), body) for id_, body in bodies]
+
+
+def take(redis: "Redis") -> tuple[list[Incoming], int]:
+    """Deliveries out of the queue, for the caller to store, and how many messages are left. Raises RedisError.
+
+    A message that cannot be decoded goes back to where it was: what becomes of it is for Celery to say.
+    """
+    left, taken = cast(
+        tuple[int, list[bytes]], script(redis, __package__, "drain")(keys=[WEBHOOKS], args=[MARK, BYTES])
+    )
+    deliveries = []
+    for message in taken:
+        try:
+            deliveries += incoming(arguments_of(message)[0])
+        except UNDECODABLE as error:
+            log.warning("ingest.message_put_back", error=type(error).__name__)
+            redis.rpush(WEBHOOKS, message)
+    return merged(deliveries), left
+
+
+def merged(*groups: Iterable[Incoming]) -> list[Incoming]:
+    """Groups of deliveries as one, each delivery once: one that a sweep enqueued again may be in two of them."""
+    return list({delivery.id: delivery for group in groups for delivery in group}.values())

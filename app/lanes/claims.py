@@ -1,0 +1,90 @@
+"""Claims: at most one worker at a time runs a lane, and an event.
+
+Relies on Redis's SET NX with a lease, renewed while the handler runs. It cannot see that a worker was stopped
+for longer than its lease and then goes on: two may then believe they hold a claim. So a claim saves work; that
+an event's effects are committed once is kept by the fence in ``lane_statements``, which Postgres checks.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from app.stores.redis_keys import JOURNAL_INDEX
+from app.stores.scripts import script
+from config.logging import get_logger
+
+log = get_logger(__name__)
+
+
+class ClaimResult(StrEnum):
+    CLAIMED = "claimed"
+    HELD = "held"  # somebody else works here, and will go on with the lane
+    SETTLING = "settling"  # something accepted earlier is about to be stored: look again in a moment
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Some keys, held together under one token, for an event of the given delivery."""
+
+    keys: Sequence[str]
+    delivery_id: str
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """``results``, one for each claim; ``settling``: the first delivery that is about to be stored, if there is one."""
+
+    results: Sequence[ClaimResult]
+    settling: str | None
+
+
+class Claims:
+    """The claims that this process takes. Each call is one round trip, for as many claims as are given."""
+
+    def __init__(self, redis: "Redis", lease_seconds: float, settle_seconds: float) -> None:
+        self.lease_seconds = lease_seconds
+        self._lease_ms = int(lease_seconds * 1000)
+        self._settle_ms = int(settle_seconds * 1000)
+        self._claim = script(redis, __package__, "claim")
+        self._renew = script(redis, __package__, "claim_renew")
+        self._release = script(redis, __package__, "claim_release")
+
+    def take(self, claims: Sequence[Claim]) -> Taken:
+        """Of each claim all keys or none, in this order."""
+        settling, *results = self._claim(
+            keys=[JOURNAL_INDEX, *_keys(claims)],
+            args=[
+                self._lease_ms,
+                self._settle_ms,
+                *(part for claim in claims for part in (claim.token, claim.delivery_id, len(claim.keys))),
+            ],
+        )
+        return Taken([ClaimResult(result.decode()) for result in results], settling.decode() or None)
+
+    def renew(self, claims: Sequence[Claim]) -> int:
+        """Begin their leases anew; how many keys had been lost. RedisError while Redis is away."""
+        renewed: int = self._renew(keys=_keys(claims), args=[self._lease_ms, *_tokens(claims)])
+        return len(_keys(claims)) - renewed
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        """Give the keys back; when Redis is away their leases run out by themselves."""
+        if not claims:
+            return
+        try:
+            self._release(keys=_keys(claims), args=_tokens(claims))
+        except RedisError as error:
+            log.warning("claim.release_failed", error=str(error))
+
+
+def _keys(claims: Sequence[Claim]) -> list[str]:
+    return [key for claim in claims for key in claim.keys]
+
+
+def _tokens(claims: Sequence[Claim]) -> list[str]:
+    """One for each key."""
+    return [claim.token for claim in claims for _ in claim.keys]

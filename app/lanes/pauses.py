@@ -1,0 +1,121 @@
+"""Pausing a conversation, so that a person can take over, and resuming it.
+
+Promises: what arrives meanwhile is stored and shown, and waits in the lane; after ``resume`` it is run in order. The
+event that is being run while somebody pauses is finished. A paused conversation stays paused until somebody resumes
+it, whatever else happens: it stays so if another name of its user makes it part of another conversation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from redis import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import Connection, Engine, text
+
+from app.broker.wakes import wake
+from app.errors import NeverdropError
+from config.logging import get_logger
+
+NAMED_AT_MOST = 5  # conversations that an ambiguous name is answered with
+
+log = get_logger(__name__)
+
+
+class ConversationError(NeverdropError):
+    """A conversation cannot be told from what was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Whether a conversation is paused, since when and by whom."""
+
+    lane: int
+    key: str
+    paused_at: datetime | None
+    paused_by: str | None
+
+
+# A merged conversation's pause counts for the one that it became a part of
+STATE = text("""
+SELECT c.id AS lane, c.key,
+  (SELECT min(p.paused_at) FROM conversations p WHERE c.id IN (p.id, p.merged_into)) AS paused_at,
+  (SELECT p.paused_by FROM conversations p WHERE c.id IN (p.id, p.merged_into) AND p.paused_at IS NOT NULL
+   ORDER BY p.paused_at LIMIT 1) AS paused_by
+FROM conversations c
+WHERE c.id = (SELECT coalesce(merged_into, id) FROM conversations WHERE id = :lane)
+""")
+PAUSE = text("""
+UPDATE conversations SET paused_at = clock_timestamp(), paused_by = :who
+WHERE id = :lane AND NOT EXISTS (
+  SELECT FROM conversations p WHERE :lane IN (p.id, p.merged_into) AND p.paused_at IS NOT NULL
+)
+""")
+RESUME = text("""
+UPDATE conversations SET paused_at = NULL, paused_by = NULL
+WHERE :lane IN (id, merged_into) AND paused_at IS NOT NULL
+""")
+NAMED = text("""
+SELECT DISTINCT coalesce(c.merged_into, c.id) AS lane
+FROM conversation_aliases a JOIN conversations c ON c.id = a.conversation_id
+WHERE a.key = :name
+UNION
+SELECT coalesce(merged_into, id) FROM conversations WHERE id = :lane
+""")
+# Only a person who types a bare phone number or user id comes here: all names are read
+NAMED_IN_PART = text("""
+SELECT DISTINCT coalesce(c.merged_into, c.id) AS lane
+FROM conversation_aliases a JOIN conversations c ON c.id = a.conversation_id
+WHERE right(a.key, length(:name) + 1) = '/' || :name
+LIMIT :at_most
+""")
+
+
+def find(connection: Connection, name: str) -> int:
+    """The lane of a conversation by its number, any of its names, or a phone number or user id alone.
+
+    Raises ConversationError when it is none's, or that of several.
+    """
+    name = name.strip()
+    number = int(name) if name.isdecimal() and name.isascii() and len(name) < 19 else None
+    lanes: Sequence[int] = connection.execute(NAMED, {"name": name, "lane": number}).scalars().all()
+    if not lanes:
+        bare = {"name": name.removeprefix("+"), "at_most": NAMED_AT_MOST}
+        lanes = connection.execute(NAMED_IN_PART, bare).scalars().all()
+    if not lanes:
+        raise ConversationError("there is no such conversation")
+    if len(lanes) > 1:
+        numbers = ", ".join(map(str, sorted(lanes)))
+        raise ConversationError(f"several conversations go by that name; give the number of one: {numbers}")
+    return lanes[0]
+
+
+def state(connection: Connection, lane: int) -> Pause | None:
+    """A conversation's pause; None for a lane that is no conversation's."""
+    found = connection.execute(STATE, {"lane": lane}).mappings().first()
+    return Pause(**found) if found else None
+
+
+def pause(engine: Engine, lane: int, who: str) -> bool:
+    """Let the conversation's events wait; False: it is paused already, or there is none."""
+    with engine.begin() as connection:
+        paused = connection.execute(PAUSE, {"lane": lane, "who": who}).rowcount == 1
+    if paused:
+        log.info("conversation.paused", lane=lane, who=who)
+    return paused
+
+
+def resume(engine: Engine, redis: "Redis", lane: int, who: str) -> bool:
+    """Let them run again, in order; False: it is not paused.
+
+    1. commit; 2. wake the lane. Dying in between costs time: the sweep finds the lane.
+    """
+    with engine.begin() as connection:
+        resumed = connection.execute(RESUME, {"lane": lane}).rowcount > 0
+    if resumed:
+        log.info("conversation.resumed", lane=lane, who=who)
+        try:
+            wake(redis, [lane])
+        except RedisError as error:
+            log.warning("conversation.not_woken", lane=lane, error=type(error).__name__)
+    return resumed

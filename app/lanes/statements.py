@@ -1,0 +1,229 @@
+"""What a lane asks of Postgres: four statements, and what a handler does goes through SQLAlchemy beside them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from app.stores.prepared import Prepared
+
+# An event that was stored while its conversation was being merged may have stayed behind in the merged lane: a
+# lane's events are those of all lanes that belong to it.
+FIRST = """
+  SELECT e.* FROM (
+    SELECT root.lane UNION ALL SELECT m.id FROM conversations m WHERE m.merged_into = root.lane
+  ) AS member (lane) CROSS JOIN LATERAL (
+    SELECT * FROM events
+    WHERE lane = member.lane AND state = 'pending' AND (holds OR due_at <= clock_timestamp())
+    ORDER BY occurred_at, delivery_id, position
+    LIMIT {count}
+  ) AS e
+  ORDER BY e.occurred_at, e.delivery_id, e.position
+  LIMIT {count}
+"""
+
+# OFFSET 0 keeps the planner from unfolding a subquery: what is in it would be asked once for each place that uses it,
+# and a table of conversations without statistics be read as a whole.
+HEADS = f"""
+PREPARE lane_heads (bigint[], int, float8) AS
+SELECT root.asked, root.lane, ARRAY(SELECT m.id FROM conversations m WHERE m.merged_into = root.lane),
+       c.paused_at IS NOT NULL
+         OR EXISTS (SELECT FROM conversations m WHERE m.merged_into = root.lane AND m.paused_at IS NOT NULL),
+       coalesce(e.due_at <= clock_timestamp(), true),
+       NOT EXISTS (SELECT FROM deliveries d WHERE d.state = 'stored' AND d.id < e.delivery_id
+                   AND d.accepted_at > clock_timestamp() - make_interval(secs => $3)),
+       e.attempts, e.attempts_at_retry, CAST(e.delivery_id AS text),
+       e.id, e.key, e.kind, e.type, c.key, e.occurred_at, e.accepted_at, e.payload
+FROM (
+  SELECT asked, coalesce((SELECT merged_into FROM conversations WHERE id = asked), asked) AS lane
+  FROM unnest($1) AS asked OFFSET 0
+) AS root
+LEFT JOIN LATERAL (SELECT key, paused_at FROM conversations WHERE id = root.lane OFFSET 0) AS c ON true
+CROSS JOIN LATERAL ({FIRST.format(count="$2")}) AS e
+ORDER BY e.occurred_at, e.delivery_id, e.position
+"""  # noqa: S608  (FIRST is a constant)
+
+# The fence: a row changes only for the attempt that it counts now (`attempts` never goes back), and an event is done
+# only if it is the one that was begun last in its lane. Both hold whatever becomes of the claims.
+# What was true when the head was read is looked at again under the claim: an event that was stored meanwhile may
+# be the first now, one that was done meanwhile makes this one late, and a person may have paused the conversation.
+BEGIN = f"""
+PREPARE lane_begin (bigint, bigint, smallint, text, text) AS
+WITH root AS MATERIALIZED (
+  SELECT coalesce((SELECT merged_into FROM conversations WHERE id = $1), $1) AS lane
+), begun AS (
+  UPDATE events e SET
+    attempts = attempts + 1, due_at = NULL, holds = true, handler = $5,
+    late = coalesce((SELECT (c.handled_occurred_at, c.handled_delivery_id, c.handled_position)
+                            > (e.occurred_at, e.delivery_id, e.position)
+                     FROM conversations c WHERE c.id = (SELECT lane FROM root)), false)
+  WHERE id = $2 AND state = 'pending' AND attempts = $3
+    AND id = (SELECT first.id FROM root CROSS JOIN LATERAL ({FIRST.format(count="1")}) AS first)
+    AND NOT EXISTS (SELECT FROM conversations c WHERE c.id = (SELECT lane FROM root) AND c.paused_at IS NOT NULL)
+    AND NOT EXISTS (SELECT FROM conversations m
+                    WHERE m.merged_into = (SELECT lane FROM root) AND m.paused_at IS NOT NULL)
+  RETURNING id, attempts, late
+), fence AS (
+  UPDATE conversations c SET begun_event_id = begun.id FROM begun WHERE c.id = (SELECT lane FROM root)
+), noted AS (
+  INSERT INTO attempts (event_id, number, worker, started_at)
+  SELECT id, attempts, $4, clock_timestamp() FROM begun
+)
+SELECT attempts, late FROM begun
+"""  # noqa: S608  (FIRST is a constant)
+
+FINISH = """
+PREPARE lane_finish (bigint, smallint) AS
+WITH finished AS (
+  UPDATE events SET state = 'done', finished_at = clock_timestamp(), error = NULL
+  WHERE id = $1 AND state = 'pending' AND attempts = $2
+  RETURNING id, occurred_at, delivery_id, position,
+            coalesce((SELECT m.merged_into FROM conversations m WHERE m.id = events.lane), events.lane) AS root
+), attempt AS (
+  UPDATE attempts SET finished_at = clock_timestamp()
+  WHERE event_id = (SELECT id FROM finished) AND number = $2
+), mark AS (
+  UPDATE conversations c
+  SET (handled_occurred_at, handled_delivery_id, handled_position) = (
+    SELECT occurred_at, delivery_id, position
+    FROM (VALUES (c.handled_occurred_at, c.handled_delivery_id, c.handled_position),
+                 (f.occurred_at, f.delivery_id, f.position)) AS either (occurred_at, delivery_id, position)
+    WHERE occurred_at IS NOT NULL
+    ORDER BY occurred_at DESC, delivery_id DESC, position DESC LIMIT 1
+  )
+  FROM finished f
+  WHERE c.id = f.root AND c.begun_event_id = f.id
+  RETURNING c.id
+)
+SELECT count(*) FROM finished f
+WHERE EXISTS (SELECT FROM mark) OR NOT EXISTS (SELECT FROM conversations c WHERE c.id = f.root)
+"""
+
+FAIL = """
+PREPARE lane_fail (bigint, smallint, event_state, float8, boolean, text, text) AS
+WITH failed AS (
+  UPDATE events SET
+    state = $3, error = $6, holds = $5, due_at = clock_timestamp() + make_interval(secs => $4),
+    finished_at = CASE WHEN $3 = 'dead' THEN clock_timestamp() END
+  WHERE id = $1 AND state = 'pending' AND attempts = $2
+  RETURNING id
+), attempt AS (
+  UPDATE attempts SET finished_at = clock_timestamp(), error = $6, traceback = $7
+  WHERE event_id = (SELECT id FROM failed) AND number = $2
+)
+SELECT count(*) FROM failed
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One of the first events of a lane that are not final, as it stands in the tables."""
+
+    asked: int  # the lane that was asked for; it may have been merged into ``lane``
+    lane: int
+    merged: list[int]  # lanes that were merged into this one: their claims are taken too
+    paused: bool  # by a person; a conversation that was merged into this one counts too
+    due: bool
+    settled: bool  # no earlier delivery waits behind the second door
+    attempts: int
+    attempts_at_retry: int
+    delivery_id: str
+    id: int
+    key: str
+    kind: str
+    type: str
+    conversation: str | None
+    occurred_at: datetime
+    accepted_at: datetime
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An attempt that was counted."""
+
+    number: int
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How an attempt ended that did not succeed."""
+
+    dead: bool
+    after_seconds: float | None  # until the next attempt; None where there is none
+    holds: bool
+    error: str
+    traceback: str
+
+
+class LaneStatements:
+    """On one connection, on which each statement commits itself but for those inside ``transaction``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._prepared = Prepared(connection)
+        self._driver = self._prepared.driver
+
+    @classmethod
+    @contextmanager
+    def on(cls, engine: Engine) -> Iterator["LaneStatements"]:
+        """Take a connection out of the pool. DBAPIError while Postgres is away."""
+        with engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.autocommit = True  # known to the client alone: no round trip, unlike SQLAlchemy's option
+            try:
+                yield cls(connection)
+            finally:
+                if not driver.closed:
+                    driver.autocommit = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """SQLAlchemy's connection, for a handler: what is done on it is committed at the end, or nothing of it."""
+        self._driver.autocommit = False
+        try:
+            with self.connection.begin():
+                yield self.connection
+        finally:
+            if not self._driver.closed:
+                self._driver.autocommit = True
+
+    def heads(self, lanes: Sequence[int], count: int, settle_seconds: float) -> dict[int, list[Head]]:
+        """The first events of each lane that has any, ``count`` at most, in their order."""
+        found: dict[int, list[Head]] = {}
+        for row in self._prepared.rows(HEADS, list(lanes), count, settle_seconds):
+            head = Head(*row)
+            found.setdefault(head.asked, []).append(head)
+        return found
+
+    def begin(self, head: Head, worker: str, handler: str | None) -> Begun | None:
+        """Count an attempt; None if the event may not run any more: it is not the first, was begun, or is paused."""
+        for row in self._prepared.rows(BEGIN, head.lane, head.id, head.attempts, worker, handler):
+            return Begun(*row)
+        return None
+
+    def finish(self, event_id: int, attempt: int) -> bool:
+        """Inside the transaction of its effects: the event is done. False if it may not be: then roll back."""
+        if not self.connection.in_transaction():
+            raise RuntimeError("the handler ended the transaction that was to commit its effects")
+        ((finished,),) = self._prepared.rows(FINISH, event_id, attempt)
+        return bool(finished)
+
+    def fail(self, event_id: int, attempt: int, failure: Failure) -> bool:
+        """The attempt failed; False if the event is not in this attempt any more."""
+        state = "dead" if failure.dead else "pending"
+        ((failed,),) = self._prepared.rows(
+            FAIL,
+            event_id,
+            attempt,
+            state,
+            failure.after_seconds,
+            failure.holds,
+            failure.error,
+            failure.traceback,
+        )
+        return bool(failed)

@@ -1,0 +1,183 @@
+"""A webhook body → its events. Pure: no I/O.
+
+Every item is an event, known or not; a body that cannot be read becomes one event that says so. What this
+cannot see: where an object repeats a name, JSON readers keep the last of the two.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from itertools import islice
+from math import isfinite
+from typing import Any, Literal
+
+from app.payload.identity import ORDINARY, Item, canonical, event_key, participant, storable, text
+from app.payload.items import CONTEXT_LIMIT, ERRORS, BodyItem, Change, UnreadableBody, items
+from app.payload.participants import NOBODY, Contact, Party, aliases, party_of
+
+UNREADABLE = "unreadable"  # the type of the event that stands for a body that could not be read
+MAX_ITEMS = 20_000  # of one body; Meta batches up to 1,000
+ALL_CONTEXT_LIMIT = 16 * 1024 * 1024  # characters of context stored with all events of a body
+LATEST = 100_000_000_000  # Unix seconds; what is greater is no time, or counts milliseconds
+UNKNOWN = "unknown"  # the type of a message or status that names none
+OWN_TYPE = (ERRORS, "user_actions")  # lists whose events go by the list's name, not the field's
+STATUSES = frozenset(("sent", "failed", "delivered", "read", "played"))
+
+
+@dataclass(frozen=True, slots=True)
+class StatusUpdate:
+    """What a status says of a message that we sent; only of ordinary messages, not of payments or calls."""
+
+    message_id: str
+    participant: str  # "" outside groups
+    status: str  # sent, failed, delivered, read, played
+    occurred_at: int | None  # Unix seconds
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedEvent:
+    """One item of a body. Every text in it is storable: no NUL, no lone surrogate, at most 500 characters."""
+
+    index: int  # place in the body, from 0
+    kind: Literal["message", "status", "other"]
+    type: str
+    key: str
+    aliases: tuple[str, ...]  # every name of its conversation, the strongest first; () where it has none
+    occurred_at: int | None  # Unix seconds
+    payload: str  # JSON, ASCII: {"entry": id, "field", "value": without its lists, "item"}
+    status: StatusUpdate | None = None
+
+    @property
+    def conversation(self) -> str | None:
+        return self.aliases[0] if self.aliases else None
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedBody:
+    """``unreadable`` says why a body could not be read; then ``events`` holds one event of that type."""
+
+    events: list[ParsedEvent]
+    unreadable: str | None = None
+
+
+def parse(body: bytes) -> ParsedBody:
+    """Split a body; never raises."""
+    try:
+        found = list(islice(items(_read(body)), MAX_ITEMS + 1))
+        if len(found) > MAX_ITEMS:
+            return unreadable_body(body, f"more items than {MAX_ITEMS}")
+        limit = min(CONTEXT_LIMIT, ALL_CONTEXT_LIMIT // max(len(found), 1))
+        return ParsedBody([_event(index, item, limit) for index, item in enumerate(found)])
+    except UnreadableBody as error:
+        return unreadable_body(body, str(error))
+    except RecursionError:
+        return unreadable_body(body, "nested too deeply")
+    except Exception as error:  # a fault in here costs a dead letter, and does not stop the bodies after it
+        return unreadable_body(body, f"{type(error).__name__} while splitting")
+
+
+def unreadable_body(body: bytes, reason: str) -> ParsedBody:
+    """The one event of a body that could not be read, or that Postgres refused."""
+    payload = canonical({"entry": None, "field": None, "item": None, "unreadable": reason, "value": {}})
+    key = f"{UNREADABLE}:{sha256(body).hexdigest()}"
+    return ParsedBody([ParsedEvent(0, "other", UNREADABLE, key, (), None, payload)], reason)
+
+
+def _read(body: bytes) -> Any:
+    try:
+        try:
+            return json.loads(body)
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            raise
+        except ValueError:  # an integer of more digits than int() takes
+            return json.loads(body, parse_int=_integer)
+    except json.JSONDecodeError as error:
+        raise UnreadableBody(f"not JSON: {error}") from error
+    except UnicodeDecodeError as error:
+        raise UnreadableBody(f"not text: {error}") from error
+
+
+def _integer(digits: str) -> int | str:
+    try:
+        return int(digits)
+    except ValueError:
+        return digits
+
+
+def _event(index: int, item: BodyItem, limit: int) -> ParsedEvent:
+    change, source, raw = item
+    kind = _kind(item)
+    fields: Item = raw if isinstance(raw, dict) else {}
+    party, contact = _whose(item)
+    item_json = canonical(raw)
+    occurred_at = _seconds(fields.get("timestamp"))
+    return ParsedEvent(
+        index,
+        kind,
+        _type(kind, item),
+        event_key(change.noun, source, raw, partial(change.content, source, item_json)),
+        aliases(change.account, party, contact),
+        occurred_at,
+        _payload(change, item_json, contact, limit),
+        _status_update(fields, occurred_at) if kind == "status" and change.field == "messages" else None,
+    )
+
+
+def _whose(item: BodyItem) -> tuple[Party, Contact | None]:
+    """The other side of an item, and the contact that tells more of it. Errors are nobody's."""
+    change, source, raw = item
+    if not isinstance(raw, dict) or not change.account:
+        return NOBODY, None
+    party = party_of(source, raw, change.own_phone)
+    return party, change.contacts.of(party, alone=change.length == (1 if source else 0))
+
+
+def _kind(item: BodyItem) -> Literal["message", "status", "other"]:
+    field = item.change.field
+    if not isinstance(item.raw, dict):
+        return "other"
+    if item.source == "messages" and field == "messages":
+        return "message"
+    if item.source == "statuses" and field in ("messages", "calls"):
+        return "status"
+    return "other"
+
+
+def _type(kind: str, item: BodyItem) -> str:
+    if kind == "message":
+        return storable(text(item.raw.get("type"))) or UNKNOWN
+    if kind == "status":
+        return storable(text(item.raw.get("status"))) or UNKNOWN
+    return item.source if item.source in OWN_TYPE else item.change.kind
+
+
+def _status_update(status: Item, occurred_at: int | None) -> StatusUpdate | None:
+    message_id, state = status.get("id"), status.get("status")
+    if not isinstance(message_id, str) or not message_id or status.get("type") not in ORDINARY:
+        return None
+    if not isinstance(state, str) or state not in STATUSES:
+        return None
+    return StatusUpdate(storable(message_id), storable(text(participant(status))), state, occurred_at)
+
+
+def _seconds(timestamp: Any) -> int | None:
+    """Meta's timestamp, a string or a number, as Unix seconds; None for what is no time."""
+    if isinstance(timestamp, str):
+        digits = timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= len(str(LATEST))
+        seconds = int(timestamp) if digits else -1
+    elif type(timestamp) is int or (isinstance(timestamp, float) and isfinite(timestamp)):
+        seconds = int(timestamp) if timestamp >= 0 else -1
+    else:
+        return None
+    return seconds if 0 <= seconds <= LATEST else None
+
+
+def _payload(change: Change, item_json: str, contact: Contact | None, limit: int) -> str:
+    """The event as it is stored: its item whole, and around it what a handler may want to know."""
+    context = change.context(contact, limit)
+    omitted = '"context_omitted":true,' if context is None else ""
+    return (
+        f'{{{omitted}"entry":{change.entry},"field":{change.field_json},'
+        f'"item":{item_json},"value":{context or "{}"}}}'
+    )

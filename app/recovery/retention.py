@@ -1,0 +1,218 @@
+"""Deletes what was finished long ago, with everything that hangs on it.
+
+Promises: only what is done or discarded goes, never what is pending or dead, and nothing whose repeat may still
+arrive: the key of an event is what keeps a repeat from being a second event. Relies on Meta repeating a webhook for
+7 days, and on an age that is counted from the oldest delivery that waits to be split, so that a repeat that was
+accepted in time and ingested late is still known. It cannot see a body that could not be read: what another copy
+of it brought may be gone when a person has it read again.
+
+Conversations and their names stay: an event that is being stored has read which conversation it belongs to and
+holds no lock on it, so nobody can tell that it will not be needed. They grow with people, not with events.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from redis import Redis
+from sqlalchemy import Connection, Engine, TextClause, text
+
+from app.payload.identity import join, message_id_of
+from app.stores.redis_keys import JOURNAL_INDEX
+from app.watch.backlog import UNACKED
+from config.logging import get_logger
+
+AT_ONCE = 1000  # rows of a table in one transaction: a statement of others waits for less than 0.1 s
+UNACKED_INDEX = f"{UNACKED}_index"  # kombu's zset: message that a worker has taken → since when, Unix seconds
+BEGINNING = datetime.min.replace(tzinfo=UTC)
+
+log = get_logger(__name__)
+
+HORIZON = text("""
+SELECT least(clock_timestamp(), to_timestamp(CAST(:waits_since AS float)),
+             (SELECT accepted_at FROM deliveries WHERE state = 'stored' ORDER BY id LIMIT 1))
+       - make_interval(days => :days)
+""")
+
+# By the index events_done. From ``after`` on: what stood before it is deleted, but not out of the index yet
+DONE = """
+  SELECT id FROM events
+  WHERE state = 'done' AND finished_at >= :after AND finished_at < :before
+  ORDER BY finished_at LIMIT :at_most FOR UPDATE SKIP LOCKED
+"""
+# By the decision's index: discarded events are too few for one of their own
+DISCARDED = """
+  SELECT e.id FROM dead_letter_actions a JOIN events e ON e.id = a.event_id
+  WHERE a.action = 'discard' AND a.at >= :after AND a.at < :before AND e.state = 'discarded'
+  ORDER BY a.at LIMIT :at_most FOR UPDATE OF e SKIP LOCKED
+"""
+DELETE_EVENTS = """
+WITH old AS MATERIALIZED ({found}), gone AS (
+  DELETE FROM events e USING old WHERE e.id = old.id RETURNING e.id, e.key, e.kind, e.finished_at
+), attempted AS (
+  DELETE FROM attempts a USING gone WHERE a.event_id = gone.id RETURNING a.event_id
+), decided AS (
+  DELETE FROM dead_letter_actions a USING gone WHERE a.event_id = gone.id RETURNING a.event_id
+)
+SELECT count(*) AS events, (SELECT count(*) FROM attempted) AS attempts, (SELECT count(*) FROM decided) AS actions,
+       max(finished_at) AS last, coalesce(array_agg(key) FILTER (WHERE kind = 'status'), '{{}}') AS statuses
+FROM gone
+"""
+DELETE_DONE = text(DELETE_EVENTS.format(found=DONE))
+DELETE_DISCARDED = text(DELETE_EVENTS.format(found=DISCARDED))
+
+# In the order in which ingest writes them: the two never wait for each other in a circle
+LOCK_STATUSES = text("""
+SELECT FROM message_statuses WHERE message_id = ANY(:ids) ORDER BY message_id, participant FOR UPDATE
+""")
+# A subquery of one row, here and below, is always a look into the index; a join might read the whole table
+DELETE_STATUSES = text("""
+DELETE FROM message_statuses s USING unnest(CAST(:ids AS text[]), CAST(:keys AS text[])) AS m (id, key)
+WHERE s.message_id = m.id
+  AND (SELECT e.id FROM events e WHERE e.key >= m.key || ':' AND e.key < m.key || ';' LIMIT 1) IS NULL
+""")
+# An event is finished after its delivery was stored: up to where the events are gone, and no further
+DELETE_DELIVERIES = text("""
+WITH old AS MATERIALIZED (
+  SELECT d.id FROM deliveries d
+  WHERE d.ingested_at >= :after AND d.ingested_at < :before AND d.state <> 'stored'
+    AND (SELECT e.id FROM events e WHERE e.delivery_id = d.id LIMIT 1) IS NULL
+  ORDER BY d.ingested_at LIMIT :at_most FOR UPDATE SKIP LOCKED
+), gone AS (
+  DELETE FROM deliveries d USING old WHERE d.id = old.id RETURNING d.ingested_at
+)
+SELECT count(*) AS deliveries, max(ingested_at) AS last FROM gone
+""")
+
+# The planner takes the search for deliveries for dear, however short it is: compiling it would take longer
+NO_JIT = text("SET LOCAL jit = off")
+
+COUNT = text("""
+SELECT (SELECT count(*) FROM events WHERE state = 'done' AND finished_at < :before)
+     + (SELECT count(*) FROM dead_letter_actions a JOIN events e ON e.id = a.event_id
+        WHERE a.action = 'discard' AND a.at < :before AND e.state = 'discarded')
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """How many rows were deleted; what several batches deleted adds up."""
+
+    events: int = 0
+    attempts: int = 0
+    actions: int = 0  # of people, about dead letters
+    statuses: int = 0
+    deliveries: int = 0
+
+    def __add__(self, other: "Purged") -> "Purged":
+        names = [field.name for field in fields(self)]
+        return Purged(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
+    @property
+    def rows(self) -> int:
+        return sum(getattr(self, field.name) for field in fields(self))
+
+
+def horizon(engine: Engine, redis: "Redis", days: int) -> datetime:
+    """What was finished before this moment may go.
+
+    So many days before now, or before the oldest delivery that waits to be split was accepted, or before the oldest
+    message that a worker holds was taken: what is ingested from now on was accepted no earlier than that, and is a
+    repeat of nothing that was finished a week earlier still. Raises RedisError, OperationalError.
+    """
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.zrange(JOURNAL_INDEX, 0, 0, withscores=True)
+        pipe.zrange(UNACKED_INDEX, 0, 0, withscores=True)
+        journal, unacked = pipe.execute()
+    waits = [score / 1000 for _, score in journal] + [score for _, score in unacked]
+    with engine.connect() as connection:
+        parameters = {"waits_since": min(waits, default=None), "days": days}
+        moment: datetime = connection.execute(HORIZON, parameters).scalar_one()
+    return moment
+
+
+def count(engine: Engine, before: datetime) -> int:
+    """How many events may go."""
+    with engine.connect() as connection:
+        return int(connection.execute(COUNT, {"before": before}).scalar_one())
+
+
+def purge(engine: Engine, before: datetime) -> Iterator[Purged]:
+    """Delete the oldest first, batch by batch, for as long as the caller asks for more.
+
+    1. one transaction: up to AT_ONCE events, with their attempts, people's actions, and the statuses of messages
+       that have no other event left;
+    2. another: deliveries that have no event left.
+
+    Dying before a commit deletes nothing of that batch; dying between 1 and 2 leaves deliveries without events, which
+    the next purge finds by their own age. Several may run at once: each passes over what another has in its hands.
+    """
+    yield from _discarded(engine, before)
+    event = delivery = BEGINNING
+    while True:
+        with engine.begin() as connection:
+            deleted, last = _delete_events(connection, DELETE_DONE, event, before)
+        event = last if deleted.events == AT_ONCE else before
+        with engine.begin() as connection:
+            connection.execute(NO_JIT)
+            parameters = {"after": delivery, "before": event, "at_most": AT_ONCE}
+            found = connection.execute(DELETE_DELIVERIES, parameters).one()
+        delivery = found.last if found.deliveries == AT_ONCE else event
+        yield deleted + Purged(deliveries=found.deliveries)
+        if event == delivery == before:
+            return
+
+
+def sweep(engine: Engine, redis: "Redis", days: int, budget_seconds: float) -> Purged:
+    """Purge for so long at most, and log how much."""
+    stop_at = time.monotonic() + budget_seconds
+    before = horizon(engine, redis, days)
+    purged = Purged()
+    for deleted in purge(engine, before):
+        purged += deleted
+        if time.monotonic() >= stop_at:
+            break
+    if purged.rows:
+        report(purged, before)
+    return purged
+
+
+def report(purged: Purged, before: datetime) -> None:
+    """Log what was deleted."""
+    counts = {field.name: getattr(purged, field.name) for field in fields(purged)}
+    log.info("retention.purged", finished_before=before.isoformat(), **counts)
+
+
+def _discarded(engine: Engine, before: datetime) -> Iterator[Purged]:
+    while True:
+        with engine.begin() as connection:
+            deleted, _ = _delete_events(connection, DELETE_DISCARDED, BEGINNING, before)
+        if deleted.events:
+            yield deleted
+        if deleted.events < AT_ONCE:
+            return
+
+
+def _delete_events(
+    connection: Connection, statement: TextClause, after: datetime, before: datetime
+) -> tuple[Purged, Any]:
+    """A batch with all that hangs on it, and when the last of its events was finished."""
+    parameters = {"after": after, "before": before, "at_most": AT_ONCE}
+    found = connection.execute(statement, parameters).one()
+    statuses = _delete_statuses(connection, found.statuses)
+    return Purged(found.events, found.attempts, found.actions, statuses), found.last
+
+
+def _delete_statuses(connection: Connection, keys: Sequence[str]) -> int:
+    """Of the messages whose status events these were, and of which no other is left.
+
+    In two statements: the second sees what was committed while the first waited for a status that was just written.
+    """
+    ids = sorted({message_id_of(key) for key in keys})
+    if not ids:
+        return 0
+    connection.execute(LOCK_STATUSES, {"ids": ids})
+    parameters = {"ids": ids, "keys": [join(("status", id_)) for id_ in ids]}
+    return connection.execute(DELETE_STATUSES, parameters).rowcount

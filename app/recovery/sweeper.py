@@ -1,0 +1,227 @@
+"""Finds what was lost between the stores and enqueues it again.
+
+Promises: whatever is in the journal, behind the second door or pending in the tables is worked on again within
+seconds, however it was lost. Relies on queues being first in, first out: what is older than the oldest message
+that waits is not in the queue any more, so a mere backlog is never enqueued twice. It cannot see whether a
+worker that took a message is slow or dead; running a message twice does no harm.
+
+Each function first finds, then acts; every sweep may run several times at once.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, TypeVar, cast
+
+from redis import Redis
+from sqlalchemy import Connection, Engine, text
+
+from app.broker.envelope import arguments_of, ingest_message
+from app.broker.wakes import wake
+from app.ingest.split import Incoming
+from app.stores.delivery_id import accepted_ms
+from app.stores.models import Door
+from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WOKEN, lane_claim
+from config.celery import CONVERSATIONS, WEBHOOKS
+from config.logging import get_logger
+
+KEYS_A_CALL = 500
+BODIES_A_MESSAGE = 50
+BYTES_A_MESSAGE = 1_000_000
+EVENTS_AT_ONCE = 5_000
+MANY_LOST = 0.1  # of the lanes that were looked at
+STORED_AT_ONCE = 500
+STORED_BYTES_AT_ONCE = 8_000_000
+
+T = TypeVar("T")
+
+log = get_logger(__name__)
+
+# Nobody is to work on a paused lane, so it is not woken either; resuming it does
+NOT_PAUSED = """
+  AND lane NOT IN (SELECT coalesce(merged_into, id) FROM conversations WHERE paused_at IS NOT NULL)
+"""
+DUE_LANES = text(
+    """
+SELECT DISTINCT lane FROM events WHERE state = 'pending' AND due_at IS NOT NULL AND due_at <= clock_timestamp()
+"""
+    + NOT_PAUSED
+)
+
+UNFINISHED = text(
+    """
+SELECT lane, accepted_at, id FROM events
+WHERE state = 'pending' AND due_at IS NULL
+  AND accepted_at < clock_timestamp() - make_interval(secs => :grace_seconds)
+  AND (accepted_at, id) > (CAST(:after AS timestamptz), :after_id)
+"""
+    + NOT_PAUSED
+    + "ORDER BY accepted_at, id LIMIT :at_most"
+)
+
+# At least one delivery, and no more than so many bytes, since a body may have 3 MiB
+STORED = text("""
+SELECT id, body FROM (
+  SELECT id, body, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS before
+  FROM (SELECT id, body FROM deliveries WHERE state = 'stored' ORDER BY id LIMIT :at_most) AS oldest
+) AS summed
+WHERE before < :bytes ORDER BY id
+""")
+
+
+def due_lanes(connection: Connection) -> list[int]:
+    """Lanes with an event whose next attempt is due."""
+    return list(connection.execute(DUE_LANES).scalars())
+
+
+def stored_deliveries(connection: Connection) -> list[Incoming]:
+    """The oldest deliveries that wait behind the second door, as many as fit into memory comfortably."""
+    rows = connection.execute(STORED, {"at_most": STORED_AT_ONCE, "bytes": STORED_BYTES_AT_ONCE})
+    return [Incoming(row.id, bytes(row.body), Door.POSTGRES) for row in rows]
+
+
+def sweep_lanes(engine: Engine, redis: "Redis", grace_seconds: float) -> int:
+    """Wake the lanes that have work, no wake in the queue and nobody at work; how many.
+
+    The oldest events first, and on as long as many of their lanes are found to be lost: behind old events that
+    merely wait stand younger ones that wait too, and a deep backlog need not be looked through every few seconds.
+    """
+    forget_lost_wakes(redis, grace_seconds)
+    enqueued = 0
+    for lanes in _unfinished_lanes(engine, grace_seconds):
+        lost = [lane for chunk in _chunks(lanes) for lane in _nobodys(redis, chunk)]
+        enqueued += wake(redis, lost)
+        if len(lost) < len(lanes) * MANY_LOST:
+            break
+    if enqueued:
+        log.info("lanes.woken_again", lanes=enqueued)
+    return enqueued
+
+
+def _unfinished_lanes(engine: Engine, grace_seconds: float) -> Iterator[list[int]]:
+    """The lanes of events that are pending for longer than the grace, the oldest first, in parts."""
+    after, after_id = "-infinity", 0
+    while True:
+        parameters = {
+            "grace_seconds": grace_seconds, "after": after, "after_id": after_id, "at_most": EVENTS_AT_ONCE
+        }  # fmt: skip
+        with engine.connect() as connection:
+            rows = connection.execute(UNFINISHED, parameters).all()
+        if rows:
+            yield list(dict.fromkeys(row.lane for row in rows))
+        if len(rows) < EVENTS_AT_ONCE:
+            return
+        after, after_id = rows[-1].accepted_at, rows[-1].id
+
+
+def forget_lost_wakes(redis: "Redis", grace_seconds: float) -> int:
+    """Forget the wakes that are older than the oldest in the queue: their messages are gone."""
+    before = now_ms(redis) - grace_seconds * 1000
+    oldest = redis.lindex(CONVERSATIONS, -1)
+    if oldest is not None:
+        waits_since = redis.zscore(WOKEN, arguments_of(cast(bytes, oldest))[0])
+        before = min(before, waits_since if waits_since is not None else 0)
+    return redis.zremrangebyscore(WOKEN, "-inf", f"({before}")
+
+
+def _nobodys(redis: "Redis", lanes: Sequence[int]) -> list[int]:
+    """Those of the lanes that have no wake in the queue and no claim."""
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.zmscore(WOKEN, lanes)  # type: ignore[arg-type]
+        for lane in lanes:
+            pipe.exists(lane_claim(lane))
+        woken, *claimed = pipe.execute()
+    return [
+        lane for lane, waits, busy in zip(lanes, woken, claimed, strict=True) if waits is None and not busy
+    ]
+
+
+def sweep_journal(redis: "Redis", grace_seconds: float) -> int:
+    """Enqueue again the deliveries in the journal whose message is gone; how many.
+
+    A delivery enqueued again counts as being as old as that, until it is ingested or lost once more. What is lost
+    again gets a message of its own: one of its group may be what ends the process that ingests them.
+    """
+    now = now_ms(redis)
+    lost = lost_deliveries(redis, now - grace_seconds * 1000)
+    again = _requeued(redis, lost)
+    enqueued = 0
+    for group in chain(
+        _groups(redis, [id_ for id_ in lost if id_ not in again]),
+        _groups(redis, [id_ for id_ in lost if id_ in again], 1),
+    ):
+        with redis.pipeline(transaction=True) as pipe:
+            pipe.zadd(JOURNAL_REQUEUED, {id_: now for id_, _ in group})
+            pipe.lpush(WEBHOOKS, ingest_message(group))
+            pipe.execute()
+        enqueued += len(group)
+    if enqueued:
+        log.info("deliveries.enqueued_again", deliveries=enqueued)
+    return enqueued
+
+
+def lost_deliveries(redis: "Redis", before: float) -> list[str]:
+    """Ids in the journal enqueued before ``before`` (Unix ms) and before the oldest message that still waits."""
+    oldest = redis.lindex(WEBHOOKS, -1)
+    if oldest is not None:
+        waiting = [id_ for id_, _ in arguments_of(cast(bytes, oldest))[0]]
+        since = _enqueued_ms(redis, waiting)  # one that was ingested already is as old as its acceptance
+        before = min([before, *(since.get(id_, accepted_ms(id_)) for id_ in waiting)])
+    found: Any = redis.zrangebyscore(JOURNAL_INDEX, "-inf", f"({before}")
+    old = [id_.decode() for id_ in found]
+    return [
+        id_ for chunk in _chunks(old) for id_, since in _enqueued_ms(redis, chunk).items() if since < before
+    ]
+
+
+def _enqueued_ms(redis: "Redis", ids: Sequence[str]) -> dict[str, float]:
+    """Id → when it was last enqueued, Unix ms; without those that are not in the journal any more."""
+    if not ids:
+        return {}
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.zmscore(JOURNAL_INDEX, ids)  # type: ignore[arg-type]
+        pipe.zmscore(JOURNAL_REQUEUED, ids)  # type: ignore[arg-type]
+        accepted, requeued = pipe.execute()
+    return {
+        id_: max(first, again or 0)
+        for id_, first, again in zip(ids, accepted, requeued, strict=True)
+        if first is not None
+    }
+
+
+def _requeued(redis: "Redis", ids: Sequence[str]) -> set[str]:
+    """Those that a sweep has enqueued before."""
+    found: set[str] = set()
+    for chunk in _chunks(ids):
+        times: Any = redis.zmscore(JOURNAL_REQUEUED, chunk)  # type: ignore[arg-type]
+        found.update(id_ for id_, since in zip(chunk, times, strict=True) if since is not None)
+    return found
+
+
+def _groups(redis: "Redis", ids: Sequence[str], most: int | None = None) -> Iterator[list[tuple[str, bytes]]]:
+    """The bodies of the ids, in groups that make one message each, of ``most`` bodies at most."""
+    most = most or BODIES_A_MESSAGE
+    group: list[tuple[str, bytes]] = []
+    size = 0
+    for chunk in _chunks(ids, BODIES_A_MESSAGE):
+        bodies: Any = redis.hmget(JOURNAL, chunk)
+        for id_, body in zip(chunk, bodies, strict=True):
+            if body is None:
+                continue  # ingested meanwhile
+            if group and (len(group) == most or size + len(body) > BYTES_A_MESSAGE):
+                yield group
+                group, size = [], 0
+            group.append((id_, body))
+            size += len(body)
+    if group:
+        yield group
+
+
+def now_ms(redis: "Redis") -> float:
+    """Redis's clock, Unix milliseconds: the one that wakes and acceptances are dated by."""
+    seconds, microseconds = redis.time()
+    return seconds * 1000 + microseconds / 1000
+
+
+def _chunks(items: Sequence[T], size: int = KEYS_A_CALL) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,104 @@
+"""The pipeline at a glance: what happens each minute, which lanes are held, and the samples behind the charts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from redis import Redis
+from sqlalchemy import Connection, text
+
+from app.stores.redis_keys import CLAIM_PREFIX
+from app.watch.backlog import DIED
+
+HELD_AT_MOST = 20
+KEYS_A_CALL = 1000
+LANE_CLAIMS = f"{CLAIM_PREFIX}lane:*"
+
+# Each count reads the end of one index: deliveries_ingested, events_done, attempts_failed, events_died
+LAST_MINUTE = text(f"""
+WITH minute AS (SELECT clock_timestamp() - interval '1 minute' AS since, clock_timestamp() AS until)
+SELECT
+  (SELECT coalesce(sum(events), 0) FROM deliveries WHERE ingested_at > since) AS arrived,
+  (SELECT count(*) FROM events WHERE state = 'done' AND finished_at > since) AS done,
+  (SELECT count(*) FROM attempts WHERE error IS NOT NULL AND finished_at > since) AS failed_attempts,
+  {DIED} AS died
+FROM minute
+""")  # noqa: S608  (a constant)
+HELD = text("""
+SELECT e.id AS event_id, e.lane, c.key AS conversation, e.type, e.handler, e.error, e.payload,
+       e.attempts - e.attempts_at_retry AS attempts, e.due_at,
+       (SELECT count(*) FROM events w WHERE w.lane = e.lane AND w.state = 'pending') AS waiting
+FROM events e LEFT JOIN conversations c ON c.id = e.lane
+WHERE e.state = 'pending' AND e.due_at IS NOT NULL AND e.holds AND e.error IS NOT NULL
+ORDER BY e.due_at DESC LIMIT :at_most
+""")
+# A gauge's worst within a step; of what happened, so much a minute
+SERIES = text("""
+SELECT CAST(floor(extract(epoch FROM at) / :step) * :step AS bigint) AS at,
+       max(size) AS size, max(oldest_seconds) AS oldest_seconds, max(dead_letters) AS dead_letters,
+       max(journal) AS journal, max(pending) AS pending, max(second_door) AS second_door, min(workers) AS workers,
+       CAST(sum(arrived) * 60.0 / :step AS float) AS arrived, CAST(sum(done) * 60.0 / :step AS float) AS done,
+       CAST(sum(failed_attempts) * 60.0 / :step AS float) AS failed_attempts,
+       CAST(sum(died) * 60.0 / :step AS float) AS died
+FROM backlog_samples
+WHERE at >= to_timestamp(floor(extract(epoch FROM clock_timestamp() - make_interval(secs => :seconds)) / :step) * :step)
+GROUP BY 1 ORDER BY 1
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What a chart covers; one point each ``step`` seconds."""
+
+    seconds: int
+    step: int
+
+
+SPANS = {"hour": Span(3600, 60), "day": Span(86_400, 600)}
+
+
+@dataclass(frozen=True, slots=True)
+class LastMinute:
+    """What happened in the last 60 seconds; an event that died, was retried and died again died twice."""
+
+    arrived: int
+    done: int
+    failed_attempts: int
+    died: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lane that waits for its failing event, and for how many."""
+
+    event_id: int
+    lane: int
+    conversation: str | None
+    type: str
+    handler: str | None
+    error: str
+    payload: str
+    attempts: int
+    due_at: datetime
+    waiting: int
+
+
+def last_minute(connection: Connection) -> LastMinute:
+    return LastMinute(**connection.execute(LAST_MINUTE).mappings().one())
+
+
+def held(connection: Connection) -> list[Held]:
+    """Lanes that a failing event holds, the longest to wait first, at most HELD_AT_MOST."""
+    return [Held(**row) for row in connection.execute(HELD, {"at_most": HELD_AT_MOST}).mappings()]
+
+
+def series(connection: Connection, span: Span) -> Sequence[dict[str, Any]]:
+    """A point for each step that has samples, oldest first; ``at`` is its beginning in Unix seconds."""
+    parameters = {"step": span.step, "seconds": span.seconds}
+    return [dict(row) for row in connection.execute(SERIES, parameters).mappings()]
+
+
+def claimed_lanes(redis: "Redis") -> int:
+    """How many lanes are being run now. Raises RedisError."""
+    return sum(1 for _ in redis.scan_iter(LANE_CLAIMS, count=KEYS_A_CALL))

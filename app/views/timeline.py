@@ -1,0 +1,157 @@
+"""A message's whole story: received, stored, each attempt with worker and error, outcome, and who did what to it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from redis import Redis
+from sqlalchemy import Connection, text
+
+from app.payload.identity import message_key_ranges
+from app.stores.delivery_id import accepted_at
+from app.stores.redis_keys import JOURNAL
+
+LARGEST_EVENT_ID = 2**63 - 1
+JOURNAL_PAGE = 500
+EVENTS_AT_MOST = 1000  # of one delivery: Meta sends no more in a body
+
+EVENTS = """
+SELECT e.id, e.key, e.kind, e.type, e.state::text AS state, e.late, e.handler, e.attempts, e.due_at, e.error,
+       e.occurred_at, e.finished_at, e.delivery_id, e.payload, c.key AS conversation,
+       d.accepted_at, d.ingested_at, d.door::text AS door
+FROM events e
+LEFT JOIN conversations c ON c.id = e.lane
+LEFT JOIN deliveries d ON d.id = e.delivery_id
+"""
+ORDER = f" ORDER BY e.occurred_at, e.delivery_id, e.position LIMIT {EVENTS_AT_MOST}"
+BY_ID = text(EVENTS + "WHERE e.id = :id" + ORDER)
+BY_DELIVERY = text(EVENTS + "WHERE e.delivery_id = :id" + ORDER)
+# One range of the unique index for each beginning; an OR of them would read the whole table
+OF_KEYS = """
+WHERE e.id IN (
+  SELECT m.id FROM unnest(CAST(:keys AS text[])) AS k CROSS JOIN LATERAL (
+    SELECT id FROM events WHERE key = k
+    UNION ALL SELECT id FROM events WHERE key >= k || ':' AND key < k || ';'
+  ) AS m
+)
+"""
+BY_KEYS = text(EVENTS + OF_KEYS + ORDER)
+ATTEMPTS = text("SELECT * FROM attempts WHERE event_id = ANY(:ids) ORDER BY event_id, number")
+ACTIONS = text("SELECT * FROM dead_letter_actions WHERE event_id = ANY(:ids) ORDER BY id")
+STATUSES = text("SELECT * FROM message_statuses WHERE message_id = :id ORDER BY participant")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that happened to an event."""
+
+    at: datetime
+    what: str  # received, stored, attempt, retry, edit, discard, or the outcome
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One event and what happened to it, oldest first."""
+
+    event_id: int
+    key: str
+    kind: str
+    type: str
+    conversation: str | None
+    handler: str | None
+    state: str
+    late: bool
+    error: str | None
+    due_at: datetime | None
+    payload: str
+    moments: list[Moment]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def trace(connection: Connection, identifier: str) -> list[Story]:
+    """The stories behind an event's id, a delivery's id or a message's id (wamid); [] when none is known."""
+    rows = _events(connection, identifier.strip())
+    ids = [row["id"] for row in rows]
+    attempts = connection.execute(ATTEMPTS, {"ids": ids}).mappings().all()
+    actions = connection.execute(ACTIONS, {"ids": ids}).mappings().all()
+    return [
+        _story(
+            row,
+            [attempt for attempt in attempts if attempt["event_id"] == row["id"]],
+            [action for action in actions if action["event_id"] == row["id"]],
+        )
+        for row in rows
+    ]
+
+
+def statuses_of(connection: Connection, message_id: str) -> list[dict[str, Any]]:
+    """A message that we sent: its furthest status and the time of each, per participant."""
+    return [dict(row) for row in connection.execute(STATUSES, {"id": message_id}).mappings()]
+
+
+def in_journal(redis: "Redis", identifier: str) -> list[tuple[str, datetime]]:
+    """Deliveries in the journal that have this id or contain it: received, not yet in the tables."""
+    needle = identifier.strip().encode()
+    escaped = needle.replace(b"/", b"\\/")  # as Meta writes it
+    found = [
+        id_.decode()
+        for id_, body in redis.hscan_iter(JOURNAL, count=JOURNAL_PAGE)
+        if id_ == needle or needle in body or escaped in body
+    ]
+    return sorted((id_, accepted_at(id_)) for id_ in found)
+
+
+def _events(connection: Connection, identifier: str) -> Sequence[Any]:
+    if identifier.isdecimal() and identifier.isascii() and int(identifier) <= LARGEST_EVENT_ID:
+        found = connection.execute(BY_ID, {"id": int(identifier)}).mappings().all()
+        if found:
+            return found
+    elif (delivery_id := _uuid(identifier)) is not None:
+        return connection.execute(BY_DELIVERY, {"id": delivery_id}).mappings().all()
+    return connection.execute(BY_KEYS, {"keys": message_key_ranges(identifier)}).mappings().all()
+
+
+def _uuid(identifier: str) -> UUID | None:
+    try:
+        return UUID(identifier)
+    except ValueError:
+        return None
+
+
+def _story(row: Any, attempts: Sequence[Any], actions: Sequence[Any]) -> Story:
+    moments = [
+        Moment(row["accepted_at"], "received", {"delivery_id": str(row["delivery_id"]), "door": row["door"]}),
+        Moment(row["ingested_at"], "stored", {}),
+        *(_attempt(attempt) for attempt in attempts),
+        *(
+            Moment(action["at"], action["action"], {"who": action["who"], "reason": action["reason"]})
+            for action in actions
+        ),
+    ]
+    if row["finished_at"] is not None:
+        moments.append(Moment(row["finished_at"], _outcome(row), {}))
+    names = ("key", "kind", "type", "conversation", "handler", "state", "late", "error", "due_at", "payload")
+    ordered = sorted((moment for moment in moments if moment.at is not None), key=lambda moment: moment.at)
+    return Story(event_id=row["id"], **{name: row[name] for name in names}, moments=ordered)
+
+
+def _attempt(attempt: Any) -> Moment:
+    finished = attempt["finished_at"]
+    detail = {
+        "number": attempt["number"],
+        "worker": attempt["worker"],
+        "seconds": (finished - attempt["started_at"]).total_seconds() if finished else None,
+        "error": attempt["error"],
+        "traceback": attempt["traceback"],
+    }
+    return Moment(attempt["started_at"], "attempt", detail)
+
+
+def _outcome(row: Any) -> str:
+    return "unhandled" if row["state"] == "done" and row["handler"] is None else row["state"]

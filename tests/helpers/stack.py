@@ -1,0 +1,192 @@
+"""The real processes on stores of their own, to be killed, stopped and started again by acceptance tests."""
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from app.dev.stack import programs as pipeline
+from app.dev.stack.embedded import Server, free_port, postgres, valkey
+from app.dev.stack.processes import Program, Records, Running
+from app.dev.stack.readiness import consumers_answer, web_is_ready
+from app.dev.stack.supervisor import Printer, Supervisor
+from app.stores.migrate import migrate
+from app.web.signature import HEADER
+from config.settings import settings
+from tests.helpers.factories import Json, signed
+from tests.helpers.services import PASSWORD
+
+READY_SECONDS = 60
+WAIT_SECONDS = 60  # how long a condition may take on a busy machine
+POLL_SECONDS = 0.05
+LOG_LINES = 300  # shown when a test fails
+REQUEST_SECONDS = 10
+
+Found = TypeVar("Found")
+
+
+class Stack:
+    """web, ingest, worker, beat and both stores, by the names that ``neverdrop up`` gives them.
+
+    Names: ``web``, ``ingest1`` ..., ``worker1`` ..., ``beat``, ``flower``, ``valkey``, ``postgres``. Nothing is
+    started again by itself. Valkey has ``appendfsync always``, Postgres all that makes it durable.
+    """
+
+    def __init__(self, path: Path, *, workers: int = 1, ingests: int = 1, concurrency: int = 2) -> None:
+        self.path = path
+        self.port = free_port()
+        self.flower_port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = (path / "stack.log").open("a", encoding="utf-8")
+        self.supervisor = Supervisor(Records.of_this_process(path), Printer(self._log))
+        self._servers: dict[str, Server] = {}
+        self._consumers = [pipeline.ingest(number) for number in range(1, ingests + 1)]
+        self._consumers += [pipeline.worker(number, concurrency) for number in range(1, workers + 1)]
+
+    # Start and end
+
+    def open_stores(self) -> dict[str, str]:
+        """Start Valkey and Postgres; the environment that leads to them."""
+        self._servers = {
+            "valkey": valkey(self.path / "valkey", PASSWORD),
+            "postgres": postgres(self.path / "postgres"),
+        }
+        for name in self._servers:
+            self.start(name)
+        return {"REDIS_URL": self._servers["valkey"].url, "DATABASE_URL": self._servers["postgres"].url}
+
+    def begin(self) -> None:
+        """Migrate, start every process but Flower, and wait until all of them answer."""
+        migrate()
+        for program in self._programs():
+            self.supervisor.start(program)
+        self.wait_until_ready()
+
+    def end(self) -> None:
+        """Kill everything that was started, whatever state it is in: nothing of it is needed any more."""
+        for name in self.supervisor.names():
+            self.process(name).send_all(signal.SIGKILL)
+        self.supervisor.end()
+        self._log.close()
+
+    def _programs(self) -> list[Program]:
+        return [
+            pipeline.web(self.port),
+            *self._consumers,
+            pipeline.beat(self.path / "beat-schedule"),
+        ]
+
+    # Requests
+
+    def post(self, content: Json | bytes, **headers: str) -> httpx.Response:
+        """POST a signed body to the webhook; ``headers`` replace its own."""
+        request = signed(content)
+        return self.send(request.body, {**request.headers, **headers})
+
+    def post_signed_as(self, content: bytes, signature: str) -> httpx.Response:
+        """POST a body under any signature."""
+        return self.send(content, {HEADER: signature})
+
+    def send(self, content: bytes, headers: dict[str, str]) -> httpx.Response:
+        return httpx.post(
+            f"{self.url}/webhook",
+            content=content,
+            headers=headers,
+            timeout=REQUEST_SECONDS,
+            trust_env=False,
+        )
+
+    def get(self, path: str, **query: str) -> httpx.Response:
+        return httpx.get(f"{self.url}{path}", params=query, timeout=REQUEST_SECONDS, trust_env=False)
+
+    # Processes and servers
+
+    def process(self, name: str) -> Running:
+        """What runs under ``name`` now; ``.process`` is a psutil.Process."""
+        return self.supervisor[name]
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """Signal a process and all that it has started, as a crash of its machine would."""
+        self.supervisor.forsake(name)
+        self.process(name).send_all(number)
+        if number == signal.SIGKILL:
+            self.wait_until(lambda: not self.process(name).alive)
+
+    def kill_main(self, name: str, number: int = signal.SIGKILL) -> None:
+        """Signal the main process alone, as the kernel's out-of-memory killer would."""
+        self.process(name).send(number)
+
+    def pause(self, name: str) -> None:
+        """SIGSTOP: it keeps its connections and answers nobody."""
+        self.process(name).send_all(signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        self.process(name).send_all(signal.SIGCONT)
+
+    def stop(self, name: str) -> None:
+        """End one as a deploy would, and wait until it is gone."""
+        self.supervisor.stop(name)
+
+    def start(self, name: str) -> None:
+        """Start one that is not running; a server is waited for, on its old port and data."""
+        server = self._servers.get(name)
+        if server is None:
+            self.supervisor.start(self._program(name))
+            return
+        self.supervisor.start(server.program)
+        self.wait_until(server.answers)
+
+    def restart(self, name: str) -> None:
+        """End one as a deploy would, and start it again."""
+        self.stop(name)
+        self.start(name)
+
+    def start_flower(self, basic_auth: str) -> str:
+        """Start Flower and wait until it answers; its URL."""
+        self.supervisor.start(pipeline.flower(self.flower_port, basic_auth))
+        url = f"http://127.0.0.1:{self.flower_port}"
+        self.wait_until(lambda: _answers(f"{url}/healthcheck"))
+        return url
+
+    def _program(self, name: str) -> Program:
+        return next(program for program in self._programs() if program.name == name)
+
+    # Waiting
+
+    def wait_until(
+        self, condition: Callable[[], Found], timeout: float = WAIT_SECONDS, what: str = "the condition"
+    ) -> Found:
+        """What ``condition`` returns as soon as that is true; AssertionError after ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            found = condition()
+            if found:
+                return found
+            assert time.monotonic() < deadline, f"{what} did not come about within {timeout:g} s"
+            time.sleep(POLL_SECONDS)
+
+    def wait_until_ready(self) -> None:
+        """Until the web can store and every ingest and worker process that runs answers."""
+        self.wait_until(lambda: web_is_ready(self.url), READY_SECONDS, "the web's readiness")
+        present = [program for program in self._consumers if self._runs(program.name)]
+        self.wait_until(
+            lambda: consumers_answer(present, settings()), READY_SECONDS, "an answer of every consumer"
+        )
+
+    def _runs(self, name: str) -> bool:
+        return name in self.supervisor and self.process(name).alive
+
+    def log(self) -> str:
+        """The last lines that all processes wrote."""
+        lines = (self.path / "stack.log").read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-LOG_LINES:])
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=REQUEST_SECONDS, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False

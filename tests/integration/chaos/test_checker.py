@@ -1,0 +1,184 @@
+"""A checker that cannot fail proves nothing: each of these breaks a part of the product, and must be caught."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.broker import wakes
+from app.handlers import Context, Event
+from app.ingest import split as ingest
+from app.intake.accept import Intake
+from app.lanes import statements as lane_statements
+from app.lanes.claims import Claim, ClaimResult, Claims, Taken
+from app.payload.parse import ParsedBody, parse
+from app.stores.connections import redis
+from tests.chaos import bodies, effects, miniature
+from tests.chaos.bodies import Post
+from tests.chaos.checker import Verdict, judge
+from tests.chaos.miniature import Miniature
+from tests.helpers.factories import NOW
+
+STALL_SECONDS = 0.6
+LONG_STALL_SECONDS = 2.0  # on a busy machine others come late
+MEETING_SECONDS = 0.06
+SHORT_LEASE_SECONDS = 0.2
+STORED_TOGETHER = 5
+CRASH_AT = 14
+STALLED = 0.1  # of the events, at their first attempt
+
+pytestmark = pytest.mark.usefixtures("env")
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(effects, "SLOW_SECONDS", 0.3)
+
+
+def load(events: int = 100) -> list[Post]:
+    """A small load with everything in it but deaths of processes."""
+    return bodies.plan(bodies.Options(seconds=10, rate=events / 10, seed=7, start=NOW, deadly=False))
+
+
+def broken(verdicts: list[Verdict]) -> dict[str, int]:
+    """Promises by their number, with the count of their violations."""
+    return {verdict.promise.split()[0]: verdict.violations for verdict in verdicts if verdict.violations}
+
+
+def patiently(event: Event, ctx: Context) -> None:
+    """Long enough for two to meet."""
+    time.sleep(MEETING_SECONDS)
+    effects.message(event, ctx)
+
+
+def inviting(event: Event, ctx: Context) -> None:
+    """Wakes its own lane, so that another worker comes while this one is in it, however quickly all was stored."""
+    lane = ctx.connection.scalar(text("SELECT lane FROM events WHERE id = :id"), {"id": event.id})
+    wakes.wake(redis(), [lane])
+    patiently(event, ctx)
+
+
+def stalling(event: Event, ctx: Context) -> None:
+    """As if the process were stopped in the middle: for longer than its lease."""
+    effects.message(event, ctx)
+    if ctx.attempt == 1 and effects.chance(event.key, 0) < STALLED:
+        ctx.session.flush()
+        time.sleep(STALL_SECONDS)
+
+
+class Unrenewed(Claims):
+    """A stopped process renews nothing."""
+
+    def renew(self, claims: Sequence[Claim]) -> int:  # noqa: ARG002  (the signature is given)
+        return 0
+
+
+class AlwaysGranted(Claims):
+    """Everybody gets every claim."""
+
+    def take(self, claims: Sequence[Claim]) -> Taken:
+        return replace(super().take(claims), results=[ClaimResult.CLAIMED for _ in claims])
+
+
+def acks_early() -> Any:
+    """Answers first and stores later; a crash takes what it had in memory."""
+    store, memory, answered = Intake.accept, list[bytes](), count(1)
+
+    async def accept(self: Intake, body: bytes) -> None:
+        memory.append(body)
+        number = next(answered)
+        if number == CRASH_AT:
+            memory.clear()
+        elif number % STORED_TOGETHER == 0 or number > CRASH_AT:
+            taken = memory.copy()
+            memory.clear()
+            for each in taken:
+                await store(self, each)
+
+    return accept
+
+
+def by_wamid_alone() -> Any:
+    """A parser that thinks it knows what it has seen the message id of."""
+    seen: dict[str, str] = {}
+
+    def parsed(body: bytes) -> ParsedBody:
+        found = parse(body)
+        return ParsedBody(
+            [
+                event
+                for event in found.events
+                if seen.setdefault(event.key.split(":")[1], event.key) == event.key
+            ],
+            found.unreadable,
+        )
+
+    return parsed
+
+
+def test_the_product_itself_keeps_every_promise() -> None:
+    verdicts = judge(Miniature(handler=patiently).run(load()))
+    assert broken(verdicts) == {}, verdicts
+    assert all(verdict.checked for verdict in verdicts)
+
+
+def test_what_is_only_late_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(miniature, "LONGEST_SECONDS", 0)
+    with pytest.raises(TimeoutError, match="still to be done"):
+        Miniature(handler=patiently).run(load())
+
+
+def test_a_receiver_that_answers_before_it_stores_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Intake, "accept", acks_early())
+    verdicts = judge(Miniature().run(load()))
+    assert "1a" in broken(verdicts)
+    (lost,) = [verdict for verdict in verdicts if verdict.promise.startswith("1a")]
+    assert lost.first
+    assert "lost" in lost.first.sentence
+    assert any("200" in line for line in lost.history)
+
+
+def test_a_receiver_that_knows_events_by_the_wamid_alone_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "parse", by_wamid_alone())
+    verdicts = judge(Miniature().run(load()))
+    assert {"1a", "5"} <= broken(verdicts).keys()
+
+
+def test_workers_that_stall_for_longer_than_their_lease_break_nothing() -> None:
+    mini = Miniature(handler=stalling, claims=Unrenewed, lease_seconds=SHORT_LEASE_SECONDS)
+    facts = mini.run(load())
+    assert any(len(found) > 1 for found in facts.attempts_of.values())
+    verdicts = judge(facts)
+    assert broken(verdicts) == {}, verdicts
+
+
+def test_the_same_workers_without_the_fence_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    unfenced = lane_statements.FINISH
+    for fence in (" AND state = 'pending' AND attempts = $2", " AND c.begun_event_id = f.id"):
+        assert fence in unfenced
+        unfenced = unfenced.replace(fence, "")
+    monkeypatch.setattr(lane_statements, "FINISH", unfenced)
+    monkeypatch.setattr("tests.integration.chaos.test_checker.STALL_SECONDS", LONG_STALL_SECONDS)
+    mini = Miniature(handler=stalling, claims=Unrenewed, lease_seconds=SHORT_LEASE_SECONDS)
+    assert "3a" in broken(judge(mini.run(load())))
+
+
+def test_lanes_that_overlap_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = "EXISTS (SELECT FROM attempts a WHERE a.event_id = events.id AND a.finished_at IS NULL)"
+    for name in ("HEADS", "BEGIN"):
+        statement = getattr(lane_statements, name)
+        overlapping = statement.replace(
+            "WHERE lane = member.lane", f"WHERE NOT {begun} AND lane = member.lane"
+        )
+        assert overlapping != statement
+        monkeypatch.setattr(lane_statements, name, overlapping)
+    unfenced = lane_statements.FINISH.replace(" AND c.begun_event_id = f.id", "")
+    assert unfenced != lane_statements.FINISH
+    monkeypatch.setattr(lane_statements, "FINISH", unfenced)
+    monkeypatch.setattr(bodies, "HOT_CONVERSATIONS", 1)
+    monkeypatch.setattr(bodies, "HOT", 1)
+    assert "4" in broken(judge(Miniature(handler=inviting, claims=AlwaysGranted).run(load())))

@@ -1,0 +1,263 @@
+"""A conversation stays one, whatever name its user goes by today."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from app.dead_letters import decisions as dead_letters
+from app.handlers import Context, Event
+from app.ingest import conversations
+from app.ingest import split as ingest_module
+from app.ingest.split import Ingested
+from app.lanes.lane import Outcome
+from app.stores.models import EventState
+from config.settings import Settings
+from tests.helpers import factories as f
+from tests.helpers.core import WAIT_SECONDS, Core, said
+from tests.helpers.rows import add_events
+
+PHONE_ONLY: dict[str, Any] = {"from_user_id": None}
+USER_ONLY: dict[str, Any] = {"from": None}
+POLL_SECONDS = 0.005
+MANY_EVENTS = 3000
+
+
+@pytest.fixture
+def core(settings: Settings) -> Core:
+    core = Core()
+    core.on("message")
+    return core
+
+
+def lanes_of(core: Core, *texts: str) -> list[int]:
+    return [core.event(words).lane for words in texts]
+
+
+def one(lanes: list[int]) -> bool:
+    return len(set(lanes)) == 1
+
+
+# Names
+
+
+def test_a_user_with_both_names_has_one_conversation_shown_by_the_user_id(core: Core) -> None:
+    core.ingest(said("a"))
+    core.ingest(said("b", **PHONE_ONLY), said("c", **USER_ONLY))
+    assert one(lanes_of(core, "a", "b", "c"))
+    assert core.value("SELECT key FROM conversations") == f"{f.PHONE_NUMBER_ID}/{f.user_id(1)}"
+
+
+def test_a_conversation_known_by_phone_stays_one_when_the_phone_disappears(core: Core) -> None:
+    core.ingest(said("phone", **PHONE_ONLY))
+    core.ingest(said("both"))
+    core.ingest(said("user", **USER_ONLY))
+    assert one(lanes_of(core, "phone", "both", "user"))
+    assert core.value("SELECT count(*) FROM conversations") == 1
+
+
+def test_the_same_holds_within_one_delivery(core: Core) -> None:
+    core.ingest(said("phone", **PHONE_ONLY), said("user", **USER_ONLY), said("both"))
+    assert one(lanes_of(core, "phone", "both", "user"))
+    assert core.value("SELECT count(*) FROM conversations") == 1
+
+
+def test_users_of_two_numbers_of_the_business_are_apart(core: Core) -> None:
+    core.ingest(said("here"))
+    core.ingest(f.body(f.messages(f.text_message("there", number="there"), phone_number_id="999")))
+    assert not one(lanes_of(core, "here", "there"))
+
+
+def test_a_new_user_id_goes_on_in_the_conversation_of_the_previous_one(core: Core) -> None:
+    core.on("other")
+    core.ingest(said("old", **USER_ONLY))
+    core.ingest(
+        f.body(
+            f.messages(
+                f.system_message(
+                    "user_changed_user_id",
+                    sender_id=f.user_id(1),
+                    user_id=f.user_id(2),
+                    previous_user_id=f.user_id(1),
+                )
+            )
+        )
+    )
+    core.ingest(said("new", sender=2, **USER_ONLY))
+    assert one(lanes_of(core, "old", "new"))
+
+
+def test_a_group_is_one_conversation_whoever_writes(core: Core) -> None:
+    core.ingest(said("a", group_id=f.GROUP), said("b", sender=2, group_id=f.GROUP), said("alone"))
+    assert one(lanes_of(core, "a", "b"))
+    assert not one(lanes_of(core, "a", "alone"))
+
+
+# Merging
+
+
+def ingest_two_then_link(core: Core) -> None:
+    """Two conversations with events waiting, and the delivery that tells that they are one."""
+    core.ingest(said("first", at=f.NOW, **USER_ONLY), said("third", at=f.NOW + 2, **USER_ONLY))
+    core.ingest(said("second", at=f.NOW + 1, **PHONE_ONLY))
+    core.ingest(said("fourth", at=f.NOW + 3))
+
+
+def test_two_conversations_that_turn_out_to_be_one_are_merged_in_order(core: Core) -> None:
+    ingest_two_then_link(core)
+    assert one(lanes_of(core, "first", "second", "third", "fourth"))
+    core.run()
+    assert core.seen == ["first", "second", "third", "fourth"]
+
+
+def test_a_wake_of_the_merged_lane_goes_on_in_the_other(core: Core) -> None:
+    core.ingest(said("phone", **PHONE_ONLY))
+    (loser,) = core.woken_lanes()
+    core.ingest(said("user", **USER_ONLY))
+    core.ingest(said("both"))
+    core.redis.flushall()
+    core.advance(loser)
+    assert sorted(core.seen) == ["both", "phone", "user"]
+
+
+def test_a_dead_letter_of_the_merged_lane_is_retried_in_the_other(core: Core) -> None:
+    core.registry.handlers.clear()
+    core.on("message", None, core.failing("phone"), max_attempts=1)
+    core.ingest(said("phone", at=f.NOW, **PHONE_ONLY))
+    core.run()
+    core.ingest(said("user", at=f.NOW + 1, **USER_ONLY))
+    core.ingest(said("both", at=f.NOW + 2))
+    core.broken.clear()
+    dead_letters.retry(core.engine, core.redis, core.registry, [core.event("phone").id], "ada")
+    core.run()
+    assert core.seen == ["phone", "user", "both"]
+
+
+def test_an_attempt_in_the_merged_lane_does_not_overlap_with_the_other(core: Core) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    def pause(event: Event, ctx: Context) -> None:
+        if event.text == "phone":
+            reached.set()
+            assert go_on.wait(WAIT_SECONDS)
+        core.note(event, ctx)
+
+    core.registry.handlers.clear()
+    core.on("message", None, pause)
+    core.ingest(said("phone", at=f.NOW + 5, **PHONE_ONLY))
+    (loser,) = core.woken_lanes()
+    with ThreadPoolExecutor() as threads:
+        running = threads.submit(core.lanes().step, loser)
+        try:
+            assert reached.wait(WAIT_SECONDS)
+            core.ingest(said("user", at=f.NOW, **USER_ONLY))
+            core.ingest(said("both", at=f.NOW + 1))
+            (winner,) = set(lanes_of(core, "user"))
+            assert core.step(winner).outcome is Outcome.HELD
+        finally:
+            go_on.set()
+        assert running.result(WAIT_SECONDS).outcome is Outcome.DONE
+    core.advance(winner)
+    assert core.seen == ["phone", "user", "both"]
+    assert core.event("user").late
+
+
+def test_lateness_outlives_the_merge(core: Core) -> None:
+    core.ingest(said("later", at=f.NOW, **PHONE_ONLY))
+    core.ingest(said("other", at=f.NOW - 9, **USER_ONLY))
+    core.run()
+    core.ingest(said("between", at=f.NOW - 5))
+    core.run()
+    assert core.event("between").late
+
+
+def test_merging_does_not_read_through_all_events_ever(core: Core) -> None:
+    add_events(core.engine, MANY_EVENTS, state=EventState.DONE)
+    core.execute("ANALYZE events")
+    statement = str(conversations.MOVE_EVENTS).replace(":winner", "1").replace(":loser", "2")
+    plan = "\n".join(row[0] for row in core.rows(f"EXPLAIN {statement}"))
+    assert "Seq Scan" not in plan
+
+
+# At the same moment
+
+
+def overtaken(core: Core, name: str) -> int:
+    """The conversation of a user whose ``name`` another ingest creates while ours, which has both, is at it."""
+    phone, user = f"{f.PHONE_NUMBER_ID}/{f.phone(1)}", f"{f.PHONE_NUMBER_ID}/{f.user_id(1)}"
+    with ThreadPoolExecutor() as threads:
+        with core.engine.begin() as first:
+            conversations.resolve(first, [({"phone": phone, "user": user}[name],)])
+            second = threads.submit(_resolve, core, (user, phone))
+            wait_until_blocked(core)
+        return second.result(WAIT_SECONDS)
+
+
+def test_two_ingests_that_meet_a_user_by_different_names_make_one_whole_conversation(core: Core) -> None:
+    lane = overtaken(core, "phone")
+    core.ingest(said("a"))
+    assert core.event("a").lane == lane
+    assert core.value("SELECT count(*) FROM conversations WHERE id = :lane", lane=lane) == 1
+
+
+def test_an_ingest_that_was_overtaken_leaves_no_conversation_behind_that_nobody_has(core: Core) -> None:
+    lane = overtaken(core, "user")
+    assert core.value("SELECT id FROM conversations") == lane
+    assert core.value("SELECT count(*) FROM conversations") == 1
+    core.ingest(said("a", **PHONE_ONLY), said("b", **USER_ONLY))
+    assert lanes_of(core, "a", "b") == [lane, lane]
+
+
+def _resolve(core: Core, names: tuple[str, ...]) -> int:
+    with core.engine.begin() as connection:
+        return conversations.resolve(connection, [names])[names]
+
+
+def wait_until_blocked(core: Core) -> None:
+    """Until some connection waits for another's lock."""
+    pause = threading.Event()
+    for _ in range(int(WAIT_SECONDS / POLL_SECONDS)):
+        if core.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            return
+        pause.wait(POLL_SECONDS)
+    raise AssertionError("nobody waits")
+
+
+def test_an_event_that_is_stored_while_its_conversation_is_merged_keeps_its_place(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core.ingest(said("zero", at=f.NOW, **PHONE_ONLY))
+    core.ingest(said("two", at=f.NOW + 2, **USER_ONLY))
+    resolved, go_on = threading.Event(), threading.Event()
+    insert = ingest_module._insert_events
+
+    def insert_later(connection: Connection, rows: Sequence[ingest_module.Row]) -> None:
+        if rows[0].event.payload.find('"one"') > 0:
+            resolved.set()
+            assert go_on.wait(WAIT_SECONDS)
+        insert(connection, rows)
+
+    monkeypatch.setattr(ingest_module, "_insert_events", insert_later)
+    with ThreadPoolExecutor() as threads:
+        storing = threads.submit(core.ingest, said("one", at=f.NOW + 1, **PHONE_ONLY))
+        assert resolved.wait(WAIT_SECONDS)
+        merging = threads.submit(core.ingest, said("three", at=f.NOW + 3))
+        merged_or_waiting(core, merging)
+        go_on.set()
+        storing.result(WAIT_SECONDS)
+        merging.result(WAIT_SECONDS)
+    core.redis.flushall()
+    core.advance(core.event("three").lane)
+    assert core.seen == ["zero", "one", "two", "three"]
+
+
+def merged_or_waiting(core: Core, merging: "Future[Ingested]") -> None:
+    pause = threading.Event()
+    for _ in range(int(WAIT_SECONDS / POLL_SECONDS)):
+        if merging.done() or core.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            return
+        pause.wait(POLL_SECONDS)
+    raise AssertionError("neither merged nor waiting")

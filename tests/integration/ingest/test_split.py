@@ -1,0 +1,306 @@
+"""Deliveries become events: each item once, whatever it holds, whoever dies in between."""
+
+import secrets
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from app.dead_letters import decisions as dead_letters
+from app.ingest import split as module
+from app.payload.parse import ParsedBody, parse, unreadable_body
+from app.recovery import sweeper
+from app.stores.delivery_id import ids
+from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX
+from config.settings import Settings
+from tests.helpers import factories as f
+from tests.helpers.core import WAIT_SECONDS, Core, Killed, delivery_id_at, key_of, raw, said, told
+
+ROUNDS = 15
+ACCEPTED_MS = 1_790_000_000_000
+
+
+@pytest.fixture
+def core(settings: Settings) -> Core:
+    core = Core()
+    core.on("message")
+    return core
+
+
+def journal(core: Core) -> tuple[int, int]:
+    return core.redis.hlen(JOURNAL), core.redis.zcard(JOURNAL_INDEX)
+
+
+def keys(core: Core) -> list[str]:
+    return [row.key for row in core.rows("SELECT key FROM events ORDER BY id")]
+
+
+def deliveries(core: Core) -> list[tuple[str, int, int]]:
+    """State, events accepted and duplicates of each, by acceptance."""
+    return [tuple(row) for row in core.rows("SELECT state, events, duplicates FROM deliveries ORDER BY id")]
+
+
+# Once
+
+
+def test_what_is_ingested_leaves_the_journal_and_wakes_its_lanes(core: Core) -> None:
+    core.accept(said("a", "b"), said("c", sender=2))
+    assert journal(core) == (2, 2)
+    (result,) = core.ingest_waiting()
+    assert journal(core) == (0, 0)
+    assert sorted(core.woken_lanes()) == sorted(result.lanes)
+    assert deliveries(core) == [("split", 2, 0), ("split", 1, 0)]
+
+
+def test_an_event_is_accepted_once_within_a_body(core: Core) -> None:
+    core.ingest(said("a", "a", "b"))
+    assert keys(core) == sorted([key_of("a"), key_of("b")])
+    assert deliveries(core) == [("split", 2, 1)]
+    core.run()
+    assert core.seen == ["a", "b"]
+
+
+def test_an_event_is_accepted_once_across_deliveries(core: Core) -> None:
+    core.ingest(said("a"), said("a"))
+    core.run()
+    again = core.ingest(said("a"))
+    assert (again.lanes, core.woken_lanes()) == (set(), [])
+    assert deliveries(core) == [("split", 1, 0), ("split", 0, 1), ("split", 0, 1)]
+    assert core.seen == ["a"]
+
+
+def test_an_event_is_accepted_once_by_two_ingests_at_the_same_moment(core: Core) -> None:
+    together = threading.Barrier(2)
+
+    def store(number: int) -> int:
+        together.wait(WAIT_SECONDS)
+        return sum(row.id is not None for row in core.ingest(said(*map(str, range(number, number + 5)))).rows)
+
+    with ThreadPoolExecutor() as threads:
+        for number in range(ROUNDS):
+            accepted = list(threads.map(store, [number * 5, number * 5]))
+            assert sum(accepted) == 5
+    core.run()
+    assert sorted(core.seen, key=int) == [str(number) for number in range(5 * ROUNDS)]
+
+
+def test_two_ingests_with_the_same_events_in_opposite_order_never_wait_for_each_other_in_a_circle(
+    core: Core,
+) -> None:
+    together = threading.Barrier(2)
+
+    def contents(number: int) -> list[f.Json]:
+        people = range(number * 4, number * 4 + 4)
+        messages = [said(f"{person}", sender=person) for person in people]
+        statuses = [
+            f.body(f.statuses(f.status("read", number=person, recipient=person))) for person in people
+        ]
+        return messages + statuses
+
+    def store(bodies: list[f.Json]) -> None:
+        together.wait(WAIT_SECONDS)
+        core.ingest(*bodies)
+
+    with ThreadPoolExecutor() as threads:
+        for number in range(ROUNDS):
+            bodies = contents(number)
+            list(threads.map(store, [bodies, bodies[::-1]]))
+    assert core.value("SELECT count(*) FROM events") == ROUNDS * 8
+    assert core.value("SELECT count(*) FROM conversations") == ROUNDS * 4
+
+
+@pytest.mark.parametrize("timestamp", [str(f.NOW), None], ids=["with a time", "without a time"])
+def test_a_duplicate_that_was_accepted_earlier_takes_the_earlier_place(
+    core: Core, timestamp: str | None
+) -> None:
+    """Two ingest processes may commit two deliveries of one event out of the order of their acceptance."""
+    contents = {
+        words: f.body(f.messages(f.text_message(words, number=words, timestamp=timestamp))) for words in "ab"
+    }
+    first, second, third = (delivery_id_at(ACCEPTED_MS + milliseconds) for milliseconds in range(3))
+    core.ingest_as((third, contents["a"]))
+    core.ingest_as((second, contents["b"]))
+    core.ingest_as((first, contents["a"]))
+    core.run()
+    assert core.seen == ["a", "b"]
+
+
+def test_a_duplicate_of_what_was_begun_changes_nothing(core: Core) -> None:
+    first, second = ids.take(2)
+    core.ingest_as((second, said("a")))
+    core.run()
+    core.ingest_as((first, said("a")))
+    assert str(core.event("a").delivery_id) == second
+
+
+# Dying in between
+
+
+@contextmanager
+def dying_at(function: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The process is killed as it calls a function of ``app.ingest.split``."""
+
+    def die(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, suppress(Killed):
+        patch.setattr(module, function, die)
+        yield
+        raise AssertionError("it was not called")
+
+
+def test_dying_before_the_commit_leaves_the_journal_as_it_was(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core.accept(said("a"))
+    task = core.take_task()
+    with dying_at("_insert_deliveries", monkeypatch):
+        core.ingest_as(*task)
+    assert (journal(core), keys(core), core.woken_lanes()) == ((1, 1), [], [])
+
+
+def test_dying_between_the_commit_and_the_journal_changes_nothing_when_it_is_run_again(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core.accept(said("a", "b"))
+    task = core.take_task()
+    with dying_at("forget", monkeypatch):
+        core.ingest_as(*task)
+    before = (core.rows("SELECT * FROM events"), core.rows("SELECT * FROM deliveries"))
+    assert core.ingest_as(*task).lanes == set()
+    assert (core.rows("SELECT * FROM events"), core.rows("SELECT * FROM deliveries")) == before
+    assert (journal(core), core.woken_lanes()) == ((0, 0), [])
+
+
+def test_lanes_that_nobody_woke_are_woken_by_the_sweep(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    with dying_at("wake", monkeypatch):
+        core.ingest(said("a"))
+    assert sweeper.sweep_lanes(core.engine, core.redis, grace_seconds=0) == 1
+    core.run()
+    assert core.seen == ["a"]
+
+
+# What Postgres refuses
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, bad: str, **different: Any) -> None:
+    """Let the body that holds ``bad`` be split into something that the code before us should have kept out."""
+
+    def parse_badly(body: bytes) -> ParsedBody:
+        parsed = parse(body)
+        if bad.encode() not in body:
+            return parsed
+        return ParsedBody([replace(event, **different) for event in parsed.events])
+
+    monkeypatch.setattr(module, "parse", parse_badly)
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"payload": "a \x00 in it"},
+        {"key": "half a pair \ud800"},
+        {"index": 10**12},
+        {"occurred_at": 10**18},
+        {"key": secrets.token_hex(8_000)},  # more than an index holds
+    ],
+    ids=["a NUL", "a surrogate", "a number", "a time", "a length"],
+)
+def test_what_postgres_refuses_takes_no_neighbour_down(
+    core: Core, monkeypatch: pytest.MonkeyPatch, different: dict[str, Any]
+) -> None:
+    with monkeypatch.context() as patch:
+        spoil(patch, "spoilt", **different)
+        core.accept(said("before"), said("spoilt"), said("after"))
+        core.ingest_waiting()
+    core.run()
+    assert core.seen == ["before", "after"]
+    assert deliveries(core) == [("split", 1, 0), ("unreadable", 1, 0), ("split", 1, 0)]
+    assert journal(core) == (0, 0)
+    (letter,) = core.rows("SELECT id, error FROM events WHERE state = 'dead'")
+    assert letter.error.startswith("Postgres refused it: ")
+    dead_letters.retry(core.engine, core.redis, core.registry, [letter.id], "ada")
+    core.run()
+    assert core.seen == ["before", "after", "spoilt"]
+
+
+def test_postgres_being_away_is_nobodys_fault(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    def go_away(*_: Any) -> None:
+        raise OperationalError("INSERT", {}, Exception("server closed the connection"))
+
+    core.accept(said("a"))
+    monkeypatch.setattr(module, "_insert_events", go_away)
+    with pytest.raises(OperationalError):
+        core.ingest_as(*core.take_task())
+    assert (journal(core), keys(core)) == ((1, 1), [])
+
+
+# What cannot be read
+
+UNREADABLE = b'{"object": "whatsapp_business_account", "entry": [\xff'
+
+
+def test_a_body_that_cannot_be_read_is_one_dead_letter_and_keeps_its_body(core: Core) -> None:
+    core.ingest(said("before"), UNREADABLE, said("after"))
+    (letter,) = core.rows("SELECT * FROM events WHERE state = 'dead'")
+    assert (letter.kind, letter.type, letter.handler) == ("other", "unreadable", None)
+    assert core.value("SELECT body FROM deliveries WHERE state = 'unreadable'").tobytes() == UNREADABLE
+    core.run()
+    assert core.seen == ["before", "after"]
+
+
+def test_a_body_that_was_split_is_not_kept(core: Core) -> None:
+    core.ingest(said("a"))
+    assert core.value("SELECT body FROM deliveries") is None
+
+
+def test_the_same_unreadable_body_is_one_dead_letter_however_often_it_comes(core: Core) -> None:
+    core.ingest(UNREADABLE)
+    core.ingest(UNREADABLE, UNREADABLE)
+    assert core.states() == {"dead": 1}
+
+
+def test_an_unreadable_body_becomes_its_events_when_it_is_retried_after_a_fix(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = f.body(f.messages(told("a"), told("b")))
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "parse", lambda body: unreadable_body(body, "a fault of ours"))
+        core.ingest(content)
+    (letter,) = core.rows("SELECT * FROM events")
+    assert letter.error == "a fault of ours"
+    decided = dead_letters.retry(core.engine, core.redis, core.registry, [letter.id], "ada")
+    assert decided.changed == [letter.id]
+    core.run()
+    assert (core.seen, core.states()) == (["a", "b"], {"done": 3})
+    assert deliveries(core)[0][0] == "split"
+
+
+def test_an_unreadable_body_that_still_cannot_be_read_stays_dead(core: Core) -> None:
+    core.ingest(UNREADABLE)
+    (letter,) = core.rows("SELECT * FROM events")
+    decided = dead_letters.retry(core.engine, core.redis, core.registry, [letter.id], "ada")
+    assert (decided.changed, decided.refused) == ([], {letter.id: "its body still cannot be read"})
+    assert core.states() == {"dead": 1}
+
+
+def test_an_event_of_no_conversation_has_a_lane_of_its_own(core: Core) -> None:
+    core.on("other")
+    core.ingest(f.body(f.account_update("ONE"), f.account_update("TWO")))
+    lanes = [row.lane for row in core.rows("SELECT lane FROM events")]
+    assert len(set(lanes)) == 2
+    assert core.value("SELECT count(*) FROM conversations") == 0
+    core.run()
+    assert core.states() == {"done": 2}
+
+
+def test_bodies_that_are_no_text_pass_through_the_queue(core: Core) -> None:
+    odd = raw(said("a"))[:-1] + b"\xff"
+    core.accept(odd)
+    core.ingest_waiting()
+    assert core.value("SELECT body FROM deliveries").tobytes() == odd

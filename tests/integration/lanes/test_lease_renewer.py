@@ -1,0 +1,142 @@
+"""What a worker holds while it is in a handler: renewed, handed on when the handler is slow, released at the end."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from app.lanes import lease_renewer as keepers
+from app.lanes.claims import Claim, ClaimResult, Claims
+from app.lanes.lease_renewer import Held, Keeper
+from app.stores.delivery_id import ids
+from config.settings import Settings
+from tests.helpers.core import SETTLE_SECONDS, WAIT_SECONDS, Core, advanced, said
+
+SHORT_LEASE_SECONDS = 0.06
+LONG_LEASE_SECONDS = 60
+LONG_SECONDS = 60
+
+
+class Calls:
+    """Counts the calls of a function and lets a test wait for them."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._happened = threading.Semaphore(0)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        answer = self._function(*args, **kwargs)
+        self._happened.release()
+        return answer
+
+    def wait_for(self, number: int) -> None:
+        for _ in range(number):
+            assert self._happened.acquire(timeout=WAIT_SECONDS)
+
+
+@pytest.fixture
+def core(settings: Settings) -> Core:
+    return Core()
+
+
+class Kept:
+    """A keeper, and what it handed on."""
+
+    def __init__(self, core: Core, lease_seconds: float) -> None:
+        self.claims = Claims(core.redis, lease_seconds, SETTLE_SECONDS)
+        self.handed_on: list[int] = []
+        self.hand_on = Calls(self.handed_on.extend)
+        self.keeper = Keeper(self.claims, self.hand_on)
+
+    def hold(self, *lanes: int) -> None:
+        held = [Held(lane, Claim([f"claim:{lane}"], ids.take(1)[0])) for lane in lanes]
+        assert self.claims.take([each.claim for each in held]).results == [ClaimResult.CLAIMED] * len(lanes)
+        self.keeper.hold(held)
+
+    def next(self) -> int | None:
+        held = self.keeper.next()
+        return held.lane if held else None
+
+
+def claimed(core: Core) -> set[str]:
+    return {key.decode() for key in core.redis.keys("claim:*")}
+
+
+def test_what_is_held_is_run_in_order_and_released_together(core: Core) -> None:
+    kept = Kept(core, LONG_LEASE_SECONDS)
+    kept.hold(3, 1, 2)
+    assert [kept.next() for _ in range(4)] == [3, 1, 2, None]
+    assert len(claimed(core)) == 3
+    kept.keeper.release()
+    assert claimed(core) == set()
+
+
+def test_leases_are_renewed_while_a_handler_runs(core: Core) -> None:
+    kept = Kept(core, SHORT_LEASE_SECONDS)
+    kept.hold(1, 2)
+    kept.next()
+    kept.keeper.allow(LONG_SECONDS)
+    renewed = Calls(kept.claims.renew)
+    kept.claims.renew = renewed  # type: ignore[method-assign]
+    with kept.keeper:
+        renewed.wait_for(5)  # more than a lease long
+        assert claimed(core) == {"claim:1", "claim:2"}
+    assert claimed(core) == set()
+
+
+def test_a_lease_is_renewed_no_longer_than_the_handler_may_take(core: Core) -> None:
+    kept = Kept(core, SHORT_LEASE_SECONDS)
+    kept.hold(1)
+    kept.next()
+    kept.keeper.allow(0)
+    with kept.keeper:
+        while claimed(core):
+            pass
+
+
+def test_the_lanes_behind_a_slow_handler_are_handed_on(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keepers, "PATIENCE_SECONDS", 0.01)
+    kept = Kept(core, LONG_LEASE_SECONDS)
+    kept.hold(1, 2, 3, 4)
+    with kept.keeper:
+        kept.next()
+        kept.hand_on.wait_for(1)
+        assert claimed(core) == {"claim:1"}
+        assert sorted(kept.handed_on) == [2, 3, 4]
+        assert kept.next() is None
+
+
+def test_the_lanes_behind_many_events_are_handed_on_too(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keepers, "PATIENCE_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr(keepers, "ROUND_SECONDS", 0.01)
+    kept = Kept(core, SHORT_LEASE_SECONDS)
+    kept.hold(1, 2, 3)
+    with kept.keeper:
+        kept.next()
+        kept.hand_on.wait_for(1)
+        assert sorted(kept.handed_on) == [2, 3]
+
+
+def test_a_lane_behind_a_slow_handler_is_run_by_somebody_else(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keepers, "PATIENCE_SECONDS", 0.01)
+    other: list[Sequence[int]] = []
+
+    def wait_for_the_other(event: Any, ctx: Any) -> None:
+        core.note(event, ctx)
+        if event.text == "slow":
+            while "quick" not in core.seen:
+                if lanes := core.woken_lanes():
+                    other.append(lanes)
+                    core.run()
+
+    core.on("message", None, wait_for_the_other)
+    slow, quick = core.ingest(said("slow")).lanes, core.ingest(said("quick", sender=2)).lanes
+    core.redis.delete("conversations", "lanes:woken")
+    steps = advanced(core.lanes(), [*slow, *quick], LONG_SECONDS)
+    assert core.seen == ["slow", "quick"]
+    assert other == [list(quick)]
+    assert {step.lane for step in steps} == {*slow, *quick}
+    assert claimed(core) == set()

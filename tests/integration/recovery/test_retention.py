@@ -1,0 +1,415 @@
+"""What was finished long ago is deleted with all that hangs on it, and nothing that is needed still."""
+
+import importlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from app.dead_letters import decisions as dead_letters
+from app.ingest.split import Incoming, _store
+from app.payload.parse import parse
+from app.recovery import retention, sweeper
+from app.recovery.retention import Purged, horizon, purge
+from app.stores.connections import engine as open_engine
+from app.stores.delivery_id import ids
+from app.stores.models import EventState
+from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX
+from config.settings import Settings
+from tests.helpers import factories as f
+from tests.helpers.core import WAIT_SECONDS, Core, said
+from tests.helpers.rows import add_events, add_stored_delivery, ago
+
+DAY = 86_400
+DAYS = 30
+OLD = ago(31 * DAY)
+TABLES = ("events", "attempts", "dead_letter_actions", "deliveries", "message_statuses", "conversations")
+
+
+@pytest.fixture
+def core(settings: Settings) -> Core:
+    core = Core()
+    core.on("message", None, core.failing(), max_attempts=1)
+    return core
+
+
+def age(core: Core, days: float = 31) -> None:
+    """All that is in the tables was done so many days earlier than it was."""
+    moved = {
+        "events": ("accepted_at", "finished_at"),
+        "deliveries": ("accepted_at", "ingested_at"),
+        "dead_letter_actions": ("at",),
+    }
+    for table, columns in moved.items():
+        changes = ", ".join(f"{column} = {column} - make_interval(secs => :seconds)" for column in columns)
+        core.execute(f"UPDATE {table} SET {changes}", seconds=days * DAY)
+
+
+def purged(core: Core, days: int = DAYS) -> Purged:
+    total = Purged()
+    for deleted in purge(core.engine, horizon(core.engine, core.redis, days)):
+        total += deleted
+    return total
+
+
+def left(core: Core) -> dict[str, int]:
+    """How many rows each table has that has any."""
+    counts = {table: core.value(f"SELECT count(*) FROM {table}") for table in TABLES}
+    return {table: number for table, number in counts.items() if number}
+
+
+def die(core: Core, *texts: str) -> list[int]:
+    core.broken.update(texts)
+    core.ingest(said(*texts))
+    core.run()
+    return [core.event(words).id for words in texts]
+
+
+def status_of(core: Core, state: str, number: int = 9) -> None:
+    core.ingest(f.body(f.statuses(f.status(state, number=number))))
+
+
+# What goes
+
+
+def test_an_event_that_was_done_long_ago_goes_with_its_attempts_and_its_delivery(core: Core) -> None:
+    core.ingest(said("a"), said("b"))
+    core.run()
+    age(core)
+    assert purged(core) == Purged(events=2, attempts=2, deliveries=2)
+    assert left(core) == {"conversations": 1}
+
+
+def test_an_event_that_had_no_handler_goes_too(core: Core) -> None:
+    core.registry.handlers.clear()
+    core.ingest(said("a"))
+    age(core)
+    assert purged(core).events == 1
+
+
+def test_a_discarded_event_goes_with_what_people_did_to_it(core: Core) -> None:
+    (id_,) = die(core, "a")
+    dead_letters.retry(core.engine, core.redis, core.registry, [id_], "ada")
+    core.run()
+    dead_letters.discard(core.engine, core.redis, [id_], "ada", "a test")
+    age(core)
+    assert purged(core) == Purged(events=1, attempts=2, actions=2, deliveries=1)
+    assert left(core) == {"conversations": 1}
+
+
+def test_a_delivery_of_duplicates_only_goes_by_its_own_age(core: Core) -> None:
+    core.ingest(said("a"))
+    core.ingest(said("a"))
+    core.run()
+    age(core)
+    assert purged(core) == Purged(events=1, attempts=1, deliveries=2)
+
+
+def test_a_body_that_was_unreadable_and_is_discarded_goes(core: Core) -> None:
+    core.ingest(b"unreadable")
+    dead_letters.discard(core.engine, core.redis, [core.value("SELECT id FROM events")], "ada", "junk")
+    age(core)
+    purged(core)
+    assert left(core) == {}
+
+
+def test_the_status_of_a_message_goes_with_the_last_of_its_events(core: Core) -> None:
+    core.registry.handlers.clear()
+    status_of(core, "sent")
+    age(core)
+    status_of(core, "delivered")
+    assert purged(core) == Purged(events=1, deliveries=1)
+    assert core.value("SELECT status FROM message_statuses") == "delivered"
+    age(core)
+    assert purged(core) == Purged(events=1, deliveries=1, statuses=1)
+
+
+def test_the_statuses_of_a_groups_participants_go_together(core: Core) -> None:
+    core.registry.handlers.clear()
+    core.ingest(f.body(f.statuses(*(f.group_status("read", participant) for participant in (1, 2)))))
+    age(core)
+    assert purged(core).statuses == 2
+    assert left(core).get("message_statuses") is None
+
+
+def test_the_status_of_a_message_whose_id_is_escaped_in_the_key_goes(core: Core) -> None:
+    core.registry.handlers.clear()
+    odd = f.status("sent", number=9)
+    odd["id"] = "a:b~c%d%3A"
+    core.ingest(f.body(f.statuses(odd)))
+    age(core)
+    assert purged(core).statuses == 1
+
+
+def test_the_oldest_go_first_in_batches_and_a_caller_may_stop_after_any(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    added = [
+        add_events(core.engine, state=EventState.DONE, finished_at=ago((31 + nth) * DAY))[0]
+        for nth in range(5)
+    ]
+    batches = purge(core.engine, horizon(core.engine, core.redis, DAYS))
+    assert next(batches).events == 2
+    batches.close()
+    assert core.rows("SELECT id FROM events ORDER BY id") == [(id_,) for id_ in added[:3]]
+    assert purged(core).events == 3
+
+
+def test_deliveries_go_where_their_events_went_in_an_earlier_purge_that_died(core: Core) -> None:
+    core.ingest(said("a"), said("b"))
+    core.run()
+    age(core)
+    core.execute("DELETE FROM events")
+    assert purged(core) == Purged(deliveries=2)
+
+
+def test_more_deliveries_than_events_go_all_the_same(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    for _ in range(5):
+        core.ingest(said("a"))
+    core.run()
+    age(core)
+    assert purged(core) == Purged(events=1, attempts=1, deliveries=5)
+
+
+# What stays
+
+
+def test_what_is_younger_stays(core: Core) -> None:
+    core.ingest(said("a"))
+    core.run()
+    age(core, days=29.9)
+    assert purged(core) == Purged()
+
+
+def test_what_is_pending_or_dead_stays_however_old_with_its_delivery_and_status(core: Core) -> None:
+    die(core, "dead")
+    core.on("status")
+    status_of(core, "sent")
+    core.ingest(b"unreadable")
+    age(core, days=1000)
+    before = left(core)
+    assert purged(core) == Purged()
+    assert left(core) == before
+    assert core.states() == {"dead": 2, "pending": 1}
+
+
+def test_a_delivery_stays_until_its_last_event_is_gone(core: Core) -> None:
+    core.broken.add("dead")
+    core.ingest(said("done", "dead"))
+    core.run()
+    age(core)
+    assert purged(core) == Purged(events=1, attempts=1)
+    assert left(core)["deliveries"] == 1
+
+
+def test_what_was_retried_and_done_since_counts_from_then(core: Core) -> None:
+    (id_,) = die(core, "a")
+    age(core)
+    core.broken.clear()
+    dead_letters.retry(core.engine, core.redis, core.registry, [id_], "ada")
+    core.run()
+    assert core.states() == {"done": 1}
+    assert purged(core) == Purged()
+
+
+def test_a_delivery_behind_the_second_door_stays(core: Core) -> None:
+    add_stored_delivery(core.engine, seconds_old=100 * DAY)
+    assert purged(core) == Purged()
+    assert core.value("SELECT count(*) FROM deliveries") == 1
+
+
+def test_the_order_of_a_conversation_outlives_its_events(core: Core) -> None:
+    core.ingest(said("a", at=f.NOW))
+    core.run()
+    age(core)
+    purged(core)
+    core.ingest(said("earlier", at=f.NOW - 60), said("later", at=f.NOW + 60))
+    core.run()
+    assert core.seen == ["a", "earlier", "later"]
+    assert (core.event("earlier").late, core.event("later").late) == (True, False)
+    assert core.value("SELECT count(*) FROM conversations") == 1
+
+
+# A repeat is known for as long as it may come
+
+
+def test_a_repeat_within_the_window_is_a_duplicate(core: Core) -> None:
+    core.ingest(said("a"))
+    core.run()
+    age(core, days=7.5)
+    assert purged(core, days=8) == Purged()
+    core.ingest(said("a"))
+    core.run()
+    assert core.seen == ["a"]
+
+
+@pytest.mark.parametrize("waits", ["journal", "second door", "taken"])
+def test_an_age_counts_from_the_oldest_delivery_that_waits(core: Core, waits: str) -> None:
+    """A repeat that was accepted in time, while Postgres was away or ingest stood still, is known when it comes."""
+    days = 20
+    seconds_old = days * DAY
+    core.ingest(said("a"))
+    core.run()
+    age(core, days=days + 7)
+    if waits == "journal":
+        core.accept(said("a"), at_ms=sweeper.now_ms(core.redis) - seconds_old * 1000)
+    elif waits == "second door":
+        core.accept_behind_second_door(said("a"), seconds_old)
+    else:
+        core.redis.zadd(
+            retention.UNACKED_INDEX, {"a message": sweeper.now_ms(core.redis) / 1000 - seconds_old}
+        )
+    assert purged(core, days=8) == Purged()
+    core.redis.flushall()
+    core.execute("DELETE FROM deliveries WHERE state = 'stored'")
+    assert purged(core, days=8).events == 1
+
+
+def test_a_repeat_that_was_stored_late_finds_its_event(core: Core) -> None:
+    core.ingest(said("a"))
+    core.run()
+    age(core, days=27)
+    core.accept(said("a"), at_ms=sweeper.now_ms(core.redis) - 20 * DAY * 1000)
+    purged(core, days=8)
+    core.ingest_waiting()
+    core.run()
+    assert core.seen == ["a"]
+    assert core.redis.exists(JOURNAL, JOURNAL_INDEX) == 0
+
+
+# Beside others
+
+
+def holding(core: Core, statement: str) -> Any:
+    """A connection in whose open transaction rows are locked."""
+    connection = core.engine.connect()
+    connection.exec_driver_sql(statement)
+    return connection
+
+
+def test_what_another_has_locked_is_passed_over(core: Core) -> None:
+    first, _ = add_events(core.engine, 2, state=EventState.DONE, finished_at=OLD)
+    with holding(core, f"SELECT FROM events WHERE id = {first} FOR UPDATE"):
+        assert purged(core).events == 1
+    assert purged(core).events == 1
+
+
+def test_two_purges_at_once_delete_everything_once(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "AT_ONCE", 5)
+    core.registry.handlers.clear()
+    for number in range(20):
+        for state in ("sent", "delivered", "read"):
+            status_of(core, state, number=number)
+    age(core)
+    totals: list[Purged] = []
+    threads = [threading.Thread(target=lambda: totals.append(purged(core))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_SECONDS)
+    total = sum(totals, Purged()) + purged(core)
+    assert total == Purged(events=60, deliveries=60, statuses=20)
+    assert left(core) == {"conversations": 1}
+
+
+def test_two_that_delete_the_last_two_events_of_a_message_leave_no_status(core: Core) -> None:
+    """Each sees the other's event until it commits; the second waits for the status, and looks again."""
+    core.registry.handlers.clear()
+    status_of(core, "sent")
+    age(core, days=1)
+    status_of(core, "read")
+    age(core)
+    before = horizon(core.engine, core.redis, DAYS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retention, "AT_ONCE", 1)
+        with core.engine.connect() as one:
+            first, _ = retention._delete_events(one, retention.DELETE_DONE, retention.BEGINNING, before)
+            others: list[Purged] = []
+            other = threading.Thread(target=lambda: others.append(purged(core)))
+            other.start()
+            wait_for_lock(core)
+            one.commit()
+            other.join(WAIT_SECONDS)
+    assert (first.events, first.statuses, others[0].events, others[0].statuses) == (1, 0, 1, 1)
+
+
+def wait_for_lock(core: Core) -> None:
+    """Until some transaction waits for another."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not core.value(waiting):
+        assert time.monotonic() < deadline
+
+
+def test_a_status_that_is_being_written_is_not_lost(core: Core) -> None:
+    """Ingest has moved the row and not committed yet: the purge waits, sees the new event, and lets it be."""
+    core.registry.handlers.clear()
+    status_of(core, "sent")
+    age(core)
+    body = f.wire(f.body(f.statuses(f.status("read", number=9))))
+    results: list[Purged] = []
+    deleting = threading.Thread(target=lambda: results.append(purged(core)))
+    with core.engine.connect() as connection:
+        ingesting(connection, core, body)
+        deleting.start()
+        wait_for_lock(core)
+        connection.commit()
+    deleting.join(WAIT_SECONDS)
+    assert (results[0].events, results[0].statuses) == (1, 0)
+    assert core.value("SELECT status FROM message_statuses") == "read"
+
+
+def ingesting(connection: Any, core: Core, body: bytes) -> None:
+    """The transaction of an ingest, before its commit."""
+    incoming = Incoming(UUID(ids.take(1)[0]), body)
+    _store(connection, core.registry, [(incoming, parse(body))])
+
+
+def test_a_conversation_that_gets_an_event_while_its_last_ones_are_deleted_is_the_same(core: Core) -> None:
+    core.ingest(said("a"))
+    core.run()
+    age(core)
+    batches = purge(core.engine, horizon(core.engine, core.redis, DAYS))
+    next(batches)
+    core.ingest(said("b"))
+    list(batches)
+    core.run()
+    assert core.seen == ["a", "b"]
+    assert core.value("SELECT count(*) FROM conversations") == 1
+
+
+# The sweep
+
+
+@pytest.fixture
+def task(core: Core) -> Callable[[], None]:
+    found: Callable[[], None] = importlib.import_module("tasks.maintenance").purge
+    return found
+
+
+def test_the_task_deletes_what_the_setting_says(
+    core: Core, task: Callable[[], None], env: Callable[..., Settings]
+) -> None:
+    env(RETENTION_DAYS=str(DAYS))
+    importlib.import_module("tasks.maintenance").settings.cache_clear()
+    add_events(core.engine, 2, state=EventState.DONE, finished_at=OLD, delivery_id=uuid4())
+    task()
+    assert core.states() == {}
+
+
+def test_the_task_deletes_nothing_without_the_setting(core: Core, task: Callable[[], None]) -> None:
+    add_events(core.engine, state=EventState.DONE, finished_at=OLD)
+    task()
+    assert core.states() == {"done": 1}
+
+
+def test_a_sweep_stops_when_its_time_is_used_up(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "AT_ONCE", 1)
+    add_events(core.engine, 3, state=EventState.DONE, finished_at=OLD)
+    assert retention.sweep(open_engine(), core.redis, DAYS, budget_seconds=0).events == 1
+    assert retention.sweep(open_engine(), core.redis, DAYS, budget_seconds=WAIT_SECONDS).events == 2

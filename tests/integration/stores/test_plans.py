@@ -1,0 +1,71 @@
+"""What Postgres reads for a statement when its statistics are of a quiet hour, and now it is busy."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.lanes.statements import BEGIN, FAIL, FINISH, HEADS
+from app.recovery import sweeper
+from app.stores.connections import engine
+from app.stores.models import EventState
+from config.settings import Settings
+from tests.helpers.rows import add_events, ago
+
+DONE, WAITING = 2_000, 500  # enough for plans that differ by the work of seconds in tables of years
+FEW = 5
+
+AFTER_A_QUIET_NIGHT = {
+    "lane_heads": "EXECUTE lane_heads (ARRAY[{lane}]::bigint[], 8, 30.0)",
+    "lane_begin": "EXECUTE lane_begin ({lane}, {id}, 0::smallint, 'worker', 'handler')",
+    "lane_finish": "EXECUTE lane_finish ({id}, 0::smallint)",
+    "lane_fail": "EXECUTE lane_fail ({id}, 0::smallint, 'pending', 1.0, true, 'error', 'traceback')",
+    "due_lanes": sweeper.DUE_LANES.text,
+}
+
+
+@pytest.fixture
+def busy_after_a_quiet_night(settings: Settings) -> tuple[int, int]:
+    """Everything was done when the statistics were taken. The lane and the id of one of many events that wait now."""
+    add_events(engine(), DONE, state=EventState.DONE, attempts=1, finished_at=ago(3600))
+    with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE"))
+    waiting = add_events(engine(), WAITING)
+    with engine().begin() as connection:
+        connection.execute(
+            text("INSERT INTO conversations (id, key) SELECT lane, lane FROM events WHERE state = 'pending'")
+        )
+        lane = connection.scalar(text("SELECT lane FROM events WHERE id = :id"), {"id": waiting[-1]})
+    return lane, waiting[-1]
+
+
+@pytest.mark.parametrize("statement", AFTER_A_QUIET_NIGHT)
+def test_a_statement_about_one_event_reads_no_others_that_wait(
+    busy_after_a_quiet_night: tuple[int, int], statement: str
+) -> None:
+    lane, id_ = busy_after_a_quiet_night
+    asked = AFTER_A_QUIET_NIGHT[statement].format(lane=lane, id=id_)
+    with engine().connect() as connection:
+        for prepared in (HEADS, BEGIN, FINISH, FAIL):
+            connection.exec_driver_sql(prepared)
+        for mode in ("force_custom_plan", "force_generic_plan"):
+            connection.exec_driver_sql(f"SET plan_cache_mode = {mode}")
+            (found,) = connection.execute(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {asked}")).scalar_one()
+            scans = list(_scans_of_events(found["Plan"]))
+            assert scans
+            assert sum(map(_read, scans)) <= FEW, found
+            connection.rollback()
+
+
+def _scans_of_events(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if node.get("Relation Name") == "events" and "Scan" in node["Node Type"]:
+        yield node
+    for part in node.get("Plans", ()):
+        yield from _scans_of_events(part)
+
+
+def _read(scan: dict[str, Any]) -> float:
+    """Rows that it looked at, those that it did not want too."""
+    rows: float = scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0)
+    return rows * scan["Actual Loops"]

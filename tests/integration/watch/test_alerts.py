@@ -1,0 +1,268 @@
+"""Each alert, really provoked, told once to the log and to a webhook, and cleared."""
+
+import json
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from redis import Redis
+from sqlalchemy import Engine, create_engine, select, text
+from sqlalchemy.orm import Session
+
+from app.stores import connections
+from app.stores.models import Alert, EventState
+from app.stores.redis_keys import WORKERS
+from app.watch import alerts
+from app.watch.alerts import Action, Change, Name, watch
+from app.watch.heartbeats import beat, member
+from config.logging import configure
+from config.settings import Settings
+from tests.helpers.receiver import Receiver, receiver
+from tests.helpers.rows import add_events, add_sample, ago
+
+NOWHERE = "postgresql+psycopg2://localhost:1/none?connect_timeout=1"
+
+
+@pytest.fixture
+def webhook() -> Iterator[Receiver]:
+    with receiver() as found:
+        yield found
+
+
+@pytest.fixture
+def thresholds(env: Callable[..., Settings], webhook: Receiver) -> Settings:
+    """Low ones, and workers that are alive."""
+    settings = env(
+        ALERT_WEBHOOK_URL=webhook.url,
+        ALERT_BACKLOG_SIZE="10",
+        ALERT_BACKLOG_GROWTH="1000",
+        ALERT_OLDEST_SECONDS="600",
+        ALERT_DEAD_LETTERS="1",
+        ALERT_NO_WORKER_SECONDS="0.001",
+    )
+    for worker in (member("ingest@a", ["webhooks"]), member("worker@a", ["conversations"])):
+        beat(connections.redis(), worker)
+    return settings
+
+
+@pytest.fixture
+def engine(thresholds: Settings) -> Engine:
+    return connections.engine()
+
+
+@pytest.fixture
+def redis(thresholds: Settings) -> "Redis":
+    return connections.redis()
+
+
+@pytest.fixture
+def look(engine: Engine, redis: "Redis", thresholds: Settings) -> Callable[[], list[tuple[Name, Action]]]:
+    return lambda: [(change.name, change.action) for change in watch(engine, redis, thresholds)]
+
+
+Look = Callable[[], list[tuple[Name, Action]]]
+
+
+def told(webhook: Receiver) -> list[tuple[str, str]]:
+    return [(message["alert"], message["status"]) for message in webhook.messages]
+
+
+def raised(engine: Engine) -> list[str]:
+    with Session(engine) as session:
+        return list(session.scalars(select(Alert.name).where(Alert.raised)))
+
+
+def finish(engine: Engine, state: EventState = EventState.DONE) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE events SET state = '{state}'"))
+
+
+def provoke_size(engine: Engine, _redis: "Redis") -> None:
+    add_events(engine, 10)
+
+
+def provoke_growth(engine: Engine, _redis: "Redis") -> None:
+    add_sample(engine, size=-1000, seconds_old=100)
+    add_events(engine)
+
+
+def provoke_age(engine: Engine, _redis: "Redis") -> None:
+    add_events(engine, accepted_at=ago(700))
+
+
+def provoke_dead_letter(engine: Engine, _redis: "Redis") -> None:
+    add_events(engine, state=EventState.DEAD)
+
+
+def mend_events(engine: Engine, _redis: "Redis") -> None:
+    finish(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE backlog_samples SET size = 0"))
+
+
+def provoke_no_worker(_engine: Engine, redis: "Redis") -> None:
+    redis.zrem(WORKERS, member("worker@a", ["conversations"]))
+
+
+def mend_worker(_engine: Engine, redis: "Redis") -> None:
+    beat(redis, member("worker@a", ["conversations"]))
+
+
+def provoke_no_ingest(_engine: Engine, redis: "Redis") -> None:
+    redis.zrem(WORKERS, member("ingest@a", ["webhooks"]))
+
+
+def mend_ingest(_engine: Engine, redis: "Redis") -> None:
+    beat(redis, member("ingest@a", ["webhooks"]))
+
+
+Act = Callable[[Engine, "Redis"], None]
+
+
+@pytest.mark.parametrize(
+    ("name", "provoke", "mend", "looks"),
+    [
+        (Name.BACKLOG_SIZE, provoke_size, mend_events, 1),
+        (Name.BACKLOG_GROWTH, provoke_growth, mend_events, 1),
+        (Name.BACKLOG_AGE, provoke_age, mend_events, 1),
+        (Name.DEAD_LETTERS, provoke_dead_letter, mend_events, 1),
+        (Name.NO_WORKER, provoke_no_worker, mend_worker, 2),  # seen, then lasting
+        (Name.NO_INGEST, provoke_no_ingest, mend_ingest, 2),
+    ],
+)
+def test_an_alert_is_raised_told_once_and_cleared(
+    name: Name,
+    provoke: Act,
+    mend: Act,
+    looks: int,
+    engine: Engine,
+    redis: "Redis",
+    look: Look,
+    webhook: Receiver,
+) -> None:
+    assert look() == []
+    provoke(engine, redis)
+    assert [change for _ in range(looks) for change in look()] == [(name, Action.RAISE)]
+    assert raised(engine) == [name]
+    assert look() == []
+    mend(engine, redis)
+    assert look() == [(name, Action.CLEAR)]
+    assert raised(engine) == []
+    assert look() == []
+    assert told(webhook) == [(name, "raised"), (name, "cleared")]
+
+
+def test_the_webhook_gets_a_text_for_people_and_fields_for_programs(
+    engine: Engine, look: Look, webhook: Receiver
+) -> None:
+    add_events(engine, 2, state=EventState.DEAD)
+    look()
+    (message,) = webhook.messages
+    assert message["text"].startswith("Neverdrop: dead_letters raised: 2 dead letters")
+    assert (message["value"], message["threshold"]) == (2, 1)
+    assert message["at"]
+
+
+def test_a_webhook_that_fails_is_tried_again_by_the_next_watch(
+    engine: Engine, look: Look, webhook: Receiver
+) -> None:
+    webhook.status = 503
+    add_events(engine, state=EventState.DEAD)
+    assert look() == [(Name.DEAD_LETTERS, Action.RAISE)]
+    assert told(webhook) == []
+    webhook.status = 200
+    assert look() == []
+    assert told(webhook) == [("dead_letters", "raised")]
+    assert look() == []
+    assert told(webhook) == [("dead_letters", "raised")]
+
+
+def test_without_a_webhook_nothing_waits_to_be_told(env: Callable[..., Settings]) -> None:
+    settings = env(ALERT_DEAD_LETTERS="1")
+    add_events(connections.engine(), state=EventState.DEAD)
+    watch(connections.engine(), connections.redis(), settings)
+    with Session(connections.engine()) as session:
+        assert session.scalar(select(Alert.notified_at).where(Alert.name == "dead_letters"))
+
+
+def test_several_watches_at_once_raise_one_alert(engine: Engine, redis: "Redis", webhook: Receiver) -> None:
+    raise_it = Change(Action.RAISE, Name.DEAD_LETTERS, "one", 1, 1)
+    ready = threading.Barrier(4)
+    ours: list[bool] = []
+
+    def compete() -> None:
+        ready.wait()
+        with engine.begin() as connection:
+            ours.append(alerts.apply(connection, raise_it))
+
+    watches = [threading.Thread(target=compete) for _ in range(4)]
+    for one in watches:
+        one.start()
+    for one in watches:
+        one.join()
+    assert sorted(ours) == [False, False, False, True]
+
+
+def test_several_watches_at_once_tell_the_webhook_once(
+    engine: Engine, thresholds: Settings, webhook: Receiver
+) -> None:
+    with engine.begin() as connection:
+        alerts.apply(connection, Change(Action.RAISE, Name.DEAD_LETTERS, "one", 1, 1))
+    watches = [threading.Thread(target=alerts.deliver, args=(engine, thresholds)) for _ in range(4)]
+    for one in watches:
+        one.start()
+    for one in watches:
+        one.join()
+    assert told(webhook) == [("dead_letters", "raised")]
+
+
+def test_an_alert_is_a_log_line(
+    engine: Engine, look: Look, thresholds: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    configure(thresholds, "ingest")
+    add_events(engine, state=EventState.DEAD)
+    look()
+    root.handlers, root.level = before
+    lines: list[dict[str, Any]] = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    (line,) = [line for line in lines if line["event"] == "alert.raised"]
+    assert (line["alert"], line["value"], line["level"]) == ("dead_letters", 1, "error")
+
+
+def test_a_database_that_refuses_raises_its_own_alert_until_it_answers(
+    engine: Engine, redis: "Redis", thresholds: Settings, webhook: Receiver
+) -> None:
+    down = create_engine(NOWHERE)
+    webhook.status = 503
+    assert [c.name for c in watch(down, redis, thresholds)] == [Name.DATABASE_DOWN]
+    webhook.status = 200
+    assert watch(down, redis, thresholds) == []
+    assert told(webhook) == [("database_down", "raised")]
+    assert [(c.name, c.action) for c in watch(engine, redis, thresholds)] == [
+        (Name.DATABASE_DOWN, Action.CLEAR)
+    ]
+    assert watch(engine, redis, thresholds) == []
+    assert told(webhook) == [("database_down", "raised"), ("database_down", "cleared")]
+
+
+def test_a_database_that_hangs_raises_the_alert_too(
+    engine: Engine, redis: "Redis", thresholds: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts, "DATABASE_SECONDS", 0.2)
+    monkeypatch.setattr(alerts, "_database", alerts.Probe())
+    with engine.connect() as connection:
+        server = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    os.kill(server, signal.SIGSTOP)  # the pooled connection that the watch will use
+    try:
+        assert [c.name for c in watch(engine, redis, thresholds)] == [Name.DATABASE_DOWN]
+    finally:
+        os.kill(server, signal.SIGCONT)
+    monkeypatch.setattr(alerts, "DATABASE_SECONDS", 10)
+    assert (Name.DATABASE_DOWN, Action.CLEAR) in [
+        (c.name, c.action) for c in watch(engine, redis, thresholds)
+    ]

@@ -1,0 +1,67 @@
+"""Which items are the same event."""
+
+from typing import Any
+
+import pytest
+
+from app.payload.identity import join, message_id_of
+from tests.helpers import factories as f
+from tests.helpers.parsing import keys, split
+
+
+class TestKeys:
+    def test_a_repeated_item_gives_the_same_key_twice(self) -> None:
+        first, second = split(f.messages(f.text_message(), f.text_message()))
+        assert first.key == second.key
+
+    @pytest.mark.parametrize("odd", [None, "", 5, {}, [], True])
+    def test_a_message_without_a_usable_id_is_keyed_by_its_content(self, odd: Any) -> None:
+        one, other, again = (f.text_message(text) | {"id": odd} for text in ("a", "b", "a"))
+        found = split(f.messages(one, other, again))
+        assert found[0].key == found[2].key != found[1].key
+
+    def test_different_items_never_share_a_key(self) -> None:
+        odd = ["a:b", "a", "b", "a%3Ab", "a~b", "a\x00", "a\ud800", "x" * 501, "x" * 502]
+        messages = [f.text_message() | {"id": name} for name in odd]
+        groups = [
+            f.group_status("read", 1) | {"id": name, "status": state, "recipient_participant_user_id": who}
+            for name in odd
+            for state in odd
+            for who in odd
+        ]
+        calls = [f.call() | {"id": name, "event": event} for name in odd for event in odd]
+        found = split(f.messages(*messages), f.statuses(*groups), f.calls(*calls))
+        assert len({event.key for event in found}) == len(found) == 9 + 9**3 + 9**2
+
+    def test_an_id_that_looks_like_a_hashed_one_is_not_it(self) -> None:
+        (hashed,) = split(f.messages(f.text_message() | {"id": "x" * 600}))
+        imitation = hashed.key.removeprefix("message:")
+        (other,) = split(f.messages(f.text_message() | {"id": imitation}))
+        assert other.key != hashed.key
+
+    def test_items_of_one_content_in_two_places_are_two_events(self) -> None:
+        bodies = [
+            f.body(f.messages({})),
+            f.body(f.messages({}), account="another"),
+            f.body(f.change("messages", phone_number_id="another", messages=[{}])),
+            f.body(f.statuses({})),
+            f.body(f.user_preferences({})),
+            f.body(f.messages(None)),
+            f.body(f.statuses(None)),
+            f.body(f.account_update()),
+            f.body(f.account_update(), account="another"),
+            f.body(f.management("another", event="VERIFIED_ACCOUNT")),
+        ]
+        assert len({key for body in bodies for key in keys(body)}) == len(bodies)
+
+    def test_the_time_of_an_entry_is_in_no_key(self) -> None:
+        changes: list[Any] = [f.account_update(), f.messages({}), f.change("messages", errors=[{}]), "odd"]
+        for change in changes:
+            assert keys(f.body(change, time=1)) == keys(f.body(change, time=2)) == keys(f.body(change))
+        odd = {"id": "1", "messaging": [1]}
+        assert keys(f.batch(odd | {"time": 1})) == keys(f.batch(odd | {"time": 2})) == keys(f.batch(odd))
+
+
+@pytest.mark.parametrize("id_", ["wamid.A=", "a:b", "a%3Ab", "a~b%25", "%", "", "x" * 200])
+def test_a_key_tells_the_id_of_its_message(id_: str) -> None:
+    assert message_id_of(join(("status", id_, "read", "15550001111"))) == id_
