@@ -1,7 +1,7 @@
 """How fast what is old is deleted, what that takes from the pipeline, and what becomes of the room:
 ``python -m bench.retention``.
 
-The tables are filled with events that were done one a second until now; the oldest are deleted by ``app.recovery.retention``.
+The tables are filled with events that were done one a second until now; ``app.recovery.retention`` deletes the oldest.
 """
 
 import statistics

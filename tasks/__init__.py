@@ -10,12 +10,11 @@ from typing import Any
 from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init
 from redis.exceptions import RedisError
 
+from app.broker import NeverdropCelery
 from app.broker import channel as broker_channel
-from app.broker.celery_app import NeverdropCelery
 from app.errors import NeverdropError
-from app.handlers import registry
-from app.stores import redis_checks
-from app.stores.connections import redis
+from app.handlers import load_handlers
+from app.stores import redis, redis_checks
 from app.watch import heartbeats, reporting
 from config.logging import configure, describe, get_logger
 from config.settings import settings
@@ -47,7 +46,7 @@ def _worker_starts(sender: str, **_: Any) -> None:
     """In the main process, before the pool forks: what is wrong is said once, and the start ends here."""
     configure(settings(), sender.partition("@")[0])
     try:
-        registry.load(settings().handlers, settings().handler_time_limit_seconds)
+        load_handlers(settings().handlers, settings().handler_time_limit_seconds)
         redis_checks.inspect(redis(), production=settings().neverdrop_env == "production")
     except NeverdropError as error:
         raise SystemExit(f"neverdrop cannot start: {error}") from error

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from redis.exceptions import RedisError
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from app.handlers.registry import registry
-from app.ingest.drain import incoming, merged, take
-from app.ingest.split import Incoming, ingest
-from app.stores.connections import engine, redis
+from app.handlers import registry
+from app.ingest import Incoming, incoming, ingest, merged, take
+from app.stores import engine, redis
 from config.celery import INGEST
 from config.logging import get_logger
 from tasks import app

@@ -11,12 +11,11 @@ from celery.exceptions import Retry
 from redis.exceptions import RedisError
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from app import dead_letters
 from app.broker import wakes
-from app.dead_letters import decisions as dead_letters
-from app.handlers.registry import registry
-from app.lanes.claims import Claims
-from app.lanes.lane import Lanes, Outcome, Step
-from app.stores.connections import lane_engine, once_more_if_stale, redis
+from app.handlers import registry
+from app.lanes import Claims, Lanes, Outcome, Step
+from app.stores import lane_engine, once_more_if_stale, redis
 from config.celery import ADVANCE
 from config.logging import get_logger
 from config.settings import settings

@@ -2,12 +2,12 @@
 
 import time
 
-from app.broker.wakes import wake
-from app.dead_letters import decisions as dead_letters
-from app.handlers.registry import registry
-from app.ingest.split import ingest
+from app import dead_letters
+from app.broker import wake
+from app.handlers import registry
+from app.ingest import ingest
 from app.recovery import retention, sweeper
-from app.stores.connections import engine, redis
+from app.stores import engine, redis
 from app.watch import alerts
 from config import celery as names
 from config.logging import get_logger

@@ -1,1 +1,22 @@
-"""."""
+"""Connect Neverdrop to Celery on Redis: the application, its messages, and wakes of lanes.
+
+Promises: a lane that waits in the queue is not enqueued twice.
+Relies on: kombu's message format, which is pinned.
+Cannot see: whether a message arrives. It is only a hint; ``recovery`` finds what was lost.
+"""
+
+from app.broker import channel, envelope, wakes
+from app.broker.celery_app import NeverdropCelery
+from app.broker.envelope import arguments_of, ingest_message, retry_dead_letter_message
+from app.broker.wakes import wake
+
+__all__ = [
+    "NeverdropCelery",
+    "arguments_of",
+    "channel",
+    "envelope",
+    "ingest_message",
+    "retry_dead_letter_message",
+    "wake",
+    "wakes",
+]

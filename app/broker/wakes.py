@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 from redis import Redis
 
 from app.broker.envelope import advance_message
-from app.stores.redis_keys import WOKEN
-from app.stores.scripts import script
+from app.stores import WOKEN, script
 from config.celery import CONVERSATIONS
 
 SHARE = 8  # one of so many lanes that wait is taken at once, at most: there are other workers

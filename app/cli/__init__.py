@@ -1,3 +1,9 @@
-"""."""
+"""The command ``neverdrop``: what people do by hand.
 
-from app.cli.entry import main as main
+Promises: personal data is masked unless ``--reveal`` is given.
+Relies on: the packages below; each command is imported when it is called.
+"""
+
+from app.cli.entry import main
+
+__all__ = ["main"]

@@ -11,10 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.terminal import JSON, REVEAL, console, print_json
-from app.stores import migrate as migrations
-from app.stores.connections import engine, redis
-from app.views import timeline
-from app.views.masked import masked_conversation, masked_id, masked_text
+from app.stores import engine, redis
+from app.stores import migrate as migrate_tables
+from app.views import masked_conversation, masked_id, masked_text, timeline
 from app.watch import backlog
 from config.logging import hiding
 from config.settings import settings
@@ -23,7 +22,7 @@ from config.settings import settings
 @click.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
-    migrations.migrate()
+    migrate_tables()
     click.echo("the database is up to date")
 
 

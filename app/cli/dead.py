@@ -17,12 +17,9 @@ from rich.text import Text
 from app.cli.dead_decisions import discard, edit, retry
 from app.cli.dead_options import filtered
 from app.cli.terminal import JSON, REVEAL, console, print_json, progress
-from app.dead_letters import decisions as dead_letters
-from app.stores.connections import engine
+from app.stores import engine
+from app.views import DeadLetter, Filter, masked_conversation, masked_payload, masked_text, timeline
 from app.views import dead_letters as dead_letter_list
-from app.views import timeline
-from app.views.dead_letters import DeadLetter, Filter
-from app.views.masked import masked_conversation, masked_payload, masked_text
 from config.logging import hiding
 
 SHOWN_AT_ONCE = 50
@@ -43,7 +40,7 @@ def dead() -> None:
 def list_(wanted: Filter, limit: int, as_json: bool, reveal: bool) -> None:
     """List dead letters, oldest first."""
     with engine().connect() as connection:
-        letters = dead_letters.find(connection, wanted, limit)
+        letters = dead_letter_list.find(connection, wanted, limit)
     letters = [letter if reveal else _masked(letter) for letter in letters]
     if as_json:
         for letter in letters:
@@ -86,7 +83,7 @@ def _masked(letter: DeadLetter) -> DeadLetter:
 def show(event_id: int, as_json: bool, reveal: bool) -> None:
     """Show one dead letter: its payload and every attempt with its traceback."""
     with engine().connect() as connection:
-        letters = dead_letters.find(connection, Filter(ids=[event_id]))
+        letters = dead_letter_list.find(connection, Filter(ids=[event_id]))
         stories = timeline.trace(connection, str(event_id))
     if not letters:
         states = {story.event_id: story.state for story in stories}
@@ -95,7 +92,7 @@ def show(event_id: int, as_json: bool, reveal: bool) -> None:
             f"event {event_id} is {state}, not dead" if state else f"no event {event_id}"
         )
     letter = letters[0] if reveal else _masked(letters[0])
-    payload = dead_letters.content(letters[0])
+    payload = dead_letter_list.content(letters[0])
     attempts = [moment.detail for moment in stories[0].moments if moment.what == "attempt"]
     if not reveal:
         payload = masked_payload(payload)
@@ -139,7 +136,7 @@ def export(wanted: Filter, output: Path | None, reveal: bool) -> None:
         progress("exported", total, shown=output is not None) as advance,
     ):
         for letter in _all(wanted):
-            payload = dead_letters.content(letter)
+            payload = dead_letter_list.content(letter)
             shown = letter if reveal else _masked(letter)
             told = {**asdict(shown), "payload": payload if reveal else masked_payload(payload)}
             click.echo(json.dumps(told, default=str, ensure_ascii=True), file=lines)
@@ -151,7 +148,7 @@ def _all(wanted: Filter) -> Iterator[DeadLetter]:
     last_id = 0
     while True:
         with engine().connect() as connection:
-            letters = dead_letters.find(connection, wanted, LETTERS_A_PAGE, last_id)
+            letters = dead_letter_list.find(connection, wanted, LETTERS_A_PAGE, last_id)
         if not letters:
             return
         yield from letters

@@ -12,14 +12,14 @@ import click
 from redis.exceptions import RedisError
 from sqlalchemy import text
 
+from app import dead_letters
 from app.cli.dead_options import filtered
 from app.cli.terminal import JSON, print_json, progress
-from app.dead_letters import decisions as dead_letters
-from app.dead_letters.decisions import Decided, Pace, PayloadError
-from app.handlers import registry
-from app.stores.connections import engine, redis
+from app.dead_letters import Decided, Pace, PayloadError
+from app.handlers import load_handlers, registry
+from app.stores import engine, redis
+from app.views import Filter
 from app.views import dead_letters as dead_letter_list
-from app.views.dead_letters import Filter
 from config.settings import settings
 
 IDS_A_CALL = 500
@@ -53,12 +53,12 @@ def retry(
     as_json: bool,
 ) -> None:
     """Run dead letters again: they keep their place in their conversations."""
-    registry.load(settings().handlers, settings().handler_time_limit_seconds)
+    load_handlers(settings().handlers, settings().handler_time_limit_seconds)
     since = datetime.now(UTC)
 
     def act(ids: list[int], first: int) -> Decided:
         pace = None if rate is None else Pace(rate, since, first)
-        return dead_letters.retry(engine(), redis(), registry.registry, ids, who, pace)
+        return dead_letters.retry(engine(), redis(), registry, ids, who, pace)
 
     _decide(event_ids, everything, wanted, dry_run, as_json, "retried", act)
 
@@ -108,10 +108,10 @@ def edit(event_id: int, file: TextIO | None, reason: str | None, who: str, as_js
 def _in_editor(event_id: int) -> str:
     """The payload as somebody leaves it, who may go on until it can be read."""
     with engine().connect() as connection:
-        letters = dead_letters.find(connection, Filter(ids=[event_id]))
+        letters = dead_letter_list.find(connection, Filter(ids=[event_id]))
     if not letters:
         raise click.ClickException(f"event {event_id} is no dead letter")
-    shown = json.dumps(dead_letters.content(letters[0]), indent=2, ensure_ascii=False)
+    shown = json.dumps(dead_letter_list.content(letters[0]), indent=2, ensure_ascii=False)
     # A lone surrogate is no character that a file could hold; this is how JSON spells it
     payload: str | None = shown.encode(errors="backslashreplace").decode()
     while payload := click.edit(payload, extension=".json"):

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from app.views.dead_letters import Filter
+from app.views import Filter
 
 
 class Moment(click.ParamType[datetime]):

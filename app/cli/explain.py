@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import click
 
-from app.payload.parse import ParsedBody, ParsedEvent, parse
+from app.payload import ParsedBody, ParsedEvent, parse
 
 STDIN = "-"
 PIPE_WIDTH = 200  # columns of a table that no terminal limits

@@ -5,7 +5,7 @@ import getpass
 import click
 
 from app.lanes import pauses
-from app.stores.connections import engine, redis
+from app.stores import engine, redis
 
 CONVERSATION = click.argument("conversation")
 WHO = click.option("--who", default=getpass.getuser, help="recorded with the pause; by default you")

@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 import click
 
 from app.cli.terminal import JSON, print_json, progress
-from app.recovery import retention
-from app.recovery.retention import Purged
-from app.stores.connections import engine, redis
+from app.recovery import Purged, retention
+from app.stores import engine, redis
 from config.settings import long_enough, settings
 
 

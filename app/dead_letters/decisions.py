@@ -14,14 +14,13 @@ from redis import Redis
 from redis.exceptions import RedisError, WatchError
 from sqlalchemy import Engine, text
 
-from app.broker.envelope import retry_dead_letter_message
-from app.broker.wakes import wake
+from app.broker import retry_dead_letter_message, wake
 from app.errors import NeverdropError
-from app.handlers.registry import Registry
-from app.ingest.split import Incoming, ingest
-from app.payload.identity import canonical
-from app.stores.models import Door
-from app.views.dead_letters import DeadLetter, Filter, content, find
+from app.handlers import Registry
+from app.ingest import Incoming, ingest
+from app.payload import canonical
+from app.stores import Door
+from app.views import DeadLetter, Filter, content, find
 from config.celery import DEAD_LETTERS
 from config.logging import get_logger
 

@@ -1,1 +1,4 @@
-"""."""
+"""What never runs in production: the stack on one machine, the simulator, the demo.
+
+Only ``app.cli`` imports from here.
+"""

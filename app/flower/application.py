@@ -17,7 +17,7 @@ from app.flower import conversation, dead_letters, pipeline, templates
 from app.flower import overrides as stock
 from app.flower.access import READ_ONLY_USER, SAFE_METHODS, has_login, refusal, user_of
 from app.flower.base import STATIC
-from app.handlers import registry
+from app.handlers import load_handlers
 from config.logging import configure
 from config.settings import settings
 
@@ -80,7 +80,7 @@ def _complete(options: Any) -> None:
             "Set FLOWER_BASIC_AUTH to user:password, or use --auth with an OAuth provider."
         )
     try:
-        registry.load(known.handlers, known.handler_time_limit_seconds)
+        load_handlers(known.handlers, known.handler_time_limit_seconds)
     except NeverdropError as error:
         raise SystemExit(f"neverdrop cannot start Flower: {error}") from error
 

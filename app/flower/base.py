@@ -20,7 +20,7 @@ from tornado.ioloop import IOLoop
 
 from app.errors import NeverdropError
 from app.flower.access import refusal, user_of
-from app.stores.connections import engine
+from app.stores import engine
 from config.logging import get_logger
 from config.settings import settings
 

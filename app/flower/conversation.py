@@ -6,11 +6,9 @@ from sqlalchemy import Connection
 from app.flower import parameters
 from app.flower import serializers as shown
 from app.flower.base import Answer, Change, Page
-from app.lanes import pauses
-from app.lanes.pauses import Pause
-from app.stores.connections import engine, redis
-from app.views import lane_events
-from app.views.lane_events import LaneEvent
+from app.lanes import Pause, pauses
+from app.stores import engine, redis
+from app.views import LaneEvent, lane_events
 
 NO_CONVERSATION = "there is no conversation with this number"
 

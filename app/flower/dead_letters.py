@@ -10,16 +10,15 @@ from typing import Any
 import tornado.web
 from sqlalchemy import Connection, text
 
-from app.dead_letters import decisions as dead_letters
-from app.dead_letters.decisions import Decided, Pace
+from app import dead_letters
+from app.dead_letters import Decided, Pace
 from app.flower import parameters
 from app.flower import serializers as shown
 from app.flower.base import Answer, Change, Page
-from app.handlers.registry import registry
-from app.stores.connections import engine, redis
+from app.handlers import registry
+from app.stores import engine, redis
+from app.views import Filter, Order, Row, timeline
 from app.views import dead_letters as dead_letter_list
-from app.views import timeline
-from app.views.dead_letters import Filter, Order, Row
 
 SHOWN_AT_MOST = 200
 PART = 500  # events of one part of a decision about all that match

@@ -12,7 +12,7 @@ from tornado.ioloop import IOLoop
 
 from app.flower.access import refusal, user_of
 from app.flower.parameters import LARGEST_ID
-from app.stores.connections import engine
+from app.stores import engine
 from config.celery import QUEUES, RETRY_DEAD_LETTER
 from config.settings import settings
 

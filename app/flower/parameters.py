@@ -6,8 +6,8 @@ from math import isfinite
 from typing import Any
 
 from app.errors import NeverdropError
-from app.payload.identity import UNSTORABLE
-from app.views.dead_letters import SORTED_BY, Filter, Order
+from app.payload import UNSTORABLE
+from app.views import SORTED_BY, Filter, Order
 
 LARGEST_ID = 2**63 - 1
 LONGEST_TEXT = 1000  # characters of a search or a reason

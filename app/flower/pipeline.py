@@ -9,11 +9,9 @@ from sqlalchemy import Connection
 from app.flower import serializers as shown
 from app.flower.base import Answer, Page
 from app.flower.parameters import BadRequest
-from app.stores.connections import engine, redis
-from app.views import overview
-from app.views.overview import SPANS
-from app.watch import backlog
-from app.watch.backlog import Backlog
+from app.stores import engine, redis
+from app.views import SPANS, overview
+from app.watch import Backlog, backlog
 from config.settings import settings
 
 

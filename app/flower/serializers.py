@@ -5,12 +5,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
-from app.lanes.pauses import Pause
-from app.views.dead_letters import Row
-from app.views.lane_events import LaneEvent
-from app.views.masked import masked_conversation, masked_payload, masked_text
-from app.views.overview import Held
-from app.views.timeline import Story
+from app.lanes import Pause
+from app.views import Held, LaneEvent, Row, Story, masked_conversation, masked_payload, masked_text
 from config.masking import hiding
 
 

@@ -13,6 +13,30 @@ happens once per *attempt*: it may be repeated if the attempt fails after it.
 
 from app.errors import Permanent, RetryAfter
 from app.handlers.context import Context, Event
-from app.handlers.registry import on_event, on_message, on_status
+from app.handlers.registration import (
+    Handler,
+    Registry,
+    load_handlers,
+    on_event,
+    on_message,
+    on_status,
+    registry,
+)
+from app.handlers.retry import RetryDecision, decide
 
-__all__ = ["Context", "Event", "Permanent", "RetryAfter", "on_event", "on_message", "on_status"]
+# What a team's code uses, then what runs it
+__all__ = [
+    "Context",
+    "Event",
+    "Handler",
+    "Permanent",
+    "Registry",
+    "RetryAfter",
+    "RetryDecision",
+    "decide",
+    "load_handlers",
+    "on_event",
+    "on_message",
+    "on_status",
+    "registry",
+]  # fmt: skip

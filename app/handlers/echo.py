@@ -11,7 +11,7 @@ from sqlalchemy import DateTime, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.handlers import Context, Event, on_message
-from app.stores.models import Base
+from app.stores import Base
 
 
 class Echo(Base):

@@ -1,1 +1,11 @@
-"""."""
+"""Turn stored bodies into rows: deliveries, events, conversations, message statuses.
+
+Promises: a body's rows are committed together, and an event is accepted once.
+Relies on: the journal keeping a body until its rows are committed.
+Cannot see: a body that never left the journal; ``recovery`` finds that.
+"""
+
+from app.ingest.drain import incoming, merged, take
+from app.ingest.split import Incoming, ingest
+
+__all__ = ["Incoming", "incoming", "ingest", "merged", "take"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from app.stores.prepared import Prepared
+from app.stores import Prepared
 from config.logging import get_logger
 
 Aliases = tuple[str, ...]  # every name in one event, the strongest first

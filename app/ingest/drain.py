@@ -12,9 +12,9 @@ from uuid import UUID
 
 from redis import Redis
 
-from app.broker.envelope import arguments_of
+from app.broker import arguments_of
 from app.ingest.split import Incoming
-from app.stores.scripts import script
+from app.stores import script
 from config.celery import INGEST, WEBHOOKS
 from config.logging import get_logger
 

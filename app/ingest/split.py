@@ -15,15 +15,22 @@ from redis import Redis
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from app.broker.wakes import wake
-from app.handlers.registry import Registry
+from app.broker import wake
+from app.handlers import Registry
 from app.ingest import conversations, statuses
-from app.payload.parse import ParsedBody, ParsedEvent, parse, unreadable_body
-from app.stores.delivery_id import accepted_at
-from app.stores.models import DeliveryState, Door, EventState
-from app.stores.prepared import Prepared
-from app.stores.recordset import bytea, recordset
-from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED
+from app.payload import ParsedBody, ParsedEvent, parse, unreadable_body
+from app.stores import (
+    JOURNAL,
+    JOURNAL_INDEX,
+    JOURNAL_REQUEUED,
+    DeliveryState,
+    Door,
+    EventState,
+    Prepared,
+    accepted_at,
+    bytea,
+    recordset,
+)
 from app.watch import reporting
 from config.logging import get_logger
 

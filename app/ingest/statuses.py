@@ -9,10 +9,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from app.payload.parse import StatusUpdate
-from app.stores.models import MessageStatus
-from app.stores.prepared import Prepared
-from app.stores.recordset import recordset
+from app.payload import StatusUpdate
+from app.stores import MessageStatus, Prepared, recordset
 
 RANK = {status: rank for rank, status in enumerate(MessageStatus)}
 

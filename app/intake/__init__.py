@@ -1,1 +1,11 @@
-"""."""
+"""Store an accepted body before anybody is told that it was accepted.
+
+Promises: a body is in Redis's journal, else in Postgres, or the caller gets ``Unavailable``.
+Relies on: Redis with ``appendfsync always``; Postgres with ``synchronous_commit=on``.
+Cannot see: a disk that loses what it confirmed.
+"""
+
+from app.intake import fallback_store, primary_store
+from app.intake.accept import Unavailable, intake
+
+__all__ = ["Unavailable", "fallback_store", "intake", "primary_store"]

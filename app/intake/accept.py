@@ -15,8 +15,7 @@ from app.errors import NeverdropError
 from app.intake import fallback_store as second_door
 from app.intake import primary_store as first_door
 from app.intake.group_commit import GroupCommit, NotWritten
-from app.stores import delivery_id
-from app.stores.models import Door
+from app.stores import Door, delivery_id
 from config.logging import describe, get_logger
 
 PROBE_SECONDS = 1.0

@@ -13,10 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
-from app.stores import delivery_id, postgres_wait
-from app.stores.connections import web_engine
-from app.stores.delivery_id import accepted_at
-from app.stores.models import Delivery, DeliveryState, Door
+from app.stores import Delivery, DeliveryState, Door, accepted_at, delivery_id, postgres_wait, web_engine
 
 WRITE_SECONDS = 2.5  # in total
 POOLED_SECONDS = 1.0  # of them for a connection that has been lying open and may be dead

@@ -15,9 +15,15 @@ import hiredis
 
 from app.broker import envelope
 from app.intake.pinned_connection import Disconnected, KeptConnection
-from app.stores import connections, delivery_id, redis_checks
-from app.stores.connections import web_connection, web_redis
-from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX
+from app.stores import (
+    JOURNAL,
+    JOURNAL_INDEX,
+    connections,
+    delivery_id,
+    redis_checks,
+    web_connection,
+    web_redis,
+)
 from config.celery import WEBHOOKS
 from config.settings import settings
 

@@ -1,1 +1,13 @@
-"""."""
+"""Run the events of a conversation one at a time, in order.
+
+Promises: one worker runs an event at a time; effects commit together with ``done``.
+Relies on: claims in Redis to keep workers apart, and on the fencing token in Postgres where a claim fails.
+Cannot see: what a handler does outside this database.
+"""
+
+from app.lanes import pauses
+from app.lanes.claims import Claims
+from app.lanes.lane import Lanes, Outcome, Step
+from app.lanes.pauses import Pause
+
+__all__ = ["Claims", "Lanes", "Outcome", "Pause", "Step", "pauses"]

@@ -7,9 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from app.handlers.context import Context, Event
-from app.handlers.registry import Handler
-from app.handlers.retry import RetryDecision, decide
+from app.handlers import Context, Event, Handler, RetryDecision, decide
 from app.lanes.statements import Failure
 from app.lanes.time_limit import time_limit
 

@@ -13,8 +13,7 @@ from enum import StrEnum
 from redis import Redis
 from redis.exceptions import RedisError
 
-from app.stores.redis_keys import JOURNAL_INDEX
-from app.stores.scripts import script
+from app.stores import JOURNAL_INDEX, script
 from config.logging import get_logger
 
 log = get_logger(__name__)

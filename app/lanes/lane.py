@@ -18,15 +18,14 @@ from itertools import takewhile
 
 from sqlalchemy import Engine
 
-from app.handlers.context import Event
-from app.handlers.registry import Handler, Registry
+from app.handlers import Event, Handler, Registry
 from app.lanes.attempt import Attempt
 from app.lanes.batch_sizer import Pace
 from app.lanes.claims import Claim, ClaimResult, Claims
 from app.lanes.lease_renewer import Held, Keeper
 from app.lanes.statements import Head, LaneStatements
 from app.lanes.time_limit import TimeLimitExceeded
-from app.stores.redis_keys import event_claim, lane_claim
+from app.stores import event_claim, lane_claim
 from app.watch import reporting
 from config.logging import get_logger, hiding
 

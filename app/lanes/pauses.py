@@ -13,7 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Connection, Engine, text
 
-from app.broker.wakes import wake
+from app.broker import wake
 from app.errors import NeverdropError
 from config.logging import get_logger
 

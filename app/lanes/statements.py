@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from app.stores.prepared import Prepared
+from app.stores import Prepared
 
 # An event that was stored while its conversation was being merged may have stayed behind in the merged lane: a
 # lane's events are those of all lanes that belong to it.

@@ -1,1 +1,22 @@
-"""."""
+"""Split a body into events: what each item is, its key, and whose it is. Pure, no I/O.
+
+Promises: every item becomes one event; the same item always has the same key.
+Relies on: the shapes that Meta documents; what it does not know is kept whole.
+Cannot see: what came before, so duplicates are for ``ingest`` to find.
+"""
+
+from app.payload.identity import UNSTORABLE, canonical, join, message_id_of, message_key_ranges
+from app.payload.parse import ParsedBody, ParsedEvent, StatusUpdate, parse, unreadable_body
+
+__all__ = [
+    "UNSTORABLE",
+    "ParsedBody",
+    "ParsedEvent",
+    "StatusUpdate",
+    "canonical",
+    "join",
+    "message_id_of",
+    "message_key_ranges",
+    "parse",
+    "unreadable_body",
+]

@@ -1,1 +1,11 @@
-"""."""
+"""Find what was lost between the stores and enqueue it again; delete what was finished long ago.
+
+Promises: whatever is stored and not final is enqueued again within ``SWEEP_GRACE_SECONDS`` and a few seconds.
+Relies on: beat and a consumer of ``maintenance``; Postgres keeping its data.
+Cannot see: what Redis lost before it reached Postgres.
+"""
+
+from app.recovery import retention, sweeper
+from app.recovery.retention import Purged
+
+__all__ = ["Purged", "retention", "sweeper"]

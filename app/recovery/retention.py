@@ -19,9 +19,9 @@ from typing import Any
 from redis import Redis
 from sqlalchemy import Connection, Engine, TextClause, text
 
-from app.payload.identity import join, message_id_of
-from app.stores.redis_keys import JOURNAL_INDEX
-from app.watch.backlog import UNACKED
+from app.payload import join, message_id_of
+from app.stores import JOURNAL_INDEX
+from app.watch import UNACKED
 from config.logging import get_logger
 
 AT_ONCE = 1000  # rows of a table in one transaction: a statement of others waits for less than 0.1 s

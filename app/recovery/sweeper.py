@@ -15,12 +15,9 @@ from typing import Any, TypeVar, cast
 from redis import Redis
 from sqlalchemy import Connection, Engine, text
 
-from app.broker.envelope import arguments_of, ingest_message
-from app.broker.wakes import wake
-from app.ingest.split import Incoming
-from app.stores.delivery_id import accepted_ms
-from app.stores.models import Door
-from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WOKEN, lane_claim
+from app.broker import arguments_of, ingest_message, wake
+from app.ingest import Incoming
+from app.stores import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WOKEN, Door, accepted_ms, lane_claim
 from config.celery import CONVERSATIONS, WEBHOOKS
 from config.logging import get_logger
 

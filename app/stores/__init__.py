@@ -1,1 +1,71 @@
-"""."""
+"""Reach Postgres and Redis: connections, tables, keys, prepared statements, scripts.
+
+Promises: one place for each connection's timeouts, each key and each column.
+Relies on: ``DATABASE_URL`` and ``REDIS_URL``.
+Cannot see: what the rows mean; the packages above do.
+"""
+
+from app.stores import connections, delivery_id, postgres_wait, redis_checks
+from app.stores.connections import (
+    engine,
+    lane_engine,
+    once_more_if_stale,
+    redis,
+    web_connection,
+    web_engine,
+    web_redis,
+)
+from app.stores.delivery_id import accepted_at, accepted_ms
+from app.stores.migrate import migrate
+from app.stores.models import Base, Delivery, DeliveryState, Door, EventState, MessageState, MessageStatus
+from app.stores.prepared import Prepared
+from app.stores.recordset import bytea, recordset
+from app.stores.redis_keys import (
+    CLAIM_PREFIX,
+    DATABASE_DOWN,
+    JOURNAL,
+    JOURNAL_INDEX,
+    JOURNAL_REQUEUED,
+    WOKEN,
+    WORKERS,
+    event_claim,
+    lane_claim,
+)
+from app.stores.scripts import script
+
+__all__ = [
+    "CLAIM_PREFIX",
+    "DATABASE_DOWN",
+    "JOURNAL",
+    "JOURNAL_INDEX",
+    "JOURNAL_REQUEUED",
+    "WOKEN",
+    "WORKERS",
+    "Base",
+    "Delivery",
+    "DeliveryState",
+    "Door",
+    "EventState",
+    "MessageState",
+    "MessageStatus",
+    "Prepared",
+    "accepted_at",
+    "accepted_ms",
+    "bytea",
+    "connections",
+    "delivery_id",
+    "engine",
+    "event_claim",
+    "lane_claim",
+    "lane_engine",
+    "migrate",
+    "once_more_if_stale",
+    "postgres_wait",
+    "recordset",
+    "redis",
+    "redis_checks",
+    "script",
+    "web_connection",
+    "web_engine",
+    "web_redis",
+]

@@ -8,8 +8,8 @@ from typing import Any
 from redis import Redis
 from sqlalchemy import Connection, text
 
-from app.stores.redis_keys import CLAIM_PREFIX
-from app.watch.backlog import DIED
+from app.stores import CLAIM_PREFIX
+from app.watch import DIED
 
 HELD_AT_MOST = 20
 KEYS_A_CALL = 1000

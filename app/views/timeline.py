@@ -9,9 +9,8 @@ from uuid import UUID
 from redis import Redis
 from sqlalchemy import Connection, text
 
-from app.payload.identity import message_key_ranges
-from app.stores.delivery_id import accepted_at
-from app.stores.redis_keys import JOURNAL
+from app.payload import message_key_ranges
+from app.stores import JOURNAL, accepted_at
 
 LARGEST_EVENT_ID = 2**63 - 1
 JOURNAL_PAGE = 500

@@ -1,1 +1,25 @@
-"""."""
+"""Measure the backlog and the workers, and raise alerts.
+
+Promises: an alert is sent once when it begins and once when it ends.
+Relies on: beat and a consumer of ``maintenance``.
+Cannot see: its own absence; a monitor outside watches ``/metrics`` for that.
+"""
+
+from app.watch import alerts, backlog, heartbeats, reporting
+from app.watch.alerts import Name
+from app.watch.backlog import DIED, UNACKED, Backlog, Stored, Transport
+from app.watch.probe import Probe
+
+__all__ = [
+    "DIED",
+    "UNACKED",
+    "Backlog",
+    "Name",
+    "Probe",
+    "Stored",
+    "Transport",
+    "alerts",
+    "backlog",
+    "heartbeats",
+    "reporting",
+]

@@ -20,7 +20,7 @@ from redis import Redis
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.stores.redis_keys import DATABASE_DOWN
+from app.stores import DATABASE_DOWN
 from app.watch import backlog, reporting
 from app.watch.backlog import Backlog
 from app.watch.probe import Probe

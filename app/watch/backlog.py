@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from redis import Redis
 from sqlalchemy import Connection, Engine, text
 
-from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX
+from app.stores import JOURNAL, JOURNAL_INDEX
 from app.watch.heartbeats import ALIVE_SECONDS, alive
 from config.celery import CONVERSATIONS, QUEUES, WEBHOOKS
 

@@ -11,8 +11,7 @@ from typing import Any
 from celery import bootsteps
 from redis import Redis, RedisError
 
-from app.stores.connections import web_redis
-from app.stores.redis_keys import WORKERS
+from app.stores import WORKERS, web_redis
 
 BEAT_SECONDS = 2.0
 ALIVE_SECONDS = 10.0  # five beats: a worker that was busy for a moment is not given up

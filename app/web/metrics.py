@@ -25,11 +25,8 @@ from prometheus_client.registry import Collector
 from redis import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.stores.connections import engine, web_redis
-from app.watch import backlog
-from app.watch.alerts import Name
-from app.watch.backlog import Backlog, Stored, Transport
-from app.watch.probe import Probe
+from app.stores import engine, web_redis
+from app.watch import Backlog, Name, Probe, Stored, Transport, backlog
 from config.celery import CONVERSATIONS, MAINTENANCE, WEBHOOKS
 from config.settings import settings
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 from flask.globals import request_ctx
 from prometheus_client import Counter, Histogram
 
-from app.intake.accept import Unavailable, intake
+from app.intake import Unavailable, intake
 from app.web import signature
 from app.web.gateway import deferred
 from app.web.rejections import Rejections

@@ -15,7 +15,7 @@ from uuid import UUID
 from app.broker import wakes
 from app.broker.envelope import arguments_of
 from app.dead_letters import decisions as dead_letters
-from app.handlers.registry import Handler, HandlerFunction, Registry
+from app.handlers.registration import Handler, HandlerFunction, Registry
 from app.handlers.retry import RetryPolicy
 from app.ingest.split import Incoming, ingest
 from app.lanes.claims import Claims

@@ -21,7 +21,7 @@ from app.broker import wakes
 from app.broker.envelope import arguments_of
 from app.dead_letters import decisions as dead_letters
 from app.handlers import Context, Event
-from app.handlers.registry import Handler, HandlerFunction, OnFailure, Registry
+from app.handlers.registration import Handler, HandlerFunction, OnFailure, Registry
 from app.handlers.retry import RetryPolicy
 from app.ingest.split import Incoming, Ingested, ingest
 from app.intake import primary_store as first_door

@@ -3,15 +3,38 @@
 import ast
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from pathlib import Path
+from statistics import median
 
 import grimp
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LAYERS = ("tasks", "app", "config")  # each may import those after it
+TREES = ("tasks", "app", "config")
+# Floors, top to bottom: a package imports from floors below its own, and never from its neighbours
+FLOORS = (
+    ("tasks",),
+    ("app.flower", "app.cli"),
+    ("app.dev",),
+    ("app.web",),
+    ("app.intake", "app.recovery", "app.dead_letters", "app.lanes"),
+    ("app.ingest", "app.views"),
+    ("app.watch", "app.broker", "app.payload"),
+    ("app.handlers",),
+    ("app.stores",),
+    ("app.errors",),
+    ("config",),
+)
+ONLY_FROM = {"app.dev": {"app.cli", "app.dev"}}  # what never runs in production
+# Imports that go past a package's public names, each with its reason
+BEHIND_THE_NAMES = {
+    ("app.cli.entry", "app.dev.stack.data_directory"): "`neverdrop --help` loads neither a store nor Celery",
+}
+INIT_LINES = 10  # of a package's docstring
 PURE = "Pure: no I/O."
-LONGEST_FILE = 400  # lines
+MAX_FILE_LINES = 300
+MAX_MEDIAN_LINES = 100
 IO_BUILTINS = {"open", "print", "input", "breakpoint"}
 
 # A pure module imports from here, from other pure modules, and what BORROWED names: values, never acts.
@@ -20,7 +43,6 @@ COMPUTING = {
     "heapq", "hmac", "itertools", "json", "math", "operator", "random", "re", "string", "textwrap", "typing", "uuid",
 }  # fmt: skip
 BORROWED = {
-    ("app.handlers.retry", "app.errors"): "the exceptions that a handler raises",
     ("app.dev.stack.programs", "app.dev.stack.processes"): "Program, a description",
     ("app.dev.stack.programs", "pathlib"): "Path, as a name",
     ("app.dev.stack.programs", "sys"): "the name of this Python",
@@ -28,6 +50,7 @@ BORROWED = {
     ("config.celery", "kombu"): "Queue, a declaration",
     ("config.redis_endpoint", "ssl"): "its constants",
     ("config.redis_endpoint", "urllib"): "parse",
+    ("app.handlers.retry", "app.errors"): "the exceptions that a handler raises",
 }
 
 
@@ -35,15 +58,15 @@ BORROWED = {
 def graph() -> grimp.ImportGraph:
     """Every import, also inside functions, but not what only a type checker sees."""
     return grimp.build_graph(
-        *LAYERS, include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
+        *TREES, include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
     )
 
 
 def modules() -> dict[str, Path]:
     """Our modules by name, with their files."""
     found = {}
-    for layer in LAYERS:
-        for path in sorted((ROOT / layer).rglob("*.py")):
+    for folder in TREES:
+        for path in sorted((ROOT / folder).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
@@ -61,22 +84,110 @@ def pure_modules() -> list[str]:
     return [name for name, path in modules().items() if PURE in (ast.get_docstring(tree(path)) or "")]
 
 
-def layer_of(module: str) -> str:
-    return module.partition(".")[0]
+def package_of(module: str) -> str:
+    """``app.lanes`` for ``app.lanes.claims``; ``tasks``, ``config`` and ``app.errors`` stand for themselves."""
+    return ".".join(module.split(".")[: 2 if module.startswith("app.") else 1])
+
+
+def boundary_of(module: str) -> str:
+    """The package whose public names outsiders import: as ``package_of``, and each package of ``app.dev``."""
+    return ".".join(module.split(".")[:3]) if module.startswith("app.dev.") else package_of(module)
+
+
+def floor_of(package: str) -> int:
+    return next(number for number, floor in enumerate(FLOORS) if package in floor)
+
+
+def crossings() -> list[tuple[str, str]]:
+    """Imports from one package of ours into another."""
+    ours = graph().modules
+    return [
+        (importer, imported)
+        for importer in modules()
+        for imported in sorted(imports(importer))
+        if imported.startswith(TREES) and imported in ours and package_of(imported) != package_of(importer)
+    ]
+
+
+def imported_names(path: Path) -> list[tuple[str, str]]:
+    """(module, name) of each ``from module import name``, also inside functions."""
+    return [
+        (node.module or "", alias.name)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+
+
+@cache
+def public_names(package: str) -> frozenset[str]:
+    for node in tree(modules()[package]).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            return frozenset(ast.literal_eval(node.value))
+    return frozenset()
+
+
+def packages() -> list[str]:
+    return [
+        name for name, path in modules().items() if path.name == "__init__.py" and name.startswith("app.")
+    ]
 
 
 def test_the_graph_knows_every_module() -> None:
     assert set(modules()) <= graph().modules
 
 
-def test_tasks_import_app_and_app_imports_config_and_never_the_other_way() -> None:
+def test_every_package_has_a_floor() -> None:
+    assert {package_of(name) for name in modules() if name != "app"} == {p for floor in FLOORS for p in floor}
+
+
+def test_arrows_go_down() -> None:
     wrong = [
         f"{importer} imports {imported}"
-        for importer in modules()
-        for imported in imports(importer)
-        if layer_of(imported) in LAYERS[: LAYERS.index(layer_of(importer))]
+        for importer, imported in crossings()
+        if floor_of(package_of(imported)) <= floor_of(package_of(importer))
     ]
     assert wrong == []
+
+
+def test_what_never_runs_in_production_is_imported_by_the_command_line_alone() -> None:
+    wrong = [
+        f"{importer} imports {imported}"
+        for importer, imported in crossings()
+        if package_of(importer) not in ONLY_FROM.get(package_of(imported), {package_of(importer)})
+    ]
+    assert wrong == []
+
+
+def test_outside_a_package_only_its_public_names_are_imported() -> None:
+    wrong = []
+    for importer, path in modules().items():
+        for module, name in imported_names(path):
+            outside = module.startswith("app.") and boundary_of(module) != boundary_of(importer)
+            if not outside or module == "app.errors" or (importer, f"{module}.{name}") in BEHIND_THE_NAMES:
+                continue
+            if module != boundary_of(module) or name not in public_names(module):
+                wrong.append(f"{importer} imports {name} from {module}")
+    assert wrong == []
+
+
+def test_every_public_name_is_there() -> None:
+    missing = [f"{p}.{n}" for p in packages() for n in public_names(p) if not hasattr(import_module(p), n)]
+    assert missing == []
+
+
+def test_every_way_past_the_public_names_is_still_used() -> None:
+    used = {(i, f"{module}.{name}") for i, path in modules().items() for module, name in imported_names(path)}
+    assert set(BEHIND_THE_NAMES) <= used
+
+
+@pytest.mark.parametrize("package", packages())
+def test_a_package_says_in_ten_lines_what_it_promises(package: str) -> None:
+    docstring = ast.get_docstring(tree(modules()[package])) or ""
+    assert len(docstring.splitlines()) <= INIT_LINES
+    if not package.startswith(("app.dev", "app.stores.migrations")):
+        for word in ("Promises:", "Relies on:"):
+            assert word in docstring
 
 
 def test_nothing_is_imported_in_a_circle() -> None:
@@ -112,18 +223,24 @@ def test_what_is_borrowed_is_still_used() -> None:
 
 
 def test_the_core_decisions_are_pure() -> None:
-    assert {
+    core = {
         "app.payload.parse",
         "app.handlers.retry",
         "app.web.signature",
         "app.stores.redis_keys",
         "config.celery",
-    } <= set(pure_modules())
+    }
+    assert core <= set(pure_modules())
 
 
 @pytest.mark.parametrize("module", modules())
 def test_no_file_grows_too_long(module: str) -> None:
-    assert len(modules()[module].read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+    assert len(modules()[module].read_text(encoding="utf-8").splitlines()) <= MAX_FILE_LINES
+
+
+def test_most_files_are_short() -> None:
+    lines = [len(path.read_text(encoding="utf-8").splitlines()) for path in modules().values()]
+    assert median(lines) < MAX_MEDIAN_LINES
 
 
 def test_every_module_says_what_it_is_for() -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 
 from app.cli.entry import COMMANDS, cli
 from app.handlers import Context, Event, on_event, on_message, on_status
-from app.handlers.registry import registry
+from app.handlers.registration import registry
 from app.stores import redis_keys
 from app.stores.models import DeliveryState, Door, EventState, MessageStatus
 from app.watch.alerts import Name

@@ -1,7 +1,7 @@
 """The handler that ``neverdrop demo`` watches: it notes what it does, and when, in the event's own transaction.
 
-Load it with ``HANDLERS=app.dev.demo.handlers``; its table is no part of the schema, the demo makes it. A text ``fail N``
-fails its first N attempts, ``fail always`` all of them, and ``take N`` takes N seconds.
+Load it with ``HANDLERS=app.dev.demo.handlers``; its table is no part of the schema, the demo makes it. A text
+``fail N`` fails its first N attempts, ``fail always`` all of them, and ``take N`` takes N seconds.
 """
 
 import time
@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from app.dev.demo.effects import Effect
 from app.handlers import Context, Event, on_message, on_status
-from app.stores.models import MessageState
+from app.stores import MessageState
 
 MAX_ATTEMPTS = 5  # two asked-for failures and two killed workers leave one to spare
 BASE_SECONDS = 0.3

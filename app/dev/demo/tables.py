@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, text
 from app.dev.demo.effects import Base as DemoBase
 from app.dev.demo.facts import Effect, Facts, Kill, Run, Sent, Status, StoredEvent
 from app.dev.simulator.traffic_items import PlannedEvent
-from app.stores.redis_keys import JOURNAL
+from app.stores import JOURNAL
 from config.celery import CONVERSATIONS, DEAD_LETTERS, WEBHOOKS
 
 JUST_BEGUN_SECONDS = 1.0  # a slow handler that began within this will run for as long again

@@ -1,1 +1,1 @@
-"""."""
+"""Send traffic as Meta would: signed, repeated, out of order."""

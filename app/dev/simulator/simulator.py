@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.dev.simulator.traffic import Options, Post, plan
-from app.web.signature import HEADER, sign
+from app.web import HEADER, sign
 from config.settings import settings
 
 PAUSES_SECONDS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # before each further try; after the last it is given up

@@ -7,7 +7,7 @@ import httpx
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from app.broker.celery_app import NeverdropCelery
+from app.broker import NeverdropCelery
 from app.dev.stack.processes import Program
 from config.settings import Settings
 

@@ -22,8 +22,7 @@ from app.dev.stack.processes import Program, Records
 from app.dev.stack.readiness import consumers_answer, web_is_ready
 from app.dev.stack.supervisor import Supervisor
 from app.errors import NeverdropError
-from app.stores import connections
-from app.stores.migrate import migrate
+from app.stores import connections, migrate
 from config.settings import Settings, load, settings
 
 FIRST_HANDLERS = "app.handlers.echo"  # so that a first message is handled by something

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from app.cli.entry import cli, main
 from app.dev.stack.embedded import free_port
-from app.handlers import registry as handlers
+from app.handlers import registration as handlers
 from config.settings import Settings
 from config.settings import settings as current_settings
 from tests.helpers import factories as f

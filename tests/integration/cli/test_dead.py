@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli.entry import cli
-from app.handlers import registry as handlers
+from app.handlers import registration as handlers
 from config.celery import DEAD_LETTERS
 from config.settings import Settings
 from tests.helpers import factories as f

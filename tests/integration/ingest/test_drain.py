@@ -9,7 +9,7 @@ from kombu.utils.json import dumps
 from redis.exceptions import ConnectionError as RedisAwayError
 
 from app.broker.envelope import advance_message
-from app.handlers.registry import registry
+from app.handlers.registration import registry
 from app.ingest import drain as waiting
 from app.recovery import sweeper
 from app.recovery.sweeper import now_ms

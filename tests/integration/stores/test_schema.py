@@ -6,7 +6,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from app.handlers import registry
+from app.handlers import registration as registry
 from app.stores.connections import engine
 from app.stores.models import Base
 from config.settings import Settings

@@ -13,7 +13,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from app.broker import wakes
 from app.dead_letters import decisions as dead_letters
 from app.handlers import Permanent
-from app.handlers import registry as handlers
+from app.handlers import registration as handlers
 from app.stores.redis_keys import JOURNAL
 from config.settings import Settings
 from tests.helpers import factories as f

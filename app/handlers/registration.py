@@ -52,7 +52,7 @@ class Registry:
 registry = Registry()
 
 
-def load(modules: Iterable[str], longest_seconds: float) -> Registry:
+def load_handlers(modules: Iterable[str], longest_seconds: float) -> Registry:
     """Import the modules, which register their handlers; HandlerError says which one cannot be used."""
     for module in modules:
         try:
