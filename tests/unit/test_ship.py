@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
@@ -332,3 +333,20 @@ def test_the_images_health_check_asks_the_web(
     command = [sys.executable, *image_default("HEALTHCHECK")[1:]]
     done = subprocess.run(command, env={"PORT": str(web.server_port)}, check=False, capture_output=True)
     assert (done.returncode == 0) is healthy
+
+
+def test_type_hints_and_licence_ship_with_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert (ROOT / "app" / "py.typed").is_file()
+    assert "py.typed" in project["tool"]["setuptools"]["package-data"]["*"]
+    assert project["project"]["license"] == "MIT"
+    for name in project["project"]["license-files"]:
+        assert "The Neverdrop authors" in (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_the_changelog_says_what_each_release_changed() -> None:
+    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version is not None
+    assert headings[0] == "[Unreleased]"
+    assert headings[1].startswith(f"[{version[1]}] - ")
