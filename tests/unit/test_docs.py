@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -31,6 +32,7 @@ PAGES = {
 ARCHITECTURE, HANDLERS, OPERATIONS = (PAGES[name] for name in ("architecture", "handlers", "operations"))
 EVERYTHING = "\n".join(PAGES.values())
 
+NOW = datetime.now(UTC)
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 CONSTANT_NAME = re.compile(r"[a-z_]+\.[a-z_]+")
 COMMAND_LINE = re.compile(r"neverdrop ((?:[a-z]+ ?){1,2})([^\n`#]*)")
@@ -274,8 +276,8 @@ def test_the_map_names_every_package() -> None:
     assert names == {path.parent.name for path in (ROOT / "app").glob("*/__init__.py")}
 
 
-def test_the_signed_post_of_the_readme_is_signed_with_the_development_secret() -> None:
-    (block,) = [block for block in blocks(README, "sh") if "openssl dgst" in block]
+def test_the_signed_post_of_the_docs_is_signed_with_the_development_secret() -> None:
+    (block,) = [block for block in blocks(PAGES["quickstart"], "sh") if "openssl dgst" in block]
     assert f"-hmac {DEVELOPMENT_APP_SECRET} " in block
     assert f":{Settings.model_fields['port'].default}/webhook" in block
 
@@ -285,10 +287,22 @@ def test_the_handler_of_the_docs_runs_as_it_stands(monkeypatch: pytest.MonkeyPat
     bot, test = blocks(HANDLERS, "python")
     engine = create_engine("sqlite://")
     names: dict[str, Any] = {
-        "__name__": "mybot", "engine": engine, "now": datetime.now(UTC), "Event": Event, "Context": Context,
+        "__name__": "mybot", "engine": engine, "now": NOW, "Event": Event, "Context": Context,
     }  # fmt: skip
     exec(bot, names)
     assert {handler.name for handler in registry.handlers.values()} == {"mybot.note", "mybot.note_failure"}
     names["Base"].metadata.create_all(engine)
     exec(test, names)
     engine.dispose()
+
+
+def test_the_handler_of_the_quickstart_runs_as_it_stands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(registry, "handlers", {})
+    (block,) = [block for block in blocks(PAGES["quickstart"], "sh") if "mybot.py" in block]
+    names: dict[str, Any] = {"__name__": "mybot"}
+    exec(block.partition("'END'\n")[2].partition("END\n")[0], names)
+    event = Event(1, "message:wamid.X", "message", "text", None, NOW, NOW, False, '{"item": {"from": "1"}}')
+    names["greet"](event, SimpleNamespace(attempt=2))
+    assert capsys.readouterr().out == "a text from 1 in attempt 2\n"

@@ -25,6 +25,7 @@ from config.settings import settings
 PAUSES_SECONDS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # before each further try; after the last it is given up
 ANSWER_SECONDS = 20  # Meta waits about as long
 NO_ANSWER = 0  # in the place of an HTTP status
+STATUSES_A_MESSAGE = 3  # sent, delivered, read
 FORGED_SECRET = b"not the secret of the app"
 MEANINGS = {
     NO_ANSWER: "no answer at all; does a receiver run there?",
@@ -132,7 +133,7 @@ def progress_bar(console: Console) -> Progress:
     "--messages", default=100, show_default=True, type=click.IntRange(0), help="messages from users"
 )
 @click.option(
-    "--statuses", default=300, show_default=True, type=click.IntRange(0), help="of messages to users"
+    "--statuses", type=click.IntRange(0), help="of messages to users  [default: 3 for each message]"
 )
 @click.option("--conversations", default=10, show_default=True, type=click.IntRange(1), help="users")
 @click.option("--redelivered", default=10.0, show_default=True, help="percent of the bodies posted twice")
@@ -152,7 +153,7 @@ def simulate(
     url: str,
     allow_remote: bool,
     messages: int,
-    statuses: int,
+    statuses: int | None,
     conversations: int,
     redelivered: float,
     shuffled: float,
@@ -171,7 +172,7 @@ def simulate(
     try:
         options = Options(
             messages=messages,
-            statuses=statuses,
+            statuses=STATUSES_A_MESSAGE * messages if statuses is None else statuses,
             conversations=conversations,
             redelivered=redelivered,
             shuffled=shuffled,
@@ -214,7 +215,7 @@ def summary(answers: Sequence[Answer]) -> Iterator[str]:
     """What was sent and how it was answered, a line each."""
     acknowledged = sum(answer.acknowledged for answer in answers)
     again = sum(max(0, len(answer.tries) - 1) for answer in answers)
-    events = {event.key for answer in answers if answer.acknowledged for event in answer.post.events}
+    events = {event.key: event for answer in answers if answer.acknowledged for event in answer.post.events}
     yield f"{acknowledged} of {len(answers)} posts got a 200, with {len(events)} different events"
     if again:
         yield f"{again} were posted again because they got none"
@@ -222,6 +223,9 @@ def summary(answers: Sequence[Answer]) -> Iterator[str]:
         Counter(last(answer) for answer in answers if not answer.acknowledged).items()
     ):
         yield f"{count} never got one: {MEANINGS.get(status, f'status {status}')}"
+    wamid = next((event.message_id for event in events.values() if event.kind == "message"), None)
+    if wamid:
+        yield f"To see what became of one message: neverdrop trace {wamid}"
 
 
 def last(answer: Answer) -> int:

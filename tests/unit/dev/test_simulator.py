@@ -230,3 +230,20 @@ def test_a_remote_receiver_must_be_meant() -> None:
     result = CliRunner().invoke(simulate, ["--url", "https://example.com/webhook"])
     assert result.exit_code == 2
     assert "--allow-remote" in result.output
+
+
+def test_each_message_comes_with_three_statuses_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEVERDROP_ENV", "development")
+    posted: list[Post] = []
+
+    def acknowledge(posts: Sequence[Post], _target: Target) -> list[Answer]:
+        posted.extend(posts)
+        return [Answer(post, (200,)) for post in posts]
+
+    monkeypatch.setattr(simulator, "_send_with_bar", acknowledge)
+    result = CliRunner().invoke(simulate, ["--messages", "1"])
+    assert result.exit_code == 0, result.output
+    events = expected_events(posted)
+    assert sorted(event.kind for event in events) == ["message", "status", "status", "status"]
+    (wamid,) = [event.message_id for event in events if event.kind == "message"]
+    assert result.output.splitlines()[-1].endswith(f"neverdrop trace {wamid}")
