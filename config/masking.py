@@ -25,8 +25,8 @@ from uuid import UUID
 MASK = "…"
 HASH_BYTES = 4
 LAST_DIGITS = 2
-FEWEST_DIGITS = 7  # the shortest number that is taken for a phone number
-LONGEST_HIDDEN = 200  # values of a payload beyond this many are not looked for
+MIN_PHONE_DIGITS = 7  # the shortest number that is taken for a phone number
+MAX_HIDDEN_VALUES = 200  # values of a payload beyond this many are not looked for
 
 # Our own fields: numbers, constants and ids that name no person.
 OPEN_FIELDS = frozenset(
@@ -52,7 +52,7 @@ KEEP = r"""
 SHAPES = re.compile(
     rf"""(?P<keep>{KEEP})
   | (?P<id>wamid\.[\w+/=-]+ | [A-Z]{{2}}\.(?:ENT\.)?(?=[A-Za-z]*\d)[A-Za-z0-9]{{4,128}})
-  | (?P<phone>\+?(?<!\d)\d(?:[\ ()-]{{0,2}}\d){{{FEWEST_DIGITS - 1},}})""",
+  | (?P<phone>\+?(?<!\d)\d(?:[\ ()-]{{0,2}}\d){{{MIN_PHONE_DIGITS - 1},}})""",
     re.VERBOSE,
 )
 QUOTED = re.compile(
@@ -86,7 +86,7 @@ def mask_id(value: str) -> str:
 def mask_phone(value: str) -> str:
     """A phone number → ``…`` and its last two digits; what holds fewer digits than a number → ``…``."""
     digits = [character for character in value if character.isdigit()]
-    return MASK + "".join(digits[-LAST_DIGITS:]) if len(digits) >= FEWEST_DIGITS else MASK
+    return MASK + "".join(digits[-LAST_DIGITS:]) if len(digits) >= MIN_PHONE_DIGITS else MASK
 
 
 def mask_key(value: str) -> str:
@@ -136,7 +136,7 @@ class _Hidden:
             texts = {text for leaf in _leaves(json.loads(self._payload)) for text in _spellings(leaf)}
         except (ValueError, RecursionError):
             return None
-        longest_first = sorted(texts, key=len, reverse=True)[:LONGEST_HIDDEN]
+        longest_first = sorted(texts, key=len, reverse=True)[:MAX_HIDDEN_VALUES]
         return re.compile("|".join(map(_bounded, longest_first)), re.IGNORECASE) if longest_first else None
 
 
@@ -197,7 +197,7 @@ def mask_field(name: str, value: Any) -> Any:
     if isinstance(value, (float, datetime, date, timedelta, UUID, Enum)):
         return str(value) if isinstance(value, timedelta) else value
     if isinstance(value, int):
-        return value if abs(value) < 10 ** (FEWEST_DIGITS - 1) else mask_phone(str(value))
+        return value if abs(value) < 10 ** (MIN_PHONE_DIGITS - 1) else mask_phone(str(value))
     if isinstance(value, (bytes, bytearray, memoryview)):
         return f"{len(value)} bytes"
     return FIELDS.get(name, mask_error)(str(value))

@@ -31,9 +31,9 @@ NEEDED = {
     "redis_url": "for example redis://localhost:6379/0",
     "database_url": "for example postgresql://localhost/neverdrop",
 }
-LEAST_TIME_LIMIT_SECONDS = 60  # sweeps, and an ingest that waits for Postgres, may take so long
-LEAST_RETENTION_DAYS = 8  # Meta repeats a webhook for 7 days; one more for clocks that differ
-MOST_RETENTION_DAYS = 36_500
+MIN_TIME_LIMIT_SECONDS = 60  # sweeps, and an ingest that waits for Postgres, may take so long
+MIN_RETENTION_DAYS = 8  # Meta repeats a webhook for 7 days; one more for clocks that differ
+MAX_RETENTION_DAYS = 36_500
 
 
 class SettingsError(Exception):
@@ -50,15 +50,15 @@ def _unset(value: Any) -> Any:
     return None if value == "" else value
 
 
-def long_enough(days: int) -> int:
+def check_retention(days: int) -> int:
     """An age in days at which what is finished may be deleted; ValueError for one that is too small or too large."""
-    if days < LEAST_RETENTION_DAYS:
+    if days < MIN_RETENTION_DAYS:
         raise ValueError(
-            f"must be at least {LEAST_RETENTION_DAYS} days: Meta repeats a webhook for 7 days,"
+            f"must be at least {MIN_RETENTION_DAYS} days: Meta repeats a webhook for 7 days,"
             " and a repeat of what was deleted would be a new event"
         )
-    if days > MOST_RETENTION_DAYS:
-        raise ValueError(f"must be at most {MOST_RETENTION_DAYS} days; without a value nothing is deleted")
+    if days > MAX_RETENTION_DAYS:
+        raise ValueError(f"must be at most {MAX_RETENTION_DAYS} days; without a value nothing is deleted")
     return days
 
 
@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     @field_validator("retention_days")
     @classmethod
     def _keeps_what_may_be_repeated(cls, days: int | None) -> int | None:
-        return None if days is None else long_enough(days)
+        return None if days is None else check_retention(days)
 
     @field_validator("database_url")
     @classmethod
@@ -192,7 +192,7 @@ class Settings(BaseSettings):
     def advance_time_limit_seconds(self) -> float:
         """Hard limit of one ``advance`` task: its budget, one handler begun at the very end, some slack."""
         longest = self.advance_budget_seconds + self.handler_time_limit_seconds + 10
-        return max(longest, LEAST_TIME_LIMIT_SECONDS)
+        return max(longest, MIN_TIME_LIMIT_SECONDS)
 
     @property
     def visibility_timeout_seconds(self) -> int:

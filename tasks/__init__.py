@@ -47,7 +47,7 @@ def _worker_starts(sender: str, **_: Any) -> None:
     configure(settings(), sender.partition("@")[0])
     try:
         load_handlers(settings().handlers, settings().handler_time_limit_seconds)
-        redis_checks.inspect(redis(), production=settings().neverdrop_env == "production")
+        redis_checks.check_durability(redis(), production=settings().neverdrop_env == "production")
     except NeverdropError as error:
         raise SystemExit(f"neverdrop cannot start: {error}") from error
     except RedisError as error:

@@ -14,7 +14,7 @@ from config.celery import INGEST
 from config.logging import get_logger
 from tasks import app
 
-LONGEST_WAIT_SECONDS = 2.0
+MAX_WAIT_SECONDS = 2.0
 PATIENCE_SECONDS = 45  # below the task's time limit; after it the journal's sweep brings the deliveries back
 MORE_SECONDS = 0.5  # of storing what comes meanwhile: the sweeps share the pool
 PAUSE_SECONDS = (
@@ -65,7 +65,7 @@ def _stored(deliveries: Sequence[Incoming]) -> bool:
         else:
             return True
         time.sleep(random.uniform(wait / 2, wait))
-        wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+        wait = min(wait * 2, MAX_WAIT_SECONDS)
 
 
 def _more() -> tuple[list[Incoming], int]:

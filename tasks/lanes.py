@@ -15,7 +15,7 @@ from app import dead_letters
 from app.broker import wakes
 from app.handlers import registry
 from app.lanes import Claims, Lanes, Outcome, Step
-from app.stores import lane_engine, once_more_if_stale, redis
+from app.stores import lane_engine, redis, retry_on_stale_connection
 from config.celery import ADVANCE
 from config.logging import get_logger
 from config.settings import settings
@@ -55,8 +55,8 @@ def advance(self: "Task[Any, Any]", lane: int) -> None:
     """
     ours = lanes(f"{self.request.hostname}/{os.getpid()}")
     try:
-        woken = wakes.woken(redis(), [lane], ours.pace.events)
-        failed = once_more_if_stale(lambda: _run(ours, woken))
+        woken = wakes.receive_wakes(redis(), [lane], ours.pace.events)
+        failed = retry_on_stale_connection(lambda: _run(ours, woken))
     except (RedisError, OperationalError, InterfaceError) as error:
         # A store is away. Whatever was begun is behind the fence; the sweep wakes the lanes when it is back.
         log.warning("lane.interrupted", lane=lane, error=type(error).__name__)
@@ -76,7 +76,7 @@ def _run(ours: Lanes, woken: Sequence[int]) -> list[Step]:
             wakes.wake(redis(), [step.lane for step in steps if step.lane_goes_on])
             failed += [step for step in steps if step.outcome is Outcome.FAILED]
             more = time.monotonic() < began + min(MORE_SECONDS, budget_seconds)
-            woken = wakes.woken(redis(), [], ours.pace.events) if more else []
+            woken = wakes.receive_wakes(redis(), [], ours.pace.events) if more else []
     return failed
 
 

@@ -74,12 +74,12 @@ def _make_template(postgres_url: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NEVERDROP_ENV", "development")
         patch.setenv("DATABASE_URL", servers.database(postgres_url, servers.TEMPLATE))
-        _forget()
+        _reset()
         migrate()
-        _forget()
+        _reset()
 
 
-def _forget() -> None:
+def _reset() -> None:
     """Close what is open and drop what was read, so that the environment is read again."""
     for engine in (connections.engine, connections.web_engine):
         if engine.cache_info().currsize:
@@ -87,7 +87,7 @@ def _forget() -> None:
     for client in (connections.redis, connections.web_redis):
         if client.cache_info().currsize:
             client().close()
-    connections.forget()
+    connections.reset()
     loop.close()
     current_settings.cache_clear()
 
@@ -121,12 +121,12 @@ def env(
     def configure(**variables: str) -> Settings:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        _forget()
+        _reset()
         return current_settings()
 
     configure(**ENVIRONMENT, REDIS_URL=redis_url, DATABASE_URL=database_url)
     yield configure
-    _forget()
+    _reset()
 
 
 @pytest.fixture
@@ -154,10 +154,10 @@ def _stack(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> Iterator
         try:
             for name, value in (ENVIRONMENT | variables | stack.open_stores()).items():
                 monkeypatch.setenv(name, value)
-            _forget()
+            _reset()
             stack.begin()
             yield stack
         finally:
             stack.end()
-            _forget()
+            _reset()
             print(stack.log())  # noqa: T201  (pytest shows it with a failed test only)

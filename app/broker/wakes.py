@@ -25,7 +25,7 @@ def wake(redis: "Redis", lanes: Iterable[int]) -> int:
     return enqueued
 
 
-def woken(redis: "Redis", received: Sequence[int], most: int = 1) -> list[int]:
+def receive_wakes(redis: "Redis", received: Sequence[int], most: int = 1) -> list[int]:
     """Lanes whose wakes have been received, and others whose wakes wait in the queue, ``most`` in all.
 
     From here on a new wake of each is enqueued again: to be called before the lanes are read, so that an event that

@@ -8,12 +8,12 @@ import click
 from app.cli.terminal import JSON, print_json, progress
 from app.recovery import Purged, retention
 from app.stores import engine, redis
-from config.settings import long_enough, settings
+from config.settings import check_retention, settings
 
 
 def _days(_ctx: click.Context, _option: click.Parameter, days: int | None) -> int | None:
     try:
-        return None if days is None else long_enough(days)
+        return None if days is None else check_retention(days)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 

@@ -146,7 +146,7 @@ def ingest(engine: Engine, redis: "Redis", registry: Registry, deliveries: Seque
             raise  # or two transactions waited for each other: the whole group again
         result = _store_each(engine, registry, parsed, error)
     try:
-        forget(redis, deliveries)
+        remove_from_journal(redis, deliveries)
         wake(redis, result.lanes)
     finally:
         for row in result.rows:
@@ -154,7 +154,7 @@ def ingest(engine: Engine, redis: "Redis", registry: Registry, deliveries: Seque
     return result
 
 
-def forget(redis: "Redis", deliveries: Sequence[Incoming]) -> None:
+def remove_from_journal(redis: "Redis", deliveries: Sequence[Incoming]) -> None:
     """Take deliveries that are in Postgres out of the journal."""
     ids = [str(delivery.id) for delivery in deliveries]
     with redis.pipeline(transaction=True) as pipe:

@@ -31,18 +31,18 @@ class Unavailable(NeverdropError):
 
 
 class Intake:
-    """Two doors behind one group commit, on one event loop. The second door, and ``tell_time``, may block."""
+    """Two doors behind one group commit, on one event loop. The second door, and ``sync_clock``, may block."""
 
     def __init__(
         self,
         first: Callable[[Deliveries], Awaitable[None]],
         second: Callable[[Deliveries], None],
         clock: Callable[[], float] = time.monotonic,
-        tell_time: Callable[[], None] | None = None,
+        sync_clock: Callable[[], None] | None = None,
     ) -> None:
         self._first = first
         self._second = second
-        self._tell_time = tell_time
+        self._sync_clock = sync_clock
         self._clock = clock
         self._closed_until: float | None = None  # the first door; None while it is open
         self._groups = GroupCommit(self._store)
@@ -58,8 +58,8 @@ class Intake:
         deliveries = _named(bodies)
         door = Door.JOURNAL if await self._through_first(deliveries) else Door.POSTGRES
         if door is Door.POSTGRES:
-            if self._tell_time and not delivery_id.ids.heard:
-                await asyncio.to_thread(self._tell_time)
+            if self._sync_clock and not delivery_id.ids.clock_synced:
+                await asyncio.to_thread(self._sync_clock)
                 deliveries = _named(bodies)  # the first names followed a clock that nobody has confirmed
             await asyncio.to_thread(self._second, deliveries)
         accepted.labels(door).inc(len(bodies))
@@ -93,4 +93,4 @@ def _named(bodies: Sequence[bytes]) -> list[tuple[str, bytes]]:
 @cache
 def intake() -> Intake:
     """The process's own."""
-    return Intake(first_door.write, second_door.write, tell_time=second_door.tell_time)
+    return Intake(first_door.write, second_door.write, sync_clock=second_door.sync_clock)

@@ -46,16 +46,16 @@ def write(deliveries: Sequence[tuple[str, bytes]]) -> None:
         _execute(statement, begun + WRITE_SECONDS)
 
 
-def tell_time() -> None:
+def sync_clock() -> None:
     """Let ids follow Postgres's clock: for a process that has not reached Redis yet. SQLAlchemyError if it fails."""
     with postgres_wait.until(time.monotonic() + ANSWER_SECONDS), web_engine().connect() as connection:
         for _ in range(TIMES_ASKED):
             asked = delivery_id.local_ns()
             microseconds: int = connection.execute(NOW).scalar_one()
-            delivery_id.ids.hear(microseconds * NS_PER_US, asked, delivery_id.local_ns())
+            delivery_id.ids.sync_clock(microseconds * NS_PER_US, asked, delivery_id.local_ns())
 
 
-def answers() -> None:
+def ping() -> None:
     """SQLAlchemyError when Postgres does not answer in time."""
     _execute(text("SELECT 1"), time.monotonic() + ANSWER_SECONDS)
 

@@ -32,22 +32,22 @@ SCRIPT = Path(__file__).with_name("accept.lua").read_text(encoding="utf-8")
 NS_PER_SECOND = 1_000_000_000
 NS_PER_US = 1_000
 
-_inspected = threading.Event()
+_durability_checked = threading.Event()
 
 
-def inspect() -> None:
+def check_durability() -> None:
     """Look once at how Redis keeps what it is given, and at its clock.
 
     UnsafeJournal where it must not be used (in production mode), RedisError where it does not answer.
     """
-    redis_checks.inspect(web_redis(), production=settings().neverdrop_env == "production")
+    redis_checks.check_durability(web_redis(), production=settings().neverdrop_env == "production")
     asked = delivery_id.local_ns()
     seconds, microseconds = web_redis().time()
-    _hear(seconds * NS_PER_SECOND + microseconds * NS_PER_US, asked)
-    _inspected.set()
+    _record_server_time(seconds * NS_PER_SECOND + microseconds * NS_PER_US, asked)
+    _durability_checked.set()
 
 
-def answers() -> None:
+def ping() -> None:
     """RedisError when Redis does not answer."""
     web_redis().ping()
 
@@ -93,7 +93,7 @@ class FirstDoor:
         except BaseException:
             await self.close()
             raise
-        _hear(microseconds * NS_PER_US, asked)
+        _record_server_time(microseconds * NS_PER_US, asked)
 
     async def _connected(self) -> KeptConnection:
         """A new connection. When it comes too late for this write, it is there for the next one."""
@@ -104,8 +104,8 @@ class FirstDoor:
 
     async def _connect(self) -> KeptConnection:
         try:
-            if not _inspected.is_set():
-                await asyncio.to_thread(inspect)  # Redis was away when this process started
+            if not _durability_checked.is_set():
+                await asyncio.to_thread(check_durability)  # Redis was away when this process started
             connection = web_connection()
             await connection.connect()  # type: ignore[no-untyped-call]
         finally:
@@ -130,8 +130,8 @@ def _command(deliveries: Sequence[tuple[str, bytes]]) -> Any:
     return tuple(command)
 
 
-def _hear(redis_ns: int, asked_ns: int) -> None:
-    delivery_id.ids.hear(redis_ns, asked_ns, delivery_id.local_ns())
+def _record_server_time(redis_ns: int, asked_ns: int) -> None:
+    delivery_id.ids.sync_clock(redis_ns, asked_ns, delivery_id.local_ns())
 
 
 door = FirstDoor()  # this process's

@@ -50,7 +50,7 @@ def lane_engine() -> Engine:
 
     Their transactions keep effects and ``done`` together, so that a crash of Postgres loses both or neither, and
     what it loses (its last half second) runs again. Whether a connection died while it lay in the pool is not asked
-    at each use, which would be a round trip: see ``once_more_if_stale``.
+    at each use, which would be a round trip: see ``retry_on_stale_connection``.
     """
     return _engine(pool_pre_ping=False, options=f"-c synchronous_commit=off {PLANNED_ONCE}")
 
@@ -70,7 +70,7 @@ def _engine(*, pool_pre_ping: bool, **connect_args: Any) -> Engine:
     )
 
 
-def once_more_if_stale(call: Callable[[], T]) -> T:
+def retry_on_stale_connection(call: Callable[[], T]) -> T:
     """Call it, and again if it met a connection that had died in the pool; that has emptied the pool."""
     try:
         return call()
@@ -134,7 +134,7 @@ def web_engine() -> Engine:
     )
 
 
-def forget() -> None:
+def reset() -> None:
     """Drop what is open, without closing sockets that a parent process still uses."""
     for pool in (engine, lane_engine, web_engine):
         if pool.cache_info().currsize:
@@ -143,4 +143,4 @@ def forget() -> None:
         opened.cache_clear()
 
 
-os.register_at_fork(after_in_child=forget)
+os.register_at_fork(after_in_child=reset)

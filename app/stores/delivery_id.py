@@ -36,7 +36,7 @@ class DeliveryIds:
         self._local = local
         self._lock = threading.Lock()
         self._offset_ns = 0  # what has to be added to the local clock
-        self._heard = False
+        self._clock_synced = False
         self._last = 0  # time of the last id, in 1/4096 ms
 
     def take(self, count: int) -> list[str]:
@@ -48,11 +48,11 @@ class DeliveryIds:
         return [_text(first + nth) for nth in range(count)]
 
     @property
-    def heard(self) -> bool:
+    def clock_synced(self) -> bool:
         """Whether a store has told the time; until then ids follow this machine's clock."""
-        return self._heard
+        return self._clock_synced
 
-    def hear(self, redis_ns: int, asked_ns: int, answered_ns: int) -> None:
+    def sync_clock(self, redis_ns: int, asked_ns: int, answered_ns: int) -> None:
         """Redis said that it was ``redis_ns`` at some instant between two local ones.
 
         The offset moves only as far as it must to agree with that: a slow answer changes nothing.
@@ -60,9 +60,9 @@ class DeliveryIds:
         with self._lock:
             least, most = redis_ns - answered_ns, redis_ns - asked_ns
             self._offset_ns = min(max(self._offset_ns, least), most)
-            if not self._heard and self._last > self._ticks(redis_ns + GUESS_AHEAD_NS):
+            if not self._clock_synced and self._last > self._ticks(redis_ns + GUESS_AHEAD_NS):
                 self._last = 0  # ids given before the first answer were a guess, and a bad one
-            self._heard = True
+            self._clock_synced = True
 
     @staticmethod
     def _ticks(unix_ns: int) -> int:

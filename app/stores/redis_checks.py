@@ -25,7 +25,7 @@ class Finding:
     fatal: bool = False
 
 
-def inspect(client: "Redis", production: bool) -> None:
+def check_durability(client: "Redis", production: bool) -> None:
     """Warn of what is wrong; UnsafeJournal in production where webhooks would be lost, RedisError without Redis."""
     for finding in findings(client):
         if finding.fatal and production:

@@ -21,7 +21,7 @@ def healthz() -> dict[str, str]:
 @blueprint.get("/readyz")
 def readyz() -> tuple[dict[str, bool], int]:
     """200 while either store answers, else 503; in both cases which one does."""
-    redis, postgres = _answers(first_door.answers), _answers(second_door.answers)
+    redis, postgres = _answers(first_door.ping), _answers(second_door.ping)
     ready = redis or postgres
     return {"ready": ready, "redis": redis, "postgres": postgres}, 200 if ready else 503
 

@@ -47,7 +47,7 @@ class BacklogCollector(Collector):
         self._postgres: Probe[Stored] = Probe()
         self._redis: Probe[Transport] = Probe()
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Measure anew at the next scrape."""
         with self._lock:
             self._measured_at = float("-inf")

@@ -50,7 +50,7 @@ def start() -> Gateway:
 
 def _inspect_redis() -> None:
     try:
-        first_door.inspect()
+        first_door.check_durability()
     except redis_checks.UnsafeJournal as error:
         raise _cannot_start(f" {error}") from error
     except RedisError as error:

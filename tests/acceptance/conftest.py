@@ -16,7 +16,7 @@ from app.stores.connections import engine
 from tests.acceptance import handlers_recorded
 from tests.acceptance.meta import Meta
 from tests.acceptance.pipeline import Pipeline
-from tests.conftest import ENVIRONMENT, _forget
+from tests.conftest import ENVIRONMENT, _reset
 from tests.helpers import services as servers
 from tests.helpers.stack import Stack
 
@@ -50,7 +50,7 @@ def shared() -> Iterator[Shared]:
             with pytest.MonkeyPatch.context() as patch:
                 environment = _environment(stack) | QUICK
                 pipeline = _begin(stack, patch, environment)
-            _forget()
+            _reset()
             yield Shared(pipeline, environment)
             pipeline.meta.close()
         finally:
@@ -108,7 +108,7 @@ def _environment(stack: Stack) -> dict[str, str]:
 def _enter(patch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
     for name, value in environment.items():
         patch.setenv(name, value)
-    _forget()
+    _reset()
 
 
 def _begin(stack: Stack, patch: pytest.MonkeyPatch, environment: dict[str, str]) -> Pipeline:
@@ -123,7 +123,7 @@ def _watched(pipeline: Pipeline) -> Iterator[Pipeline]:
     try:
         yield pipeline
     finally:
-        _forget()
+        _reset()
         print(pipeline.stack.log())  # noqa: T201  (pytest shows it with a failed test only)
 
 

@@ -112,7 +112,7 @@ class Miniature:
             time.sleep(PAUSE_SECONDS)
             return
         lanes = self._lanes()
-        taken = wakes.woken(redis(), arguments_of(message)[:1], LANES_AT_ONCE)
+        taken = wakes.receive_wakes(redis(), arguments_of(message)[:1], LANES_AT_ONCE)
         with lanes.runner() as runner:
             steps = runner.advance(taken, BUDGET_SECONDS)
         wakes.wake(redis(), [step.lane for step in steps if step.lane_goes_on])

@@ -198,7 +198,7 @@ class Core:
         steps = []
         while (message := self.redis.rpop(CONVERSATIONS)) is not None:
             lane = arguments_of(message)[0]
-            wakes.woken(self.redis, [lane])
+            wakes.receive_wakes(self.redis, [lane])
             steps.append(self.advance(lane))
             if steps[-1].lane_goes_on:
                 wakes.wake(self.redis, [lane])

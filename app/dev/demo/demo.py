@@ -231,17 +231,17 @@ def _own_settings() -> Iterator[None]:
         HANDLERS="app.dev.demo.handlers",
         WHATSAPP_APP_SECRET=secrets.token_hex(),
     )
-    _forget()
+    _reset()
     try:
         yield
     finally:
         os.environ.clear()
         os.environ.update(before)
-        _forget()
+        _reset()
 
 
-def _forget() -> None:
-    connections.forget()
+def _reset() -> None:
+    connections.reset()
     settings.cache_clear()
 
 

@@ -113,7 +113,7 @@ def running(plan: Plan, supervise: Callable[[Records], Supervisor]) -> Iterator[
 
 
 def _start(plan: Plan, data: Path, embedded: tuple[str, ...], supervisor: Supervisor) -> Stack:
-    connections.forget()
+    connections.reset()
     settings.cache_clear()
     migrate()
     given = settings()

@@ -24,7 +24,7 @@ def test_wakes_of_a_lane_coalesce_while_one_waits(core: Core) -> None:
 def test_a_wake_after_the_last_was_received_is_enqueued_again(core: Core) -> None:
     wakes.wake(core.redis, [7])
     core.redis.rpop("conversations")
-    wakes.woken(core.redis, [7])
+    wakes.receive_wakes(core.redis, [7])
     assert wakes.wake(core.redis, [7]) == 1
     assert core.woken_lanes() == [7]
 
@@ -72,24 +72,24 @@ def test_an_event_that_is_stored_while_its_lane_is_worked_on_wakes_it_again(core
 def test_a_worker_may_take_a_share_of_the_lanes_that_wait_the_oldest_first(core: Core) -> None:
     lanes = list(range(1, 4 * wakes.SHARE + 1))
     wakes.wake(core.redis, lanes)
-    assert wakes.woken(core.redis, [99], 100) == [99, 1, 2, 3, 4]
+    assert wakes.receive_wakes(core.redis, [99], 100) == [99, 1, 2, 3, 4]
     assert core.woken_lanes() == lanes[4:]
     assert core.redis.zcard(WOKEN) == len(lanes[4:])
 
 
 def test_a_worker_takes_no_more_lanes_than_it_wants(core: Core) -> None:
     wakes.wake(core.redis, range(1, 8 * wakes.SHARE))
-    assert wakes.woken(core.redis, [99], 3) == [99, 1, 2]
-    assert wakes.woken(core.redis, [99]) == [99]
+    assert wakes.receive_wakes(core.redis, [99], 3) == [99, 1, 2]
+    assert wakes.receive_wakes(core.redis, [99]) == [99]
 
 
 def test_from_a_short_queue_no_lane_is_taken(core: Core) -> None:
     wakes.wake(core.redis, range(1, wakes.SHARE))
-    assert wakes.woken(core.redis, [99], 100) == [99]
+    assert wakes.receive_wakes(core.redis, [99], 100) == [99]
 
 
 def test_a_message_that_is_no_wake_stays_in_the_queue_for_celery(core: Core) -> None:
     wakes.wake(core.redis, [1])
     core.redis.lpush(CONVERSATIONS, *["{}"] * (2 * wakes.SHARE))
-    assert wakes.woken(core.redis, [99], 100) == [99, 1]
+    assert wakes.receive_wakes(core.redis, [99], 100) == [99, 1]
     assert core.redis.llen(CONVERSATIONS) == 2 * wakes.SHARE

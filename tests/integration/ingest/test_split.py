@@ -169,7 +169,7 @@ def test_dying_between_the_commit_and_the_journal_changes_nothing_when_it_is_run
 ) -> None:
     core.accept(said("a", "b"))
     task = core.take_task()
-    with dying_at("forget", monkeypatch):
+    with dying_at("remove_from_journal", monkeypatch):
         core.ingest_as(*task)
     before = (core.rows("SELECT * FROM events"), core.rows("SELECT * FROM deliveries"))
     assert core.ingest_as(*task).lanes == set()

@@ -77,7 +77,7 @@ def own_valkey(env: Callable[..., Any]) -> Iterator[Valkey]:
     with servers.directory() as path:
         own = Valkey(path)
         env(REDIS_URL=own.server.url)
-        first_door._inspected.clear()
+        first_door._durability_checked.clear()
         try:
             yield own
         finally:
@@ -269,10 +269,10 @@ def test_a_redis_that_evicts_is_refused_in_production_only(
     own_valkey: Valkey, env: Callable[..., Any]
 ) -> None:
     own_valkey.client.config_set("maxmemory-policy", "allkeys-lru")
-    first_door.inspect()
+    first_door.check_durability()
     env(NEVERDROP_ENV="production")
     with pytest.raises(UnsafeJournal, match="noeviction"):
-        first_door.inspect()
+        first_door.check_durability()
 
 
 def test_in_production_a_redis_that_evicts_is_never_written_to(

@@ -94,7 +94,7 @@ def peer(env: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[C
 
     inspected = threading.Event()
     inspected.set()
-    monkeypatch.setattr(first_door, "_inspected", inspected)
+    monkeypatch.setattr(first_door, "_durability_checked", inspected)
     monkeypatch.setattr(delivery_id, "ids", delivery_id.DeliveryIds())
     envelope.prepare()
     yield start
@@ -149,7 +149,7 @@ def test_a_refusal_says_why(door: FirstDoor, peer: Callable[[Answer], Peer]) -> 
 def test_an_answer_in_pieces_is_an_answer(door: FirstDoor, peer: Callable[[Answer], Peer]) -> None:
     peer(answers_in_pieces)
     write(door, deliveries())
-    assert delivery_id.ids.heard
+    assert delivery_id.ids.clock_synced
 
 
 def test_an_answer_that_breaks_off_is_no_answer(door: FirstDoor, peer: Callable[[Answer], Peer]) -> None:

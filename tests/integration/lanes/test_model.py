@@ -171,7 +171,7 @@ class Pipeline(RuleBasedStateMachine):
         if message is None:
             return None
         lane: int = arguments_of(message)[0]
-        wakes.woken(self.core.redis, [lane])
+        wakes.receive_wakes(self.core.redis, [lane])
         return lane
 
     @rule()

@@ -104,16 +104,16 @@ def test_the_task_ingest_gives_up_before_its_time_limit_and_leaves_the_journal(
     monkeypatch.setattr(ingest, "ingest", away(POSTGRES_AWAY[0]))
     core.accept(said("a"))
     ingest.ingest_deliveries(core.take_task())
-    assert sum(clock.slept) > ingest.PATIENCE_SECONDS - 2 * ingest.LONGEST_WAIT_SECONDS
+    assert sum(clock.slept) > ingest.PATIENCE_SECONDS - 2 * ingest.MAX_WAIT_SECONDS
     assert sum(clock.slept) < settings.advance_time_limit_seconds
-    assert max(clock.slept) <= ingest.LONGEST_WAIT_SECONDS
+    assert max(clock.slept) <= ingest.MAX_WAIT_SECONDS
     assert core.redis.hlen(JOURNAL) == 1
 
 
 def test_the_task_ingest_is_content_when_only_redis_is_away(
     core: Core, ingest: ModuleType, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.ingest.split.forget", away(RedisAwayError()))
+    monkeypatch.setattr("app.ingest.split.remove_from_journal", away(RedisAwayError()))
     core.accept(said("a"))
     ingest.ingest_deliveries(core.take_task())
     assert core.states() == {"done": 1}

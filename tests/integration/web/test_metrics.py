@@ -26,7 +26,7 @@ Numbers = dict[str, float]
 def client(settings: Settings) -> Iterator[FlaskClient]:
     app = Flask(__name__)
     app.register_blueprint(metrics.blueprint)
-    metrics.backlog_collector.forget()
+    metrics.backlog_collector.invalidate()
     with app.test_client() as found:
         yield found
 
@@ -73,7 +73,7 @@ def test_scrapes_in_quick_succession_measure_once(
     scrape(client)
     add_events(connections.engine(), 3)
     assert scrape(client)["neverdrop_pending_events"] == 0
-    metrics.backlog_collector.forget()
+    metrics.backlog_collector.invalidate()
     assert scrape(client)["neverdrop_pending_events"] == 3
 
 
@@ -108,6 +108,6 @@ def test_a_postgres_that_hangs_does_not_hang_the_scrape(
         assert scrape(client)["neverdrop_up{postgres}"] == 0
     finally:
         os.kill(server, signal.SIGCONT)
-    metrics.backlog_collector.forget()
+    metrics.backlog_collector.invalidate()
     monkeypatch.setattr(metrics, "STORE_SECONDS", 10)
     assert scrape(client)["neverdrop_up{postgres}"] == 1

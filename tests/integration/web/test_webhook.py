@@ -36,7 +36,7 @@ SUBSCRIBE = {"hub.mode": "subscribe", "hub.verify_token": VERIFY_TOKEN, "hub.cha
 def client(env: Callable[..., Any]) -> Iterator[Client]:
     """The routes of a web process on the test's stores."""
     intake.intake.cache_clear()
-    first_door._inspected.clear()
+    first_door._durability_checked.clear()
     yield loop.client()
     intake.intake.cache_clear()
     if connections.web_engine.cache_info().currsize:
@@ -187,8 +187,8 @@ def test_head_answers_as_get_does_without_a_body(client: Client) -> None:
 
 
 def test_alive_asks_no_store(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_door, "answers", None)
-    monkeypatch.setattr(second_door, "answers", None)
+    monkeypatch.setattr(first_door, "ping", None)
+    monkeypatch.setattr(second_door, "ping", None)
     assert client.get("/healthz").status_code == 200
 
 

@@ -62,7 +62,7 @@ def test_two_webs_whose_clocks_differ_order_by_the_clock_of_redis() -> None:
     right, ahead = Clock(), Clock(NOW_NS + 5_000 * NS_PER_MS)
     first, second = DeliveryIds(right), DeliveryIds(ahead)
     for ids, clock in ((first, right), (second, ahead)):
-        ids.hear(NOW_NS, clock(), clock())
+        ids.sync_clock(NOW_NS, clock(), clock())
     taken = []
     for ids in (second, first, second, first):
         taken += ids.take(1)
@@ -75,24 +75,24 @@ def test_a_first_guess_that_was_far_ahead_is_given_up_at_the_first_answer() -> N
     clock = Clock(NOW_NS + 3_600_000 * NS_PER_MS)
     ids = DeliveryIds(clock)
     ids.take(1)
-    ids.hear(NOW_NS, clock(), clock())
+    ids.sync_clock(NOW_NS, clock(), clock())
     assert accepted_ms(ids.take(1)[0]) == NOW_NS // NS_PER_MS
 
 
 def test_after_the_first_answer_ids_rise_even_if_redis_goes_back() -> None:
     clock = Clock()
     ids = DeliveryIds(clock)
-    ids.hear(NOW_NS, clock(), clock())
+    ids.sync_clock(NOW_NS, clock(), clock())
     before = ids.take(1)
-    ids.hear(NOW_NS - 10_000 * NS_PER_MS, clock(), clock())
+    ids.sync_clock(NOW_NS - 10_000 * NS_PER_MS, clock(), clock())
     assert before < ids.take(1)
 
 
 def test_a_slow_answer_that_agrees_changes_nothing() -> None:
     clock = Clock()
     ids = DeliveryIds(clock)
-    ids.hear(NOW_NS, clock(), clock())
+    ids.sync_clock(NOW_NS, clock(), clock())
     asked = clock()
     clock.pass_ms(200)
-    ids.hear(NOW_NS + 10 * NS_PER_MS, asked, clock())
+    ids.sync_clock(NOW_NS + 10 * NS_PER_MS, asked, clock())
     assert accepted_ms(ids.take(1)[0]) == clock() // NS_PER_MS
