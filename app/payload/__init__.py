@@ -5,7 +5,7 @@ Relies on: the shapes that Meta documents; what it does not know is kept whole.
 Cannot see: what came before, so duplicates are for ``ingest`` to find.
 """
 
-from app.payload.identity import UNSTORABLE, canonical, join, message_id_of, message_key_ranges
+from app.payload.identity import UNSTORABLE, build_key, canonical, message_id_of, message_key_ranges
 from app.payload.parse import ParsedBody, ParsedEvent, StatusUpdate, parse, unreadable_body
 
 __all__ = [
@@ -13,8 +13,8 @@ __all__ = [
     "ParsedBody",
     "ParsedEvent",
     "StatusUpdate",
+    "build_key",
     "canonical",
-    "join",
     "message_id_of",
     "message_key_ranges",
     "parse",

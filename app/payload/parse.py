@@ -10,18 +10,18 @@ from functools import partial
 from hashlib import sha256
 from itertools import islice
 from math import isfinite
-from typing import Any, Literal
+from typing import Any
 
-from app.payload.identity import ORDINARY, Item, canonical, event_key, participant, storable, text
-from app.payload.items import CONTEXT_LIMIT, ERRORS, BodyItem, Change, UnreadableBody, items
-from app.payload.participants import NOBODY, Contact, Party, aliases, party_of
+from app.payload.identity import PLAIN_MESSAGE_TYPES, Item, canonical, group_participant, id_text, storable
+from app.payload.items import CONTEXT_LIMIT, BodyItem, Change, UnreadableBody, items
+from app.payload.kinds import ERRORS, Kind, event_key, item_kind
+from app.payload.participants import NO_PARTICIPANT, Contact, Participant, aliases
 
 UNREADABLE = "unreadable"  # the type of the event that stands for a body that could not be read
 MAX_ITEMS = 20_000  # of one body; Meta batches up to 1,000
 ALL_CONTEXT_LIMIT = 16 * 1024 * 1024  # characters of context stored with all events of a body
 LATEST = 100_000_000_000  # Unix seconds; what is greater is no time, or counts milliseconds
 UNKNOWN = "unknown"  # the type of a message or status that names none
-OWN_TYPE = (ERRORS, "user_actions")  # lists whose events go by the list's name, not the field's
 STATUSES = frozenset(("sent", "failed", "delivered", "read", "played"))
 
 
@@ -39,8 +39,8 @@ class StatusUpdate:
 class ParsedEvent:
     """One item of a body. Every text in it is storable: no NUL, no lone surrogate, at most 500 characters."""
 
-    index: int  # place in the body, from 0
-    kind: Literal["message", "status", "other"]
+    index: int  # its position in the body, from 0
+    kind: Kind
     type: str
     key: str
     aliases: tuple[str, ...]  # every name of its conversation, the strongest first; () where it has none
@@ -64,11 +64,11 @@ class ParsedBody:
 def parse(body: bytes) -> ParsedBody:
     """Split a body; never raises."""
     try:
-        found = list(islice(items(_read(body)), MAX_ITEMS + 1))
-        if len(found) > MAX_ITEMS:
+        body_items = list(islice(items(_read(body)), MAX_ITEMS + 1))
+        if len(body_items) > MAX_ITEMS:
             return unreadable_body(body, f"more items than {MAX_ITEMS}")
-        limit = min(CONTEXT_LIMIT, ALL_CONTEXT_LIMIT // max(len(found), 1))
-        return ParsedBody([_event(index, item, limit) for index, item in enumerate(found)])
+        limit = min(CONTEXT_LIMIT, ALL_CONTEXT_LIMIT // max(len(body_items), 1))
+        return ParsedBody([_event(index, item, limit) for index, item in enumerate(body_items)])
     except UnreadableBody as error:
         return unreadable_body(body, str(error))
     except RecursionError:
@@ -78,7 +78,7 @@ def parse(body: bytes) -> ParsedBody:
 
 
 def unreadable_body(body: bytes, reason: str) -> ParsedBody:
-    """The one event of a body that could not be read, or that Postgres refused."""
+    """Return the one event of a body that could not be read, or that Postgres refused."""
     payload = canonical({"entry": None, "field": None, "item": None, "unreadable": reason, "value": {}})
     key = f"{UNREADABLE}:{sha256(body).hexdigest()}"
     return ParsedBody([ParsedEvent(0, "other", UNREADABLE, key, (), None, payload)], reason)
@@ -106,63 +106,58 @@ def _integer(digits: str) -> int | str:
 
 
 def _event(index: int, item: BodyItem, limit: int) -> ParsedEvent:
-    change, source, raw = item
+    change, list_name, raw = item
     kind = _kind(item)
     fields: Item = raw if isinstance(raw, dict) else {}
-    party, contact = _whose(item)
+    participant, contact = _participant(item)
     item_json = canonical(raw)
     occurred_at = _seconds(fields.get("timestamp"))
     return ParsedEvent(
         index,
         kind,
         _type(kind, item),
-        event_key(change.noun, source, raw, partial(change.content, source, item_json)),
-        aliases(change.account, party, contact),
+        event_key(change.key_prefix, list_name, raw, partial(change.content, list_name, item_json)),
+        aliases(change.account, participant, contact),
         occurred_at,
         _payload(change, item_json, contact, limit),
         _status_update(fields, occurred_at) if kind == "status" and change.field == "messages" else None,
     )
 
 
-def _whose(item: BodyItem) -> tuple[Party, Contact | None]:
-    """The other side of an item, and the contact that tells more of it. Errors are nobody's."""
-    change, source, raw = item
+def _participant(item: BodyItem) -> tuple[Participant, Contact | None]:
+    """Return the other side of an item, and the contact that gives more of its names. Errors have none."""
+    change, list_name, raw = item
     if not isinstance(raw, dict) or not change.account:
-        return NOBODY, None
-    party = party_of(source, raw, change.own_phone)
-    return party, change.contacts.of(party, alone=change.length == (1 if source else 0))
+        return NO_PARTICIPANT, None
+    participant = item_kind(list_name).participant(raw, change.own_phone)
+    return participant, change.contacts.of(participant, alone=change.length == (1 if list_name else 0))
 
 
-def _kind(item: BodyItem) -> Literal["message", "status", "other"]:
-    field = item.change.field
-    if not isinstance(item.raw, dict):
-        return "other"
-    if item.source == "messages" and field == "messages":
-        return "message"
-    if item.source == "statuses" and field in ("messages", "calls"):
-        return "status"
-    return "other"
+def _kind(item: BodyItem) -> Kind:
+    kind = item_kind(item.list_name)
+    return kind.kind if isinstance(item.raw, dict) and item.change.field in kind.own_fields else "other"
 
 
-def _type(kind: str, item: BodyItem) -> str:
-    if kind == "message":
-        return storable(text(item.raw.get("type"))) or UNKNOWN
-    if kind == "status":
-        return storable(text(item.raw.get("status"))) or UNKNOWN
-    return item.source if item.source in OWN_TYPE else item.change.kind
+def _type(kind: Kind, item: BodyItem) -> str:
+    row = item_kind(item.list_name)
+    if kind != "other":
+        return storable(id_text(item.raw.get(row.type_member))) or UNKNOWN
+    return item.list_name if row.own_type or item.list_name == ERRORS else item.change.kind
 
 
 def _status_update(status: Item, occurred_at: int | None) -> StatusUpdate | None:
     message_id, state = status.get("id"), status.get("status")
-    if not isinstance(message_id, str) or not message_id or status.get("type") not in ORDINARY:
+    if not isinstance(message_id, str) or not message_id or status.get("type") not in PLAIN_MESSAGE_TYPES:
         return None
     if not isinstance(state, str) or state not in STATUSES:
         return None
-    return StatusUpdate(storable(message_id), storable(text(participant(status))), state, occurred_at)
+    return StatusUpdate(
+        storable(message_id), storable(id_text(group_participant(status))), state, occurred_at
+    )
 
 
 def _seconds(timestamp: Any) -> int | None:
-    """Meta's timestamp, a string or a number, as Unix seconds; None for what is no time."""
+    """Return Meta's timestamp, a string or a number, as Unix seconds; None if it is no time."""
     if isinstance(timestamp, str):
         digits = timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= len(str(LATEST))
         seconds = int(timestamp) if digits else -1
@@ -174,7 +169,7 @@ def _seconds(timestamp: Any) -> int | None:
 
 
 def _payload(change: Change, item_json: str, contact: Contact | None, limit: int) -> str:
-    """The event as it is stored: its item whole, and around it what a handler may want to know."""
+    """Return the event as it is stored: its item whole, and around it what a handler may need."""
     context = change.context(contact, limit)
     omitted = '"context_omitted":true,' if context is None else ""
     return (

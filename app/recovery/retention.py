@@ -19,7 +19,7 @@ from typing import Any
 from redis import Redis
 from sqlalchemy import Connection, Engine, TextClause, text
 
-from app.payload import join, message_id_of
+from app.payload import build_key, message_id_of
 from app.stores import JOURNAL_INDEX
 from app.watch import UNACKED
 from config.logging import get_logger
@@ -214,5 +214,5 @@ def _delete_statuses(connection: Connection, keys: Sequence[str]) -> int:
     if not ids:
         return 0
     connection.execute(LOCK_STATUSES, {"ids": ids})
-    parameters = {"ids": ids, "keys": [join(("status", id_)) for id_ in ids]}
+    parameters = {"ids": ids, "keys": [build_key(("status", id_)) for id_ in ids]}
     return connection.execute(DELETE_STATUSES, parameters).rowcount

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.payload.identity import join, message_id_of
+from app.payload.identity import build_key, message_id_of
 from tests.helpers import factories as f
 from tests.helpers.parsing import keys, split
 
@@ -64,4 +64,4 @@ class TestKeys:
 
 @pytest.mark.parametrize("id_", ["wamid.A=", "a:b", "a%3Ab", "a~b%25", "%", "", "x" * 200])
 def test_a_key_tells_the_id_of_its_message(id_: str) -> None:
-    assert message_id_of(join(("status", id_, "read", "15550001111"))) == id_
+    assert message_id_of(build_key(("status", id_, "read", "15550001111"))) == id_

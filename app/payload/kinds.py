@@ -1,0 +1,91 @@
+"""Meta's lists, one row each: what an item of a list is, its key, and whose it is. Pure: no I/O.
+
+A new list of Meta's gets a row here, and nothing else changes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.payload.identity import (
+    Content,
+    Ids,
+    Item,
+    build_key,
+    call_ids,
+    click_ids,
+    history_ids,
+    members_as_ids,
+    message_ids,
+    status_ids,
+)
+from app.payload.participants import (
+    Participant,
+    call_participant,
+    echo_participant,
+    group_only,
+    message_participant,
+    named_participant,
+    status_participant,
+    user_id_update_participant,
+)
+
+ERRORS = "errors"
+Kind = Literal["message", "status", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemKind:
+    """One of Meta's lists whose items are events of their own."""
+
+    ids: Callable[[Item], Ids]
+    # (item, the business's own phone number) → the other side
+    participant: Callable[[Item, str], Participant] = named_participant
+    key_prefix: str = ""  # "": the name of the field
+    own_fields: tuple[
+        str, ...
+    ] = ()  # here a key begins with the prefix alone; elsewhere with <field>.<prefix>
+    kind: Kind = "other"  # of its events on one of its own fields
+    type_member: str = ""  # the member that gives such an event its type
+    own_type: bool = False  # its other events go by the list's name, not the field's
+
+
+# In the order in which the lists of one change count
+ITEM_KINDS = {
+    "messages": ItemKind(message_ids, message_participant, "message", ("messages",), "message", "type"),
+    "statuses": ItemKind(status_ids, status_participant, "status", ("messages", "calls"), "status", "status"),
+    "message_echoes": ItemKind(message_ids, echo_participant, "echo"),
+    "calls": ItemKind(call_ids, call_participant, "call", ("calls",)),
+    "groups": ItemKind(members_as_ids("group_id", "type", "request_id", "join_request_id"), group_only),
+    "user_preferences": ItemKind(members_as_ids("user_id", "wa_id", "category", "value")),
+    "user_id_update": ItemKind(members_as_ids(), user_id_update_participant),
+    "automatic_events": ItemKind(members_as_ids("id", "event_name")),
+    "history": ItemKind(history_ids),
+    "user_actions": ItemKind(click_ids, own_type=True),
+}
+# A change that has none of the lists is one item
+WHOLE_CHANGE = ItemKind(members_as_ids())
+
+
+def item_kind(list_name: str) -> ItemKind:
+    """Return the row of a list; "" and "errors" have none of their own."""
+    return ITEM_KINDS.get(list_name, WHOLE_CHANGE)
+
+
+def event_key(field: str, list_name: str, item: Any, content: Content) -> str:
+    """Return the key of one item of a list ("" for a whole change) on a field.
+
+    ``content`` gives the digest of the item with its entry, field and phone number.
+    """
+    if not isinstance(item, dict):
+        return build_key((field, list_name) if list_name == ERRORS else (field,), content())
+    kind = item_kind(list_name)
+    ids = kind.ids(item)
+    return build_key((_key_prefix(kind, field), *ids.parts), "" if ids.complete else content())
+
+
+def _key_prefix(kind: ItemKind, field: str) -> str:
+    """Outside its own fields an item is another event, even with the same id."""
+    if not kind.key_prefix:
+        return field
+    return kind.key_prefix if field in kind.own_fields else f"{field}.{kind.key_prefix}"
