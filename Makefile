@@ -9,7 +9,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench chaos screenshots lint lock clean
+.PHONY: help run demo test bench chaos screenshots map lint lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ chaos: $(VENV)/installed-dev ## load and faults for 15 minutes, then every promi
 
 screenshots: $(VENV)/installed-dev ## the pictures of Flower's pages in docs/images, with made-up data; needs Chromium
 	@exec $(BIN)/python -m tests.browser.screenshots docs/images
+
+map: $(VENV)/installed-dev ## draw the packages and their arrows in docs/architecture.md anew
+	@exec $(BIN)/python -m tests.architecture_map docs/architecture.md
 
 lint: $(VENV)/installed-dev ## ruff and mypy
 	$(BIN)/ruff check .

@@ -7,11 +7,10 @@ from importlib import import_module
 from pathlib import Path
 from statistics import median
 
-import grimp
 import pytest
 
-ROOT = Path(__file__).parents[2]
-TREES = ("tasks", "app", "config")
+from tests.helpers.imports import ROOT, crossings, graph, imports, modules, package_of, tree
+
 # Floors, top to bottom: a package imports from floors below its own, and never from its neighbours
 FLOORS = (
     ("tasks",),
@@ -54,39 +53,8 @@ BORROWED = {
 }
 
 
-@cache
-def graph() -> grimp.ImportGraph:
-    """Every import, also inside functions, but not what only a type checker sees."""
-    return grimp.build_graph(
-        *TREES, include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
-    )
-
-
-def modules() -> dict[str, Path]:
-    """Our modules by name, with their files."""
-    found = {}
-    for folder in TREES:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
-
-
-def imports(module: str) -> set[str]:
-    return graph().find_modules_directly_imported_by(module)
-
-
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
 def pure_modules() -> list[str]:
     return [name for name, path in modules().items() if PURE in (ast.get_docstring(tree(path)) or "")]
-
-
-def package_of(module: str) -> str:
-    """``app.lanes`` for ``app.lanes.claims``; ``tasks``, ``config`` and ``app.errors`` stand for themselves."""
-    return ".".join(module.split(".")[: 2 if module.startswith("app.") else 1])
 
 
 def boundary_of(module: str) -> str:
@@ -96,17 +64,6 @@ def boundary_of(module: str) -> str:
 
 def floor_of(package: str) -> int:
     return next(number for number, floor in enumerate(FLOORS) if package in floor)
-
-
-def crossings() -> list[tuple[str, str]]:
-    """Imports from one package of ours into another."""
-    ours = graph().modules
-    return [
-        (importer, imported)
-        for importer in modules()
-        for imported in sorted(imports(importer))
-        if imported.startswith(TREES) and imported in ours and package_of(imported) != package_of(importer)
-    ]
 
 
 def imported_names(path: Path) -> list[tuple[str, str]]:

@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {
     "README": README,
+    "CONTRIBUTING": (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"),
     **{page.stem: page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))},
 }
 ARCHITECTURE, HANDLERS, OPERATIONS = (PAGES[name] for name in ("architecture", "handlers", "operations"))
@@ -253,7 +254,7 @@ def test_every_make_target_in_the_docs_exists(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_that_the_docs_name_exists(page: str) -> None:
-    here = ROOT if page == "README" else ROOT / "docs"
+    here = ROOT if page.isupper() else ROOT / "docs"
     for link in re.findall(r"\]\((?!https:)([^)#]+)", PAGES[page]):
         assert (here / link).exists(), link
     for path in code(PAGES[page]):
