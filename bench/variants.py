@@ -9,7 +9,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.ingest.split import INSERT_EVENTS
+from app.ingest.statements import INSERT_EVENTS
 from app.lanes.statements import FINISH
 from bench.stores import Stores
 

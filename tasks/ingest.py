@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app.handlers import registry
-from app.ingest import Incoming, incoming, ingest, merged, take
+from app.ingest import Incoming, dedupe, drain, incoming, ingest
 from app.stores import engine, redis
 from config.celery import INGEST
 from config.logging import get_logger
@@ -38,16 +38,16 @@ def ingest_deliveries(bodies: list[tuple[str, bytes]]) -> None:
     given out again; ingesting its bodies again changes nothing.
     """
     more_until = time.monotonic() + MORE_SECONDS
-    more, left = _more()
-    deliveries = merged(incoming(bodies), more)
+    waiting, left = _drain()
+    deliveries = dedupe(incoming(bodies), waiting)
     while deliveries and _stored(deliveries) and time.monotonic() < more_until:
         if not left:
             time.sleep(PAUSE_SECONDS)
-        deliveries, left = _more()
+        deliveries, left = _drain()
 
 
 def _stored(deliveries: Sequence[Incoming]) -> bool:
-    """Whether they are, and Redis knows; while Postgres is away, wait for it: there is nothing else to do."""
+    """Store deliveries; return whether they are stored and out of the journal. While Postgres is away, wait for it."""
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     wait = 0.05
     while True:
@@ -68,9 +68,9 @@ def _stored(deliveries: Sequence[Incoming]) -> bool:
         wait = min(wait * 2, MAX_WAIT_SECONDS)
 
 
-def _more() -> tuple[list[Incoming], int]:
+def _drain() -> tuple[list[Incoming], int]:
     try:
-        return take(redis())
+        return drain(redis())
     except RedisError as error:
         log.warning("ingest.queue_not_reached", error=type(error).__name__)
         return [], 0

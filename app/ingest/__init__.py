@@ -5,7 +5,8 @@ Relies on: the journal keeping a body until its rows are committed.
 Cannot see: a body that never left the journal; ``recovery`` finds that.
 """
 
-from app.ingest.drain import incoming, merged, take
-from app.ingest.split import Incoming, ingest
+from app.ingest.queue import dedupe, drain, incoming
+from app.ingest.rows import Incoming
+from app.ingest.split import ingest
 
-__all__ = ["Incoming", "incoming", "ingest", "merged", "take"]
+__all__ = ["Incoming", "dedupe", "drain", "incoming", "ingest"]

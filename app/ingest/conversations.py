@@ -1,4 +1,4 @@
-"""Which conversation an event belongs to, whatever name its user goes by today.
+"""Find the conversation of an event, whatever name its user goes by today.
 
 A user is known by a BSUID, by a phone number, or by both, and either may be missing from a body or change; a
 conversation stays one as long as some body once carried two of its names together. The strongest name wins:
@@ -16,12 +16,12 @@ from config.logging import get_logger
 
 Aliases = tuple[str, ...]  # every name in one event, the strongest first
 
-PLANS_AT_MOST = 5  # each further one means that another transaction created a name of ours meanwhile
+MAX_PLANS = 5  # each further one means that another transaction created a name of ours meanwhile
 
 log = get_logger(__name__)
 
-# A name that was added to a conversation while that was being merged still finds its way to the winner. (No join: for
-# one Postgres would read the whole table of conversations as long as it has no statistics of it.)
+# Follow merged_into: an alias may have been added during a merge. (No join: as long as Postgres has no statistics of
+# the table of conversations, it would read all of it for a join.)
 KNOWN = """
 PREPARE known_names (text[]) AS
 SELECT key, coalesce((SELECT merged_into FROM conversations WHERE id = conversation_id), conversation_id)
@@ -39,14 +39,14 @@ ADD_CONVERSATIONS = """
 PREPARE add_conversations (bigint[], text[]) AS
 INSERT INTO conversations (id, key) SELECT * FROM unnest($1, $2)
 """
-POINT = text("UPDATE conversation_aliases SET conversation_id = :winner WHERE key = :key")
+REPOINT_ALIAS = text("UPDATE conversation_aliases SET conversation_id = :winner WHERE key = :key")
 MERGE_NAMELESS = text("""
 UPDATE conversations SET merged_into = :winner
 WHERE id = :loser AND NOT EXISTS (SELECT FROM conversation_aliases WHERE conversation_id = :loser)
 """)
-FOLLOW = text("UPDATE conversations SET merged_into = :winner WHERE merged_into = :loser")
+FLATTEN_MERGES = text("UPDATE conversations SET merged_into = :winner WHERE merged_into = :loser")
 # What is earlier than the last event handled in either comes late
-CARRY_MARK = text("""
+MERGE_WATERMARK = text("""
 UPDATE conversations w
 SET handled_occurred_at = l.handled_occurred_at, handled_delivery_id = l.handled_delivery_id,
     handled_position = l.handled_position
@@ -56,7 +56,7 @@ WHERE w.id = :winner AND l.id = :loser AND l.handled_occurred_at IS NOT NULL
                < (l.handled_occurred_at, l.handled_delivery_id, l.handled_position), true)
 """)
 # Of two that run at this moment only one can become done; the other is run again
-CARRY_FENCE = text("""
+MERGE_FENCE = text("""
 UPDATE conversations w SET begun_event_id = coalesce(w.begun_event_id, l.begun_event_id)
 FROM conversations l WHERE w.id = :winner AND l.id = :loser
 """)
@@ -64,7 +64,7 @@ MOVE_EVENTS = text("UPDATE events SET lane = :winner WHERE lane = :loser")
 
 
 @dataclass(slots=True)
-class Plan:
+class MergePlan:
     """What has to change so that names that came together stand for one conversation."""
 
     lanes: dict[Aliases, int]
@@ -73,8 +73,8 @@ class Plan:
     moved_names: dict[str, tuple[int, int]]  # name → (loser, winner)
 
 
-def together(groups: Iterable[Aliases]) -> list[list[Aliases]]:
-    """Groups of names, put together where they share a name. Pure: no I/O."""
+def connected_groups(groups: Iterable[Aliases]) -> list[list[Aliases]]:
+    """Return the groups of names in parts: those that share a name are in one. Pure: no I/O."""
     parts: dict[str, list[Aliases]] = {}
     for names in groups:
         joined = {id(part): part for name in names if (part := parts.get(name)) is not None}
@@ -84,9 +84,9 @@ def together(groups: Iterable[Aliases]) -> list[list[Aliases]]:
     return list({id(part): part for part in parts.values()}.values())
 
 
-def plan(parts: Sequence[list[Aliases]], known: dict[str, int], fresh: Iterator[int]) -> Plan:
-    """Decide each part's conversation: that of its strongest known name, else a fresh one. Pure: no I/O."""
-    decided = Plan({}, {}, {}, {})
+def plan_merges(parts: Sequence[list[Aliases]], known: dict[str, int], fresh: Iterator[int]) -> MergePlan:
+    """Choose each part's conversation: that of its strongest known name, else a new one. Pure: no I/O."""
+    decided = MergePlan({}, {}, {}, {})
     for part in parts:
         ranked = sorted({(rank, name) for group in part for rank, name in enumerate(group)})
         winner = next((known[name] for _, name in ranked if name in known), None)
@@ -103,20 +103,20 @@ def plan(parts: Sequence[list[Aliases]], known: dict[str, int], fresh: Iterator[
 
 
 def resolve(connection: Connection, groups: Iterable[Aliases]) -> dict[Aliases, int]:
-    """The conversation of each group of names, created, linked and merged as needed, in the caller's transaction.
+    """Return the conversation of each group of names; create, link and merge conversations as needed.
 
     Names are written in their order, so that two transactions never wait for each other in a circle. If somebody
     else created one of them between our reading and our writing, all is read again.
     """
-    parts = together(sorted(set(groups)))
+    parts = connected_groups(sorted(set(groups)))
     if not parts:
         return {}
     names = sorted({name for part in parts for group in part for name in group})
     created: dict[int, str] = {}  # by any of our plans: a name of ours may stand for it already
-    for _ in range(PLANS_AT_MOST):
+    for _ in range(MAX_PLANS):
         known = dict(Prepared(connection).rows(KNOWN, names))
         unknown = sum(not any(name in known for group in part for name in group) for part in parts)
-        decided = plan(parts, known, iter(new_lanes(connection, unknown)))
+        decided = plan_merges(parts, known, iter(new_lanes(connection, unknown)))
         created |= decided.new_conversations
         if _write_names(connection, decided.new_names):
             chosen = set(decided.lanes.values())
@@ -127,39 +127,40 @@ def resolve(connection: Connection, groups: Iterable[Aliases]) -> dict[Aliases, 
 
 
 def new_lanes(connection: Connection, count: int) -> list[int]:
-    """Fresh lane numbers: for new conversations, and for events that belong to none."""
+    """Return new lane numbers: for new conversations, and for events that belong to none."""
     return [lane for (lane,) in Prepared(connection).rows(NEW_LANES, count)] if count else []
 
 
 def _write_names(connection: Connection, new_names: dict[str, int]) -> bool:
-    """False when somebody else created one of the names first."""
+    """Insert names; return False if somebody else created one of them first."""
     if not new_names:
         return True
     keys = sorted(new_names)
-    written = Prepared(connection).rows(ADD_NAMES, keys, [new_names[key] for key in keys])
-    return len(written) == len(keys)
+    inserted = Prepared(connection).rows(ADD_NAMES, keys, [new_names[key] for key in keys])
+    # Fewer rows than names: another ingest got there first.
+    return len(inserted) == len(keys)
 
 
-def _write_conversations(connection: Connection, decided: Plan) -> None:
+def _write_conversations(connection: Connection, decided: MergePlan) -> None:
     if decided.new_conversations:
         ids = list(decided.new_conversations)
         names = [decided.new_conversations[id_] for id_ in ids]
         Prepared(connection).rows(ADD_CONVERSATIONS, ids, names)
     for name, (loser, winner) in sorted(decided.moved_names.items()):
-        connection.execute(POINT, {"key": name, "winner": winner})
+        connection.execute(REPOINT_ALIAS, {"key": name, "winner": winner})
         _merge(connection, loser, winner)
 
 
 def _merge(connection: Connection, loser: int, winner: int) -> None:
-    """A conversation without a name can get no new event; its events go on in the winner's lane.
+    """Merge a conversation that has no name left: its events go on in the winner's lane.
 
     An attempt that runs in the loser's lane right now keeps that lane's claim; who runs the winner's takes it too
     (``lane.Head.merged``), so the two do not overlap.
     """
     parameters = {"loser": loser, "winner": winner}
     if connection.execute(MERGE_NAMELESS, parameters).rowcount:
-        connection.execute(FOLLOW, parameters)
-        connection.execute(CARRY_MARK, parameters)
-        connection.execute(CARRY_FENCE, parameters)
+        connection.execute(FLATTEN_MERGES, parameters)
+        connection.execute(MERGE_WATERMARK, parameters)
+        connection.execute(MERGE_FENCE, parameters)
         connection.execute(MOVE_EVENTS, parameters)
         log.info("conversation.merged", lane=loser, into=winner)

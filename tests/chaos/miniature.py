@@ -17,7 +17,7 @@ from app.broker.envelope import arguments_of
 from app.dead_letters import decisions as dead_letters
 from app.handlers.registration import Handler, HandlerFunction, Registry
 from app.handlers.retry import RetryPolicy
-from app.ingest.split import Incoming, ingest
+from app.ingest import Incoming, ingest
 from app.lanes.claims import Claims
 from app.lanes.lane import Lanes
 from app.recovery import sweeper

@@ -23,7 +23,8 @@ from app.dead_letters import decisions as dead_letters
 from app.handlers import Context, Event
 from app.handlers.registration import Handler, HandlerFunction, OnFailure, Registry
 from app.handlers.retry import RetryPolicy
-from app.ingest.split import Incoming, Ingested, ingest
+from app.ingest.rows import Incoming, Ingested
+from app.ingest.split import ingest
 from app.intake import primary_store as first_door
 from app.lanes.claims import Claim, Claims
 from app.lanes.lane import Lanes, Step

@@ -12,7 +12,7 @@ from app.dead_letters import decisions as dead_letters
 from app.handlers import Context, Event
 from app.ingest import conversations
 from app.ingest import split as ingest_module
-from app.ingest.split import Ingested
+from app.ingest.rows import EventRow, Ingested
 from app.lanes.lane import Outcome
 from app.stores.models import EventState
 from config.settings import Settings
@@ -232,15 +232,15 @@ def test_an_event_that_is_stored_while_its_conversation_is_merged_keeps_its_plac
     core.ingest(said("zero", at=f.NOW, **PHONE_ONLY))
     core.ingest(said("two", at=f.NOW + 2, **USER_ONLY))
     resolved, go_on = threading.Event(), threading.Event()
-    insert = ingest_module._insert_events
+    insert = ingest_module.insert_events
 
-    def insert_later(connection: Connection, rows: Sequence[ingest_module.Row]) -> None:
+    def insert_later(connection: Connection, rows: Sequence[EventRow]) -> None:
         if rows[0].event.payload.find('"one"') > 0:
             resolved.set()
             assert go_on.wait(WAIT_SECONDS)
         insert(connection, rows)
 
-    monkeypatch.setattr(ingest_module, "_insert_events", insert_later)
+    monkeypatch.setattr(ingest_module, "insert_events", insert_later)
     with ThreadPoolExecutor() as threads:
         storing = threads.submit(core.ingest, said("one", at=f.NOW + 1, **PHONE_ONLY))
         assert resolved.wait(WAIT_SECONDS)

@@ -159,7 +159,7 @@ def test_dying_before_the_commit_leaves_the_journal_as_it_was(
 ) -> None:
     core.accept(said("a"))
     task = core.take_task()
-    with dying_at("_insert_deliveries", monkeypatch):
+    with dying_at("insert_deliveries", monkeypatch):
         core.ingest_as(*task)
     assert (journal(core), keys(core), core.woken_lanes()) == ((1, 1), [], [])
 
@@ -234,7 +234,7 @@ def test_postgres_being_away_is_nobodys_fault(core: Core, monkeypatch: pytest.Mo
         raise OperationalError("INSERT", {}, Exception("server closed the connection"))
 
     core.accept(said("a"))
-    monkeypatch.setattr(module, "_insert_events", go_away)
+    monkeypatch.setattr(module, "insert_events", go_away)
     with pytest.raises(OperationalError):
         core.ingest_as(*core.take_task())
     assert (journal(core), keys(core)) == ((1, 1), [])

@@ -10,7 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.dead_letters import decisions as dead_letters
-from app.ingest.split import Incoming, _store
+from app.ingest.rows import Incoming
+from app.ingest.split import _store
 from app.payload.parse import parse
 from app.recovery import retention, sweeper
 from app.recovery.retention import Purged, horizon, purge

@@ -5,18 +5,18 @@ from itertools import count, permutations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.conversations import Plan, plan, together
+from app.ingest.conversations import MergePlan, connected_groups, plan_merges
 
 NAMES = ("user", "user 2", "phone", "phone 2", "group")
 groups_of_names = st.lists(st.lists(st.sampled_from(NAMES), min_size=1, unique=True).map(tuple), max_size=6)
 
 
-def decided(groups: list[tuple[str, ...]], known: dict[str, int]) -> Plan:
-    return plan(together(groups), known, iter(count(100)))
+def decided(groups: list[tuple[str, ...]], known: dict[str, int]) -> MergePlan:
+    return plan_merges(connected_groups(groups), known, iter(count(100)))
 
 
 def test_groups_that_share_a_name_are_one_part() -> None:
-    assert together([("user", "phone"), ("phone", "phone 2"), ("group",)]) == [
+    assert connected_groups([("user", "phone"), ("phone", "phone 2"), ("group",)]) == [
         [("user", "phone"), ("phone", "phone 2")],
         [("group",)],
     ]
@@ -24,14 +24,14 @@ def test_groups_that_share_a_name_are_one_part() -> None:
 
 @given(groups_of_names)
 def test_every_name_is_in_one_part_only(groups: list[tuple[str, ...]]) -> None:
-    parts = [{name for group in part for name in group} for part in together(groups)]
+    parts = [{name for group in part for name in group} for part in connected_groups(groups)]
     assert sum(len(part) for part in parts) == len(set().union(*parts))
 
 
 @given(groups_of_names)
 def test_parts_do_not_depend_on_the_order_of_the_groups(groups: list[tuple[str, ...]]) -> None:
     def shape(given: list[tuple[str, ...]]) -> set[frozenset[tuple[str, ...]]]:
-        return {frozenset(part) for part in together(given)}
+        return {frozenset(part) for part in connected_groups(given)}
 
     assert shape(groups) == shape(groups[::-1])
 
@@ -64,7 +64,7 @@ def test_names_that_stand_for_one_conversation_already_change_nothing() -> None:
 def test_groups_of_one_part_get_one_lane(groups: list[tuple[str, ...]], known: dict[str, int]) -> None:
     made = decided(groups, known)
     assert set(made.lanes) == set(groups)
-    for part in together(groups):
+    for part in connected_groups(groups):
         assert len({made.lanes[group] for group in part}) == 1
 
 

@@ -1,4 +1,4 @@
-"""The deliveries that wait in the queue ``webhooks``: an ingest that is at work takes them along.
+"""Drain the queue ``webhooks``: an ingest that is at work takes along what waits there.
 
 A transaction and a task for each message would cost more than the events in it. Promises: nothing in the queue
 but whole ``ingest`` messages is taken, the oldest first, and no more at a time than is good for a transaction. Relies
@@ -13,7 +13,7 @@ from uuid import UUID
 from redis import Redis
 
 from app.broker import arguments_of
-from app.ingest.split import Incoming
+from app.ingest.rows import Incoming
 from app.stores import script
 from config.celery import INGEST, WEBHOOKS
 from config.logging import get_logger
@@ -26,14 +26,14 @@ log = get_logger(__name__)
 
 
 def incoming(bodies: Iterable[tuple[str, bytes]]) -> list[Incoming]:
-    """The arguments of ``ingest`` as deliveries."""
+    """Return the arguments of the task ``ingest`` as deliveries."""
     return [Incoming(UUID(id_), body) for id_, body in bodies]
 
 
-def take(redis: "Redis") -> tuple[list[Incoming], int]:
-    """Deliveries out of the queue, for the caller to store, and how many messages are left. Raises RedisError.
+def drain(redis: "Redis") -> tuple[list[Incoming], int]:
+    """Take deliveries out of the queue; return them and how many messages are left. Raises RedisError.
 
-    A message that cannot be decoded goes back to where it was: what becomes of it is for Celery to say.
+    A message that cannot be decoded goes back to where it was: Celery decides what becomes of it.
     """
     left, taken = cast(
         tuple[int, list[bytes]], script(redis, __package__, "drain")(keys=[WEBHOOKS], args=[MARK, BYTES])
@@ -45,9 +45,9 @@ def take(redis: "Redis") -> tuple[list[Incoming], int]:
         except UNDECODABLE as error:
             log.warning("ingest.message_put_back", error=type(error).__name__)
             redis.rpush(WEBHOOKS, message)
-    return merged(deliveries), left
+    return dedupe(deliveries), left
 
 
-def merged(*groups: Iterable[Incoming]) -> list[Incoming]:
-    """Groups of deliveries as one, each delivery once: one that a sweep enqueued again may be in two of them."""
+def dedupe(*groups: Iterable[Incoming]) -> list[Incoming]:
+    """Return the deliveries of all groups, each once: one that a sweep enqueued again may be in two of them."""
     return list({delivery.id: delivery for group in groups for delivery in group}.values())

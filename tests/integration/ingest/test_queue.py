@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as RedisAwayError
 
 from app.broker.envelope import advance_message
 from app.handlers.registration import registry
-from app.ingest import drain as waiting
+from app.ingest import queue
 from app.recovery import sweeper
 from app.recovery.sweeper import now_ms
 from app.stores.redis_keys import JOURNAL
@@ -51,13 +51,13 @@ def accepted(core: Core, count: int = WAITING) -> list[str]:
 
 
 def taken(core: Core) -> list[str]:
-    return [str(delivery.id) for delivery in waiting.take(core.redis)[0]]
+    return [str(delivery.id) for delivery in queue.drain(core.redis)[0]]
 
 
 def test_what_waits_is_taken_the_oldest_first(core: Core) -> None:
     ids = accepted(core)
     assert taken(core) == ids
-    assert waiting.take(core.redis) == ([], 0)
+    assert queue.drain(core.redis) == ([], 0)
 
 
 def test_no_more_is_taken_once_the_messages_are_large_and_it_is_told_what_is_left(
@@ -65,8 +65,8 @@ def test_no_more_is_taken_once_the_messages_are_large_and_it_is_told_what_is_lef
 ) -> None:
     ids = accepted(core)
     oldest = core.redis.lindex(WEBHOOKS, -1)
-    monkeypatch.setattr(waiting, "BYTES", len(oldest) + 1)
-    found, left = waiting.take(core.redis)
+    monkeypatch.setattr(queue, "BYTES", len(oldest) + 1)
+    found, left = queue.drain(core.redis)
     assert [str(delivery.id) for delivery in found] == ids[:2]  # the second reaches it
     assert left == core.redis.llen(WEBHOOKS) == WAITING - 2
     assert [id_ for id_, _ in core.take_task()] == [ids[2]]
@@ -77,7 +77,7 @@ def test_bodies_come_as_they_were_accepted(core: Core) -> None:
     core.accept(said("a"), b"\xff no text", b"")
     accepted(core, WAITING)
     before = {id_: core.redis.hget(JOURNAL, id_) for id_ in map(bytes.decode, core.redis.hkeys(JOURNAL))}
-    found, _ = waiting.take(core.redis)
+    found, _ = queue.drain(core.redis)
     assert b"\xff no text" in [delivery.body for delivery in found]
     assert all(delivery.body == before[str(delivery.id)] for delivery in found)
 
@@ -128,7 +128,7 @@ def test_the_task_ingest_stores_what_comes_while_it_pauses_for_it(
 def test_the_task_ingest_does_not_pause_while_more_waits(
     core: Core, task: ModuleType, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "BYTES", 1)
+    monkeypatch.setattr(queue, "BYTES", 1)
     accepted(core, 3)
     task.ingest_deliveries(core.take_task())
     assert core.value("SELECT count(*) FROM events") == 3
@@ -161,7 +161,7 @@ def test_without_a_queue_to_take_from_the_task_stores_its_own(
         raise RedisAwayError
 
     accepted(core)
-    monkeypatch.setattr(task, "take", away)
+    monkeypatch.setattr(task, "drain", away)
     task.ingest_deliveries(core.take_task())
     assert core.value("SELECT count(*) FROM events") == 1
 
@@ -171,7 +171,7 @@ def test_what_was_taken_by_an_ingest_that_died_is_enqueued_again(
 ) -> None:
     begin = now_ms(core.redis) - OLD_MS
     ids = [core.accept(said(f"m{nth}"), at_ms=begin + nth)[0] for nth in range(8)]
-    monkeypatch.setattr(waiting, "BYTES", 1)
+    monkeypatch.setattr(queue, "BYTES", 1)
     lost = taken(core)
     assert lost == ids[:1]
     core.ingest_waiting()

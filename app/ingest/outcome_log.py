@@ -1,0 +1,28 @@
+"""One log line for each event of a delivery: what became of it."""
+
+from app.ingest.rows import EventRow
+from app.stores import EventState
+from app.watch import reporting
+from config.logging import get_logger
+
+log = get_logger(__name__)
+
+
+def log_outcome(row: EventRow) -> None:
+    """Log that the event was accepted, or why it was not."""
+    fields = {
+        "key": row.event.key,
+        "delivery_id": str(row.delivery.id),
+        "kind": row.event.kind,
+        "type": row.event.type,
+        "conversation": row.event.conversation,
+    }
+    if row.id is None:
+        log.info("event.duplicate", **fields)
+    elif row.state is EventState.DEAD:
+        log.error("delivery.unreadable", event_id=row.id, error=row.error, **fields)
+        reporting.unreadable_delivery(event_id=row.id)
+    elif row.state is EventState.DONE:
+        log.info("event.unhandled", event_id=row.id, **fields)
+    else:
+        log.info("event.accepted", event_id=row.id, handler=row.handler, **fields)

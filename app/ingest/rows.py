@@ -1,0 +1,54 @@
+"""What ingest holds in memory: accepted bodies, and the events about to be inserted."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from app.payload import ParsedEvent
+from app.stores import Door, EventState
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """An accepted body on its way into the tables."""
+
+    id: UUID
+    body: bytes
+    door: Door = Door.JOURNAL
+
+
+@dataclass(slots=True)
+class EventRow:
+    """An event about to be inserted."""
+
+    event: ParsedEvent
+    delivery: Incoming
+    accepted_at: datetime
+    handler: str | None
+    error: str | None  # why the body could not be read: then the event is dead from the start
+    lane: int = 0
+    id: int | None = None  # once it is inserted; None: an event with its key was known
+
+    @property
+    def state(self) -> EventState:
+        if self.error is not None:
+            return EventState.DEAD
+        return EventState.PENDING if self.handler else EventState.DONE
+
+    @property
+    def occurred_at(self) -> datetime:
+        if self.event.occurred_at is None:
+            return self.accepted_at
+        return datetime.fromtimestamp(self.event.occurred_at, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of some deliveries: every event of theirs, in the order of acceptance."""
+
+    rows: list[EventRow]
+
+    @property
+    def lanes(self) -> set[int]:
+        """Return the lanes that got an event to run."""
+        return {row.lane for row in self.rows if row.id is not None and row.state is EventState.PENDING}

@@ -1,0 +1,105 @@
+"""The two INSERTs of ingest: events, then the deliveries that they came with."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from app.ingest.rows import EventRow, Incoming
+from app.payload import ParsedBody
+from app.stores import DeliveryState, Prepared, accepted_at, bytea, recordset
+
+INSERT_EVENTS = """
+PREPARE ingest_events (json) AS
+INSERT INTO events AS known (key, delivery_id, position, lane, occurred_at, accepted_at, kind, type, payload,
+                             state, handler, error, finished_at)
+SELECT key, delivery_id, position, lane, occurred_at, accepted_at, kind, type, payload,
+       state, handler, error, CASE WHEN state <> 'pending' THEN clock_timestamp() END
+FROM json_to_recordset($1) AS incoming (
+  key text, delivery_id uuid, position int, lane bigint, occurred_at timestamptz, accepted_at timestamptz,
+  kind text, type text, payload text, state event_state, handler text, error text)
+-- The same event may arrive twice and be ingested in the other order: its place is that of the first acceptance.
+ON CONFLICT (key) DO UPDATE SET
+  delivery_id = excluded.delivery_id, position = excluded.position,
+  occurred_at = excluded.occurred_at, accepted_at = excluded.accepted_at
+  -- One that has begun moves too, or what stands behind it in the same body would overtake it. What is handled
+  -- already stays where it is, so nothing is moved from behind it to before it: that would make it late.
+  WHERE excluded.delivery_id < known.delivery_id AND known.state = 'pending'
+    AND NOT EXISTS (SELECT FROM conversations c WHERE c.id = known.lane
+                    AND (c.handled_occurred_at, c.handled_delivery_id, c.handled_position)
+                        > (excluded.occurred_at, excluded.delivery_id, excluded.position)
+                    AND (c.handled_occurred_at, c.handled_delivery_id, c.handled_position)
+                        <= (known.occurred_at, known.delivery_id, known.position))
+RETURNING id, key, xmax = 0 AS inserted
+"""
+
+INSERT_DELIVERIES = """
+PREPARE ingest_deliveries (json) AS
+INSERT INTO deliveries AS known (id, accepted_at, door, state, body, error, ingested_at, events, duplicates)
+-- now(): the beginning of the transaction, so that no event is finished before its delivery was stored
+SELECT id, accepted_at, door, state, body, error, now(), events, duplicates
+FROM json_to_recordset($1) AS incoming (
+  id uuid, accepted_at timestamptz, door door, state delivery_state, body bytea, error text, events int,
+  duplicates int)
+ON CONFLICT (id) DO UPDATE SET
+  state = excluded.state, body = excluded.body, error = excluded.error, ingested_at = excluded.ingested_at,
+  events = known.events + excluded.events, duplicates = excluded.duplicates
+  WHERE known.state <> 'split'
+"""
+
+
+def insert_events(connection: Connection, rows: Sequence[EventRow]) -> None:
+    """Insert them, in one statement; those whose key was not known get their id."""
+    if not rows:
+        return
+    values = [
+        {
+            "key": row.event.key,
+            "delivery_id": row.delivery.id,
+            "position": row.event.index,
+            "lane": row.lane,
+            "occurred_at": row.occurred_at,
+            "accepted_at": row.accepted_at,
+            "kind": row.event.kind,
+            "type": row.event.type,
+            "payload": row.event.payload,
+            "state": row.state,
+            "handler": row.handler,
+            "error": row.error,
+        }
+        for row in rows
+    ]
+    row_of = {row.event.key: row for row in rows}
+    for id_, key, inserted in Prepared(connection).rows(INSERT_EVENTS, recordset(values)):
+        if inserted:
+            row_of[key].id = id_
+
+
+def insert_deliveries(
+    connection: Connection, parsed: Sequence[tuple[Incoming, ParsedBody]], rows: Sequence[EventRow]
+) -> None:
+    accepted = Counter(row.delivery.id for row in rows if row.id is not None)
+    duplicates = Counter(row.delivery.id for row in rows if row.id is None)
+    values = [
+        {
+            "id": delivery.id,
+            "accepted_at": accepted_at(delivery.id),
+            "door": delivery.door,
+            "state": _delivery_state(body),
+            "body": bytea(delivery.body) if body.unreadable else None,
+            "error": body.unreadable,
+            "events": accepted[delivery.id],
+            "duplicates": duplicates[delivery.id],
+        }
+        for delivery, body in sorted(parsed, key=acceptance)
+    ]
+    Prepared(connection).rows(INSERT_DELIVERIES, recordset(values))
+
+
+def acceptance(pair: tuple[Incoming, ParsedBody]) -> int:
+    """Sort by acceptance; a number compares faster than the UUID."""
+    return pair[0].id.int
+
+
+def _delivery_state(body: ParsedBody) -> DeliveryState:
+    return DeliveryState.UNREADABLE if body.unreadable else DeliveryState.SPLIT
