@@ -20,6 +20,7 @@ from config.settings import Settings
 from config.settings import settings as current_settings
 from tests.helpers import loop
 from tests.helpers import services as servers
+from tests.helpers.core import Core, make_core
 from tests.helpers.factories import APP_SECRET
 from tests.helpers.order import shares
 from tests.helpers.services import Services
@@ -133,6 +134,13 @@ def env(
 def settings(env: Callable[..., Settings]) -> Settings:
     """The settings of a process that has the test's stores."""
     return env()
+
+
+@pytest.fixture
+def core(settings: Settings, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Core:
+    """The core in the test's own stores, with the handlers that the marker names: ``make_core``'s arguments."""
+    marker = request.node.get_closest_marker("core")
+    return make_core(monkeypatch, **(marker.kwargs if marker else {}))
 
 
 @pytest.fixture

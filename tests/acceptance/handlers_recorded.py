@@ -50,12 +50,12 @@ class Effect(Recorded):
 def record(event: Event, ctx: Context) -> None:
     """Obey the text, between the two moments that are recorded."""
     words = (event.text or "").split()
-    said = dict(zip(words[::2], words[1::2], strict=False))
+    orders = dict(zip(words[::2], words[1::2], strict=False))
     effect = Effect(
         event_id=event.id,
         key=event.key,
         conversation=event.conversation,
-        number=int(said["number"]) if "number" in said else None,
+        number=int(orders["number"]) if "number" in orders else None,
         attempt=ctx.attempt,
         pid=os.getpid(),
         late=event.late,
@@ -63,27 +63,27 @@ def record(event: Event, ctx: Context) -> None:
     )
     ctx.session.add(effect)
     ctx.session.flush()
-    obey(said, ctx.attempt)
+    obey(orders, ctx.attempt)
     effect.ended_at = datetime.now(UTC)
 
 
-def obey(said: dict[str, Any], attempt: int) -> None:
+def obey(orders: dict[str, Any], attempt: int) -> None:
     """``sleep SECONDS``, ``fail ATTEMPTS``, ``hang ATTEMPTS``, ``permanent yes``, ``block yes``, ``closed yes``.
 
     ``block`` holds the first attempt until the message's gate is open, the next ones pass; ``closed`` fails while
     the gate is closed.
     """
-    gate = Path(os.environ[GATES]) / str(said.get("number"))
-    time.sleep(float(said.get("sleep", 0)))
-    while "block" in said and attempt == 1 and not gate.exists():
+    gate = Path(os.environ[GATES]) / str(orders.get("number"))
+    time.sleep(float(orders.get("sleep", 0)))
+    while "block" in orders and attempt == 1 and not gate.exists():
         time.sleep(LOOK_SECONDS)
-    if "closed" in said and not gate.exists():
+    if "closed" in orders and not gate.exists():
         raise RuntimeError("the gate is closed")
-    if attempt <= int(said.get("hang", 0)):
+    if attempt <= int(orders.get("hang", 0)):
         time.sleep(LONGEST_SECONDS)
-    if attempt <= int(said.get("fail", 0)):
+    if attempt <= int(orders.get("fail", 0)):
         raise RuntimeError("the message asked to fail")
-    if "permanent" in said:
+    if "permanent" in orders:
         raise Permanent("the message asked for it")
 
 

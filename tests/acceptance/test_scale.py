@@ -57,8 +57,8 @@ def traffic(events: int) -> list[Item]:
     for place in range(0, len(answered), LANES * 2 - 1):
         failing = {"fail": 1} if place % 2 else {"permanent": "yes"}
         answered[place] = message(answered[place].user, **failing)
-    told = [status_of(each, STATES[at % len(STATES)], at) for at, each in enumerate(answered)]
-    return SHUFFLE.sample([*answered, *told], len(answered) * 2)
+    statuses = [status_of(each, STATES[at % len(STATES)], at) for at, each in enumerate(answered)]
+    return SHUFFLE.sample([*answered, *statuses], len(answered) * 2)
 
 
 def send(pipeline: Pipeline, sent: Sequence[Item]) -> None:

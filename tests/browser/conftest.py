@@ -12,7 +12,6 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 from playwright.sync_api import Page as Tab
 
-from config.settings import Settings
 from tests.browser import chromium
 from tests.helpers.core import Core
 from tests.helpers.flower import ADA, Page, flower_page
@@ -65,14 +64,6 @@ def login(browser: Browser) -> Iterator[Login]:
 
 def _local(url: str) -> bool:
     return url.startswith(("http://127.0.0.1:", "data:", "blob:"))
-
-
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    """Handlers that fail on the texts in ``core.broken``, once."""
-    core = Core()
-    core.on("message", function=core.failing(), max_attempts=1)
-    return core
 
 
 @pytest.fixture

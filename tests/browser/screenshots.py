@@ -19,8 +19,7 @@ from app.stores.migrate import migrate
 from app.stores.models import EventState
 from app.watch.heartbeats import beat, member
 from tests.browser import chromium
-from tests.helpers import sample_data as made_up
-from tests.helpers import services
+from tests.helpers import sample_data, services
 from tests.helpers.flower import ADA, Page, flower_page
 
 WIDE = {"width": 1400, "height": 900}
@@ -62,11 +61,11 @@ def main(directory: Path) -> None:
 def fill() -> None:
     """A bot in the middle of its day, some minutes after a fault."""
     now = datetime.now(UTC)
-    lanes = made_up.conversations(engine())
-    made_up.events(engine(), lanes, 400, EventState.DONE, now, first=1000)
-    made_up.events(engine(), lanes, DEAD, now=now - timedelta(seconds=300))
-    made_up.samples(engine(), now)
-    held = made_up.events(engine(), lanes[:3], 8, EventState.PENDING, now, first=5000)
+    lanes = sample_data.conversations(engine())
+    sample_data.events(engine(), lanes, 400, EventState.DONE, now, first=1000)
+    sample_data.events(engine(), lanes, DEAD, now=now - timedelta(seconds=300))
+    sample_data.samples(engine(), now)
+    held = sample_data.events(engine(), lanes[:3], 8, EventState.PENDING, now, first=5000)
     with engine().begin() as connection:
         for statement in SOMETHING_GOES_ON:
             connection.execute(text(statement), {"held": held, "failing": held[:2], "last": held[-1]})

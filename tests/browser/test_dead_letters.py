@@ -13,9 +13,11 @@ from playwright.sync_api import Route, expect
 from config.settings import Settings
 from tests.browser.conftest import Login
 from tests.helpers import factories as f
-from tests.helpers import sample_data as made_up
-from tests.helpers.core import WAIT_SECONDS, Core, said
+from tests.helpers import sample_data
+from tests.helpers.core import WAIT_SECONDS, Core, text_body
 from tests.helpers.flower import GRACE, Page, flower_page
+
+pytestmark = pytest.mark.core(messages="failing", max_attempts=1)
 
 ATTACKS = (
     "<script>window.attacked = 1; alert(1)</script>",
@@ -31,7 +33,7 @@ PHONE = {"width": 390, "height": 844}
 
 def dead(core: Core, *words: str, **more: Any) -> list[int]:
     core.broken.update(words)
-    core.ingest(said(*words, **more))
+    core.ingest(text_body(*words, **more))
     gives_up_at = time.monotonic() + WAIT_SECONDS
     while any(core.event(each).state != "dead" for each in words):  # the worker beside us may run them
         assert time.monotonic() < gives_up_at
@@ -93,7 +95,7 @@ def test_a_bulk_retry_that_fails_again_is_seen_to(core: Core, page: Page, worker
 
 
 def test_a_bulk_decision_that_breaks_off_says_how_far_it_came(core: Core, page: Page, login: Login) -> None:
-    made_up.events(core.engine, made_up.conversations(core.engine), 2 * MANY)
+    sample_data.events(core.engine, sample_data.conversations(core.engine), 2 * MANY)
     tab = login()
     tab.goto(f"{page.url}/dead-letters")
     answered: list[str] = []
@@ -126,7 +128,7 @@ def test_when_there_is_none_all_is_well(page: Page, login: Login) -> None:
 def test_all_that_match_are_retried_after_a_question_that_says_how_many(
     core: Core, page: Page, login: Login
 ) -> None:
-    made_up.events(core.engine, made_up.conversations(core.engine), 2 * MANY)
+    sample_data.events(core.engine, sample_data.conversations(core.engine), 2 * MANY)
     tab = login()
     tab.goto(f"{page.url}/dead-letters")
     tab.get_by_label("Type").select_option("text")
@@ -277,8 +279,8 @@ def test_everything_can_be_reached_with_the_keyboard(core: Core, page: Page, log
 
 
 def test_on_a_phone_nothing_is_cut_off(core: Core, page: Page, login: Login) -> None:
-    made_up.events(core.engine, made_up.conversations(core.engine, 3), 5)
-    made_up.samples(core.engine, datetime.now(UTC))
+    sample_data.events(core.engine, sample_data.conversations(core.engine, 3), 5)
+    sample_data.samples(core.engine, datetime.now(UTC))
     tab = login(viewport=PHONE)
     for path, shown in {
         "/dead-letters": "[data-letter]",
@@ -345,7 +347,7 @@ def test_on_a_phone_filters_unfold_and_find(core: Core, page: Page, login: Login
 
 
 def test_a_time_finds_what_died_then_and_pages_turn(core: Core, page: Page, login: Login) -> None:
-    made_up.events(core.engine, made_up.conversations(core.engine), 120)
+    sample_data.events(core.engine, sample_data.conversations(core.engine), 120)
     core.execute("UPDATE events SET finished_at = '2026-01-31T12:00Z' WHERE id <= 70")
     tab = login(timezone_id="America/New_York")
     tab.goto(f"{page.url}/dead-letters")

@@ -2,14 +2,17 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from playwright.sync_api import expect
 
 from app.watch.alerts import watch
 from config.settings import Settings
 from tests.browser.conftest import Login
-from tests.helpers import sample_data as made_up
-from tests.helpers.core import Core, said
+from tests.helpers import sample_data
+from tests.helpers.core import Core, text_body
 from tests.helpers.flower import Page
+
+pytestmark = pytest.mark.core(messages="failing", max_attempts=1)
 
 
 def test_the_numbers_change_without_a_reload(core: Core, page: Page, login: Login) -> None:
@@ -17,7 +20,7 @@ def test_the_numbers_change_without_a_reload(core: Core, page: Page, login: Logi
     tab.goto(f"{page.url}/pipeline")
     done = tab.locator('[data-number="minute.done"]')
     expect(done).to_have_text("0")
-    core.ingest(said("one", "two"))
+    core.ingest(text_body("one", "two"))
     core.run()
     expect(done).to_have_text("2")
 
@@ -25,7 +28,7 @@ def test_the_numbers_change_without_a_reload(core: Core, page: Page, login: Logi
 def test_the_charts_are_drawn_for_the_hour_and_the_day_in_light_and_dark(
     core: Core, page: Page, login: Login
 ) -> None:
-    made_up.samples(core.engine, datetime.now(UTC))
+    sample_data.samples(core.engine, datetime.now(UTC))
     for scheme in ("light", "dark"):
         tab = login(color_scheme=scheme)
         tab.goto(f"{page.url}/pipeline")
@@ -45,7 +48,7 @@ def test_the_charts_are_drawn_for_the_hour_and_the_day_in_light_and_dark(
 def test_a_held_conversation_is_a_link_to_its_events(core: Core, page: Page, login: Login) -> None:
     core.registry.handlers.clear()
     core.on("message", function=core.failing("fails"), max_attempts=3)
-    core.ingest(said("fails", "waits"))
+    core.ingest(text_body("fails", "waits"))
     core.run()
     tab = login()
     tab.goto(f"{page.url}/pipeline")
@@ -57,7 +60,7 @@ def test_a_held_conversation_is_a_link_to_its_events(core: Core, page: Page, log
 
 def test_a_raised_alert_is_shown(core: Core, page: Page, login: Login, settings: Settings) -> None:
     core.broken.add("fails")
-    core.ingest(said("fails"))
+    core.ingest(text_body("fails"))
     core.run()
     watch(core.engine, core.redis, settings)
     tab = login()
@@ -66,14 +69,14 @@ def test_a_raised_alert_is_shown(core: Core, page: Page, login: Login, settings:
 
 
 def test_a_person_takes_over_and_gives_back(core: Core, page: Page, worker: None, login: Login) -> None:
-    core.ingest(said("before"))
+    core.ingest(text_body("before"))
     lane = core.event("before").lane
     tab = login()
     tab.goto(f"{page.url}/conversation/{lane}")
     expect(tab.locator("[data-event]")).to_contain_text("done")
     tab.get_by_role("button", name="Pause").click()
     expect(tab.locator("#paused")).to_contain_text("Paused by ada")
-    core.ingest(said("first", "second"))
+    core.ingest(text_body("first", "second"))
     expect(tab.locator("[data-event]")).to_have_count(3)
     expect(tab.locator("[data-event]", has_text="pending")).to_have_count(2)
     assert core.seen == ["before"]

@@ -159,12 +159,12 @@ def order_is_kept(facts: Facts) -> Iterator[Violation | None]:
 
 def statuses_only_rise(facts: Facts) -> Iterator[Violation | None]:
     """Each message stands at the furthest status that was sent of it."""
-    told: dict[str, tuple[str, str]] = {}
+    furthest_of: dict[str, tuple[str, str]] = {}
     for key, event in facts.acknowledged.items():
         if event.status is not None:
-            furthest = told.get(event.message_id, ("sent", key))
-            told[event.message_id] = max(furthest, (event.status, key), key=lambda each: RANK[each[0]])
-    for message_id, (status, key) in told.items():
+            furthest = furthest_of.get(event.message_id, ("sent", key))
+            furthest_of[event.message_id] = max(furthest, (event.status, key), key=lambda each: RANK[each[0]])
+    for message_id, (status, key) in furthest_of.items():
         found = facts.statuses.get(message_id)
         yield None if found == status else Violation(f"stands at {found} instead of {status}: {key}", (key,))
 

@@ -58,7 +58,7 @@ def _runs(facts: Facts) -> Iterator[Run]:
     for event in facts.events:
         accepted = facts.sent.get(event.key)
         if accepted is None:
-            continue  # told elsewhere
+            continue  # judged elsewhere
         attempts = facts.attempts_of.get(event.id, ())
         for effect in facts.effects_of.get(event.id, ()):
             begun_at = next((each.started_at for each in attempts if each.succeeded), effect.started_at)

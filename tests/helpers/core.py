@@ -2,7 +2,7 @@
 
     core = Core()
     core.on("message")
-    core.ingest(said("a", "b"))
+    core.ingest(text_body("a", "b"))
     core.run()
     assert core.seen == ["a", "b"]
 
@@ -11,7 +11,7 @@ Each has a registry of its own. Time passes when a test says so: ``make_due`` an
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import pytest
@@ -21,6 +21,7 @@ from app.broker import wakes
 from app.broker.envelope import arguments_of
 from app.dead_letters import decisions as dead_letters
 from app.handlers import Context, Event
+from app.handlers import registry as process_registry
 from app.handlers.registration import Handler, HandlerFunction, OnFailure, Registry
 from app.handlers.retry import RetryPolicy
 from app.ingest.rows import Incoming, Ingested
@@ -57,17 +58,17 @@ class ClaimsOfTheKilled(Claims):
         pass
 
 
-def said(*texts: str, sender: int = 1, at: int = f.NOW, **more: Any) -> f.Json:
+def text_body(*texts: str, sender: int = 1, at: int = f.NOW, **more: Any) -> f.Json:
     """A delivery of text messages, each with an id of its own: the text's, so that saying it again is the same."""
-    return f.body(f.messages(*(told(words, sender, at, **more) for words in texts)))
+    return f.body(f.messages(*(text_item(words, sender, at, **more) for words in texts)))
 
 
-def told(words: str, sender: int = 1, at: int = f.NOW, **more: Any) -> f.Json:
+def text_item(words: str, sender: int = 1, at: int = f.NOW, **more: Any) -> f.Json:
     return f.text_message(words, number=words, sender=sender, timestamp=str(at), **more)
 
 
 def key_of(words: str) -> str:
-    """The key of the message that ``said`` makes of a text."""
+    """The key of the message that ``text_body`` makes of a text."""
     return f"message:{f.wamid(words)}"
 
 
@@ -248,7 +249,7 @@ class Core:
         return found
 
     def event(self, words: str) -> Row[Any]:
-        """The event of the message that ``said`` made of a text."""
+        """The event of the message that ``text_body`` made of a text."""
         (row,) = self.rows("SELECT * FROM events WHERE key = :key", key=key_of(words))
         return row
 
@@ -275,6 +276,36 @@ class Core:
     def notes(self) -> list[str]:
         """The effects that are committed."""
         return [row.words for row in self.rows("SELECT words FROM notes ORDER BY words")]
+
+
+def make_core(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    messages: Literal["noted", "failing"] | None = None,
+    broken: Sequence[str] = (),
+    max_attempts: int = 3,
+    notes: bool = False,
+    of_process: bool = False,
+) -> Core:
+    """A core on the stores of the settings.
+
+    ``messages``: how its handler of messages works, None for no handler; one that is failing fails on the texts in
+    ``core.broken``, at first ``broken``. ``notes``: with the table of ``write_note``. ``of_process``: its handlers are
+    those of the process too, as for a task or command that was given HANDLERS.
+    """
+    core = Core()
+    if messages:
+        core.on(
+            "message",
+            None,
+            core.failing(*broken) if messages == "failing" else None,
+            max_attempts=max_attempts,
+        )
+    if notes:
+        core.make_notes()
+    if of_process:
+        monkeypatch.setattr(process_registry, "handlers", core.registry.handlers)
+    return core
 
 
 def write_note(ctx: Context, words: str) -> None:

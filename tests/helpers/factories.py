@@ -155,8 +155,8 @@ def system_message(
 ) -> Json:
     """What Meta says of a user; its forms differ in the names that they give, so each is the caller's."""
     names = _given(**{"from": sender, "from_user_id": sender_id})
-    told = {"id": wamid(number), "timestamp": str(NOW), "type": "system"}
-    return names | told | {"system": {"type": kind, **system}}
+    members = {"id": wamid(number), "timestamp": str(NOW), "type": "system"}
+    return names | members | {"system": {"type": kind, **system}}
 
 
 def status(state: str = "delivered", *, number: int | str = 1, recipient: int = 1, **more: Any) -> Json:
@@ -167,23 +167,23 @@ def status(state: str = "delivered", *, number: int | str = 1, recipient: int = 
 
 def group_status(state: str, participant: int, *, number: int | str = 1, **more: Any) -> Json:
     """A status of a message that we sent to a group, of one participant."""
-    told = {"id": wamid(number), "status": state, "timestamp": str(NOW)}
+    members = {"id": wamid(number), "status": state, "timestamp": str(NOW)}
     group = {"recipient_id": GROUP, "recipient_type": "group"}
-    return _given(**(told | group | {"recipient_participant_user_id": user_id(participant)} | more))
+    return _given(**(members | group | {"recipient_participant_user_id": user_id(participant)} | more))
 
 
 def call(event: str = "connect", *, number: int | str = 1, caller: int = 1, **more: Any) -> Json:
     """A call from a user."""
     sides = {"from": phone(caller), "from_user_id": user_id(caller), "to": OWN_PHONE}
-    told = {"id": f"wacid.{number}", "event": event, "timestamp": str(NOW), "direction": "USER_INITIATED"}
-    return _given(**(told | sides | more))
+    members = {"id": f"wacid.{number}", "event": event, "timestamp": str(NOW), "direction": "USER_INITIATED"}
+    return _given(**(members | sides | more))
 
 
 def echo(text: str = "hello", *, number: int | str = 1, recipient: int = 1, **more: Any) -> Json:
     """A message that the business sent from its phone app."""
     sides = {"from": OWN_PHONE, "to": phone(recipient), "to_user_id": user_id(recipient)}
-    told = {"id": wamid(number), "timestamp": str(NOW), "type": "text", "text": {"body": text}}
-    return _given(**(told | sides | more))
+    members = {"id": wamid(number), "timestamp": str(NOW), "type": "text", "text": {"body": text}}
+    return _given(**(members | sides | more))
 
 
 def standby_echo(text: str = "hello", *, number: int | str = 1, recipient: int = 1) -> Json:

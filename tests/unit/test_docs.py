@@ -125,20 +125,20 @@ def options(command: click.Command) -> set[str]:
 def test_every_setting_is_in_the_readme_with_its_default(name: str) -> None:
     (row,) = [cells for cells in rows(README) if cells[0] == f"`{name.upper()}`"]
     default = Settings.model_fields[name].get_default()
-    told = row[1].strip("`")
+    documented = row[1].strip("`")
     if isinstance(default, bool):
-        assert told == str(default).lower()
+        assert documented == str(default).lower()
     elif isinstance(default, int | float):
-        assert float(told) == default
+        assert float(documented) == default
     else:
         plain = default.get_secret_value() if hasattr(default, "get_secret_value") else default
-        assert told == (plain or "")
+        assert documented == (plain or "")
     assert row[2], "what it means"
 
 
 def test_the_readme_has_no_setting_that_does_not_exist() -> None:
-    told = {cells[0].strip("`") for cells in rows(README) if re.fullmatch(r"`[A-Z_]+`", cells[0])}
-    assert told == {name.upper() for name in Settings.model_fields}
+    documented = {cells[0].strip("`") for cells in rows(README) if re.fullmatch(r"`[A-Z_]+`", cells[0])}
+    assert documented == {name.upper() for name in Settings.model_fields}
 
 
 @pytest.mark.parametrize("command", commands())
@@ -163,8 +163,8 @@ def test_every_meaning_of_an_event_state_is_that_of_the_tables() -> None:
     meanings = dict(
         re.findall(r'= "(\w+)"  # (.+)', source.partition("class EventState")[2].partition("class ")[0])
     )
-    told = {cells[0].strip("`"): cells[1] for cells in rows(ARCHITECTURE) if len(cells) == 2}
-    assert {state: told.get(state) for state in EventState} == {
+    documented = {cells[0].strip("`"): cells[1] for cells in rows(ARCHITECTURE) if len(cells) == 2}
+    assert {state: documented.get(state) for state in EventState} == {
         state: meanings[state] for state in EventState
     }
 
@@ -192,17 +192,17 @@ def test_every_log_event_is_a_constant_name_in_the_docs(name: str) -> None:
 
 
 def test_the_docs_have_no_log_event_that_does_not_exist() -> None:
-    told = {
+    documented = {
         name
         for cells in rows(OPERATIONS.partition("## Log events")[2].partition("\n## ")[0])
         for name in code(cells[0])
     }
-    assert told - log_events() == set()
+    assert documented - log_events() == set()
 
 
 @pytest.mark.parametrize("decorator", [on_message, on_status, on_event])
 def test_every_option_of_a_handler_is_in_the_docs_with_its_default(decorator: Any) -> None:
-    told = {cells[0].strip("`"): cells[1].strip('`"') for cells in rows(HANDLERS) if len(cells) == 3}
+    documented = {cells[0].strip("`"): cells[1].strip('`"') for cells in rows(HANDLERS) if len(cells) == 3}
     parameters = inspect.signature(decorator).parameters.values()
     for option in (p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY):
         expected = (
@@ -212,7 +212,7 @@ def test_every_option_of_a_handler_is_in_the_docs_with_its_default(decorator: An
             if isinstance(option.default, float)
             else str(option.default)
         )
-        assert told[option.name] == expected
+        assert documented[option.name] == expected
 
 
 def test_every_attribute_of_an_event_is_in_the_docs() -> None:

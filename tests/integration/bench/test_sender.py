@@ -19,14 +19,14 @@ LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Answers 200; but CLOSED connections, the first ones, are told 408 and closed before any request."""
+    """Answers 200; but CLOSED connections, the first ones, are answered 408 and closed before any request."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answering)
         self.connections = count()
-        self.told = threading.Semaphore(0)  # once for each connection that is closed
+        self.refused = threading.Semaphore(0)  # once for each connection that is closed
         self.served = list[bytes]()  # bodies
 
 
@@ -48,7 +48,7 @@ class Answering(socketserver.StreamRequestHandler):
     def finish(self) -> None:
         super().finish()
         self.server.shutdown_request(self.connection)
-        self.server.told.release()
+        self.server.refused.release()
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def test_a_connection_that_is_closed_before_it_was_used_costs_no_request(rate: f
         port = server.server_address[1]
         sender = Sender(Order(port, Traffic(), CONNECTIONS, count=REQUESTS, rate=rate))
         for _ in range(CLOSED):
-            assert server.told.acquire(timeout=10)
+            assert server.refused.acquire(timeout=10)
         tally = sender.run()
     assert (tally.accepted, tally.refused, tally.broken) == (REQUESTS, 0, 0)
     assert len(set(server.served)) == len(server.served) == REQUESTS

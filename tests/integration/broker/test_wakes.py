@@ -1,18 +1,10 @@
 """Wakes: at most one in the queue for each lane, and none lost."""
 
-import pytest
-
 from app.broker import wakes
 from app.handlers import Context, Event
 from app.stores.redis_keys import WOKEN
 from config.celery import CONVERSATIONS
-from config.settings import Settings
-from tests.helpers.core import Core, said
-
-
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    return Core()
+from tests.helpers.core import Core, text_body
 
 
 def test_wakes_of_a_lane_coalesce_while_one_waits(core: Core) -> None:
@@ -48,8 +40,8 @@ def test_the_scripts_are_loaded_again_after_redis_has_lost_them(core: Core) -> N
 
 def test_many_events_of_one_conversation_wake_its_lane_once(core: Core) -> None:
     core.on("message")
-    core.ingest(said("a", "b"), said("c"))
-    core.ingest(said("d"))
+    core.ingest(text_body("a", "b"), text_body("c"))
+    core.ingest(text_body("d"))
     assert len(core.woken_lanes()) == 1
 
 
@@ -57,10 +49,10 @@ def test_an_event_that_is_stored_while_its_lane_is_worked_on_wakes_it_again(core
     def store_more(event: Event, ctx: Context) -> None:
         core.note(event, ctx)
         if event.text == "first":
-            core.ingest(said("second"))
+            core.ingest(text_body("second"))
 
     core.on("message", None, store_more)
-    core.ingest(said("first"))
+    core.ingest(text_body("first"))
     core.run()
     assert core.seen == ["first", "second"]
     assert core.woken_lanes() == []

@@ -10,27 +10,19 @@ from click.testing import CliRunner, Result
 
 from app.cli.entry import cli, main
 from app.dev.stack.embedded import free_port
-from app.handlers import registration as handlers
 from config.settings import Settings
 from config.settings import settings as current_settings
 from tests.helpers import factories as f
 from tests.helpers import services as servers
-from tests.helpers.core import Core, said
+from tests.helpers.core import Core, text_body
 from tests.helpers.rows import add_events, ago
 from tests.helpers.services import Services
+
+pytestmark = pytest.mark.core(messages="failing", max_attempts=1, of_process=True)
 
 SECRET_TEXT = "my card is 4242"
 QUOTED = f"'{SECRET_TEXT}'"
 UNKNOWN = "999999"
-
-
-@pytest.fixture
-def core(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Core:
-    """Its handlers are those of the process too, as for a command that was given HANDLERS."""
-    core = Core()
-    core.on("message", None, core.failing(), max_attempts=1)
-    monkeypatch.setattr(handlers.registry, "handlers", core.registry.handlers)
-    return core
 
 
 def run(*arguments: object) -> Result:
@@ -45,7 +37,7 @@ def lines(result: Result) -> list[Any]:
 
 def dead(core: Core, *texts: str) -> list[int]:
     core.broken.update(texts)
-    core.ingest(said(*texts))
+    core.ingest(text_body(*texts))
     core.run()
     return [core.event(words).id for words in texts]
 
@@ -59,16 +51,16 @@ def hides_the_person(output: str, words: str = SECRET_TEXT) -> bool:
 
 def test_status_tells_what_waits(core: Core) -> None:
     dead(core, "a")
-    core.ingest(said("b"))
-    core.accept(said("c"))
-    (told,) = lines(run("status", "--json"))
-    assert {name: told[name] for name in ("unfinished", "journal", "pending", "dead_letters")} == {
+    core.ingest(text_body("b"))
+    core.accept(text_body("c"))
+    (answer,) = lines(run("status", "--json"))
+    assert {name: answer[name] for name in ("unfinished", "journal", "pending", "dead_letters")} == {
         "unfinished": 2,
         "journal": 1,
         "pending": 1,
         "dead_letters": 1,
     }
-    assert told["queues"]["dead_letters"] == 1
+    assert answer["queues"]["dead_letters"] == 1
     assert "unfinished" in run("status").output
 
 
@@ -99,12 +91,12 @@ def test_trace_as_json_hides_the_person_too(core: Core) -> None:
 
 
 def test_trace_finds_what_waits_in_the_journal(core: Core) -> None:
-    (id_,) = core.accept(said("a"))
+    (id_,) = core.accept(text_body("a"))
     assert f"delivery {id_}, waits in the journal" in run("trace", f.wamid("a")).output
 
 
 def test_trace_as_json_tells_of_what_waits_in_the_journal(core: Core) -> None:
-    (id_,) = core.accept(said("a"))
+    (id_,) = core.accept(text_body("a"))
     assert id_ in run("trace", f.wamid("a"), "--json").stdout
 
 
@@ -177,7 +169,7 @@ def test_an_error_that_repeats_the_message_without_quotes_is_masked_too(
 
 
 def test_dead_show_of_what_is_not_dead_says_what_it_is(core: Core) -> None:
-    core.ingest(said("a"))
+    core.ingest(text_body("a"))
     core.run()
     id_ = core.event("a").id
     assert f"event {id_} is done, not dead" in run("dead", "show", id_).output
@@ -276,7 +268,7 @@ def test_without_redis_it_says_so(env: Callable[..., Settings], say: Callable[..
 
 
 def test_trace_needs_no_redis_for_what_the_tables_know(core: Core, env: Callable[..., Settings]) -> None:
-    core.ingest(said("a"))
+    core.ingest(text_body("a"))
     env(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
     assert run("trace", f.wamid("a")).exit_code == 0
 
@@ -287,9 +279,9 @@ def test_without_settings_it_names_each_that_is_missing(
     monkeypatch.setenv("PORT", "none")
     monkeypatch.setenv("ALERT_DEAD_LETTERS", "0")
     current_settings.cache_clear()
-    told = say("status")
-    assert "PORT" in told
-    assert "ALERT_DEAD_LETTERS" in told
+    text = say("status")
+    assert "PORT" in text
+    assert "ALERT_DEAD_LETTERS" in text
 
 
 # purge
@@ -302,8 +294,8 @@ def finished(core: Core, days: float, count: int = 1) -> None:
 def test_purge_deletes_what_is_older_and_tells_how_much(core: Core) -> None:
     finished(core, 31, 2)
     finished(core, 29)
-    (told,) = lines(run("purge", "--older-than", 30, "--json"))
-    assert {name: told[name] for name in ("events", "attempts", "statuses", "deliveries", "actions")} == {
+    (answer,) = lines(run("purge", "--older-than", 30, "--json"))
+    assert {name: answer[name] for name in ("events", "attempts", "statuses", "deliveries", "actions")} == {
         "events": 2, "attempts": 0, "statuses": 0, "deliveries": 0, "actions": 0,
     }  # fmt: skip
     assert core.states() == {"done": 1}
@@ -336,7 +328,7 @@ def test_a_dry_run_of_purge_deletes_nothing(core: Core) -> None:
     core.execute("UPDATE dead_letter_actions SET at = :old", old=ago(31 * 86_400))
     core.execute("UPDATE events SET finished_at = :old", old=ago(31 * 86_400))
     finished(core, 31)
-    (told,) = lines(run("purge", "--older-than", 30, "--dry-run", "--json"))
-    assert (told["events"], told["dry_run"]) == (2, True)
+    (answer,) = lines(run("purge", "--older-than", 30, "--dry-run", "--json"))
+    assert (answer["events"], answer["dry_run"]) == (2, True)
     assert "would delete 2 events" in run("purge", "--older-than", 30, "--dry-run").output
     assert core.states() == {"discarded": 1, "done": 1}

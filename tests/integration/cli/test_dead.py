@@ -11,22 +11,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli.entry import cli
-from app.handlers import registration as handlers
 from config.celery import DEAD_LETTERS
-from config.settings import Settings
 from tests.helpers import factories as f
-from tests.helpers import sample_data as made_up
-from tests.helpers.core import Core, said
+from tests.helpers import sample_data
+from tests.helpers.core import Core, text_body
+
+pytestmark = pytest.mark.core(messages="failing", max_attempts=1, of_process=True)
 
 MANY = 1200
-
-
-@pytest.fixture
-def core(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Core:
-    core = Core()
-    core.on("message", None, core.failing(), max_attempts=1)
-    monkeypatch.setattr(handlers.registry, "handlers", core.registry.handlers)
-    return core
 
 
 def run(*arguments: object) -> Result:
@@ -40,14 +32,14 @@ def objects(result: Result) -> list[Any]:
 
 def dead(core: Core, *texts: str, **more: Any) -> list[int]:
     core.broken.update(texts)
-    core.ingest(said(*texts, **more))
+    core.ingest(text_body(*texts, **more))
     core.run()
     return [int(core.event(words).id) for words in texts]
 
 
 @pytest.fixture
 def many(core: Core) -> Core:
-    made_up.events(core.engine, made_up.conversations(core.engine), MANY)
+    sample_data.events(core.engine, sample_data.conversations(core.engine), MANY)
     return core
 
 
@@ -58,17 +50,17 @@ def many(core: Core) -> Core:
         (("--error-class", "KeyError"), MANY // 4),
         (("--handler", "mybot.answer"), MANY // 2),
         (("--search", "old_catalogue"), MANY // 4),
-        (("--conversation", f"{f.PHONE_NUMBER_ID}/{f.phone(1)}"), MANY // made_up.USERS),
-        (("--conversation", f"+{f.phone(1)}"), MANY // made_up.USERS),
-        (("--conversation", f.user_id(1)), MANY // made_up.USERS),
+        (("--conversation", f"{f.PHONE_NUMBER_ID}/{f.phone(1)}"), MANY // sample_data.USERS),
+        (("--conversation", f"+{f.phone(1)}"), MANY // sample_data.USERS),
+        (("--conversation", f.user_id(1)), MANY // sample_data.USERS),
         (("--after", "2099-01-01"), 0),
         (("--before", "2099-01-01T12:00"), MANY),
     ],
 )
 def test_the_filters_are_those_of_the_page(many: Core, options: tuple[str, ...], count: int) -> None:
     assert len(objects(run("dead", "list", "--limit", MANY, "--json", *options))) == count
-    (told,) = objects(run("dead", "retry", "--all", "--dry-run", "--json", *options))
-    assert told == {"would_be": count}
+    (answer,) = objects(run("dead", "retry", "--all", "--dry-run", "--json", *options))
+    assert answer == {"would_be": count}
     assert many.states() == {"dead": MANY}
 
 
@@ -79,8 +71,8 @@ def test_a_time_that_is_none_is_refused(core: Core) -> None:
 
 
 def test_a_bulk_retry_takes_what_matches_and_leaves_the_queue_right(many: Core) -> None:
-    (told,) = objects(run("dead", "retry", "--all", "--type", "text", "--json", "--who", "ada"))
-    assert (len(told["retried"]), told["left_alone"]) == (MANY // 2, [])
+    (answer,) = objects(run("dead", "retry", "--all", "--type", "text", "--json", "--who", "ada"))
+    assert (len(answer["retried"]), answer["left_alone"]) == (MANY // 2, [])
     assert many.states() == {"dead": MANY // 2, "pending": MANY // 2}
     assert many.redis.llen(DEAD_LETTERS) == MANY // 2
     assert many.value("SELECT count(*) FROM dead_letter_actions WHERE who = 'ada'") == MANY // 2
@@ -110,10 +102,10 @@ def test_a_dry_run_of_a_discard_changes_nothing(core: Core) -> None:
 
 
 def test_an_export_holds_every_letter_with_its_payload_masked(many: Core) -> None:
-    told = objects(run("dead", "export"))
-    assert len({letter["id"] for letter in told}) == MANY
-    assert all(letter["payload"]["item"]["type"] == letter["type"] for letter in told)
-    assert f.phone(1) not in json.dumps(told)
+    letters = objects(run("dead", "export"))
+    assert len({letter["id"] for letter in letters}) == MANY
+    assert all(letter["payload"]["item"]["type"] == letter["type"] for letter in letters)
+    assert f.phone(1) not in json.dumps(letters)
 
 
 def test_an_export_to_a_file_reveals_only_when_asked(core: Core, tmp_path: Path) -> None:
@@ -168,15 +160,15 @@ def test_what_is_no_json_goes_back_into_the_editor(core: Core, monkeypatch: pyte
     assert core.seen == ["mended Grüße \ud800"]
 
 
-@pytest.mark.parametrize(("left", "said"), [([None], "not saved"), (["{"], "Aborted")])
+@pytest.mark.parametrize(("left", "message"), [([None], "not saved"), (["{"], "Aborted")])
 def test_an_edit_that_is_given_up_changes_nothing(
-    core: Core, monkeypatch: pytest.MonkeyPatch, left: list[str | None], said: str
+    core: Core, monkeypatch: pytest.MonkeyPatch, left: list[str | None], message: str
 ) -> None:
     (id_,) = dead(core, "stays")
     typed(monkeypatch, *left)
     result = CliRunner().invoke(cli, ["dead", "edit", str(id_)], input="n\n")
     assert result.exit_code == 1
-    assert said in result.output
+    assert message in result.output
     assert core.states() == {"dead": 1}
     assert core.value("SELECT count(*) FROM dead_letter_actions") == 0
 
@@ -191,7 +183,7 @@ def test_what_is_not_dead_cannot_be_edited(core: Core, tmp_path: Path) -> None:
 
 
 def test_a_conversation_is_paused_and_resumed_by_any_of_its_names(core: Core) -> None:
-    core.ingest(said("waits"))
+    core.ingest(text_body("waits"))
     lane = core.event("waits").lane
     paused = run("pause", f.phone(1), "--who", "ada")
     assert paused.output == f"conversation {lane} is paused: what arrives is stored and waits\n"

@@ -17,18 +17,12 @@ from app.dead_letters.decisions import Decided, Filter
 from app.stores.models import EventState
 from app.stores.redis_keys import WOKEN
 from config.celery import DEAD_LETTERS
-from config.settings import Settings
 from tests.helpers import factories as f
-from tests.helpers.core import WAIT_SECONDS, Core, said
+from tests.helpers.core import WAIT_SECONDS, Core, text_body
 from tests.helpers.rows import add_events
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 UNKNOWN = 10**9
-
-
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    return Core()
 
 
 def die(core: Core, *texts: str, **more: Any) -> list[int]:
@@ -36,7 +30,7 @@ def die(core: Core, *texts: str, **more: Any) -> list[int]:
     if ("message", None) not in core.registry.handlers:
         core.on("message", None, core.failing(), max_attempts=1)
     core.broken.update(texts)
-    core.ingest(said(*texts, **more))
+    core.ingest(text_body(*texts, **more))
     core.run()
     return [core.event(words).id for words in texts]
 
@@ -98,7 +92,7 @@ def test_dead_letters_are_found_page_by_page(core: Core) -> None:
 
 def test_retried_events_run_in_their_order_before_newer_ones(core: Core) -> None:
     ids = die(core, "first", "second", at=f.NOW)
-    core.ingest(said("third", at=f.NOW + 1))
+    core.ingest(text_body("third", at=f.NOW + 1))
     core.broken.clear()
     assert retry(core, *reversed(ids)).changed == ids
     core.run()
@@ -107,7 +101,7 @@ def test_retried_events_run_in_their_order_before_newer_ones(core: Core) -> None
 
 def test_a_retried_event_gets_all_its_attempts_again(core: Core) -> None:
     core.on("message", None, core.failing("a"), max_attempts=2)
-    (lane,) = core.ingest(said("a")).lanes
+    (lane,) = core.ingest(text_body("a")).lanes
     for _ in range(2):
         core.make_due()
         core.advance(lane)

@@ -12,9 +12,11 @@ import pytest
 
 from app.dev.stack.embedded import free_port
 from config.settings import Settings
-from tests.helpers.core import Core, said
+from tests.helpers.core import Core, text_body
 from tests.helpers.flower import ADA, GRACE, flower_page
 from tests.helpers.stack import Stack
+
+pytestmark = pytest.mark.core(messages="failing", broken=("one", "two"), max_attempts=1)
 
 ROOT = Path(__file__).parents[3]
 PAGES = ("/dead-letters", "/pipeline", "/conversation/1", "/broker", "/workers")
@@ -34,15 +36,8 @@ FLOWERS_CHANGES = (
 START_SECONDS = 60
 
 
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    core = Core()
-    core.on("message", function=core.failing("one", "two"), max_attempts=1)
-    return core
-
-
 def dead(core: Core, words: str = "one") -> int:
-    core.ingest(said(words))
+    core.ingest(text_body(words))
     core.run()
     assert core.event(words).state == "dead"
     return int(core.event(words).id)

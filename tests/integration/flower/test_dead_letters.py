@@ -24,9 +24,11 @@ from config.celery import DEAD_LETTERS
 from config.settings import Settings
 from config.settings import settings as current
 from tests.helpers import factories as f
-from tests.helpers import sample_data as made_up
-from tests.helpers.core import Core, said
+from tests.helpers import sample_data
+from tests.helpers.core import Core, text_body
 from tests.helpers.flower import GRACE, Page, flower_page
+
+pytestmark = pytest.mark.core(messages="failing", max_attempts=1)
 
 ROOT = Path(__file__).parents[3]
 NOBODYS_ID = 10**15
@@ -38,13 +40,6 @@ HUGE = 2**63
 
 
 @pytest.fixture
-def core(settings: Settings) -> Core:
-    core = Core()
-    core.on("message", function=core.failing(), max_attempts=1)
-    return core
-
-
-@pytest.fixture
 def page(core: Core) -> Iterator[Page]:
     with flower_page() as opened:
         yield opened
@@ -53,7 +48,7 @@ def page(core: Core) -> Iterator[Page]:
 def dead(core: Core, *words: str, **more: Any) -> list[int]:
     """Events that failed for good; their handler is mended when they are taken out of ``core.broken``."""
     core.broken.update(words)
-    core.ingest(said(*words, **more))
+    core.ingest(text_body(*words, **more))
     core.run()
     return [int(core.event(each).id) for each in words]
 
@@ -138,7 +133,7 @@ def test_text_is_found_however_json_spells_it(core: Core, page: Page) -> None:
 
 
 def test_pages_go_on_without_gaps_or_doubles_in_every_order(core: Core, page: Page) -> None:
-    made_up.events(core.engine, made_up.conversations(core.engine, 5), 23)
+    sample_data.events(core.engine, sample_data.conversations(core.engine, 5), 23)
     for sort in SORTED_BY:
         for order in ("ascending", "descending"):
             seen: list[int] = []
@@ -156,8 +151,8 @@ def test_pages_go_on_without_gaps_or_doubles_in_every_order(core: Core, page: Pa
 def test_a_page_of_the_newest_deaths_reads_no_more_rows_than_it_shows(
     core: Core, monkeypatch: pytest.MonkeyPatch, after: tuple[str, int] | None
 ) -> None:
-    made_up.events(core.engine, made_up.conversations(core.engine), MANY)
-    made_up.analyze(core.engine)
+    sample_data.events(core.engine, sample_data.conversations(core.engine), MANY)
+    sample_data.analyze(core.engine)
     monkeypatch.setattr(dead_letter_list, "PAGE", "EXPLAIN (FORMAT JSON) " + dead_letter_list.PAGE)
     monkeypatch.setattr(dead_letter_list, "Row", lambda **row: row)
     with core.engine.connect() as connection:
@@ -250,7 +245,7 @@ def test_a_retried_event_runs_again_and_it_is_known_who_retried_it(core: Core, p
 
 def test_retried_events_run_in_their_order_before_newer_ones_that_wait(core: Core, page: Page) -> None:
     chosen = dead(core, "first", "second", "third")
-    core.ingest(said("newer"))
+    core.ingest(text_body("newer"))
     core.broken.clear()
     page.post("/dead-letters/retry", {"ids": chosen[::-1]})
     core.run()
@@ -309,8 +304,8 @@ def retry_all(page: Page, wanted: dict[str, Any], **more: Any) -> tuple[list[int
 
 
 def test_all_that_match_are_retried_and_the_rest_stays(core: Core, page: Page) -> None:
-    lanes = made_up.conversations(core.engine, 60)
-    made_up.events(core.engine, lanes, MANY)
+    lanes = sample_data.conversations(core.engine, 60)
+    sample_data.events(core.engine, lanes, MANY)
     count = page.post("/dead-letters/count", {"filter": {"type": "text"}}).json()["count"]
     changed, refused = retry_all(page, {"type": "text"})
     assert (len(set(changed)), refused) == (count, [])
@@ -339,7 +334,7 @@ def test_a_rate_spreads_a_bulk_retry_and_holds_nobody_up_meanwhile(core: Core, p
     gaps = [later.due_at - earlier.due_at for earlier, later in pairwise(turns)]
     assert gaps == [timedelta(seconds=100)] * 2
     assert not any(turn.holds for turn in turns)
-    core.ingest(said("newer"))
+    core.ingest(text_body("newer"))
     core.run()
     assert core.seen == ["first", "newer"]  # the first turn is at once
     core.make_due()
@@ -473,7 +468,7 @@ def test_every_process_writes_the_same_message_for_a_letter(settings: Settings) 
 def test_a_large_queue_is_written_anew_rather_than_searched(
     core: Core, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made_up.events(core.engine, made_up.conversations(core.engine, 10), 40)
+    sample_data.events(core.engine, sample_data.conversations(core.engine, 10), 40)
     dead_letters.reconcile(core.engine, core.redis)
     monkeypatch.setattr(dead_letters, "COMPARISONS_AT_ONCE", 100)
     changed, _ = retry_all(page, {"type": "text"})

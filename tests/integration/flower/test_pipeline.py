@@ -10,20 +10,15 @@ from app.watch import alerts, backlog
 from app.watch.heartbeats import beat, member
 from config.settings import Settings
 from tests.helpers import factories as f
-from tests.helpers import sample_data as made_up
-from tests.helpers.core import Core, said
+from tests.helpers import sample_data
+from tests.helpers.core import Core, text_body
 from tests.helpers.flower import GRACE, Page, flower_page
 from tests.helpers.rows import add_stored_delivery
 
+pytestmark = pytest.mark.core(messages="failing")
+
 HOUR_POINTS = 60
 DAY_POINTS = 144
-
-
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    core = Core()
-    core.on("message", function=core.failing())
-    return core
 
 
 @pytest.fixture
@@ -38,7 +33,7 @@ def lane_of(core: Core, words: str) -> int:
 
 def test_the_numbers_are_those_of_the_tables_and_of_redis(core: Core, page: Page) -> None:
     core.broken.add("fails")
-    core.ingest(said("runs", "fails", "waits"))
+    core.ingest(text_body("runs", "fails", "waits"))
     core.run()
     add_stored_delivery(core.engine)
     core.redis.hset(JOURNAL, "a", b"{}")
@@ -54,7 +49,7 @@ def test_the_numbers_are_those_of_the_tables_and_of_redis(core: Core, page: Page
 
 def test_a_lane_held_by_a_failing_event_is_shown_and_names_nobody(core: Core, page: Page) -> None:
     core.broken.add("call 15551234567")
-    core.ingest(said("call 15551234567", "waits"))
+    core.ingest(text_body("call 15551234567", "waits"))
     core.run()
     answer = page.get("/pipeline/numbers")
     (held,) = answer.json()["held"]
@@ -69,7 +64,7 @@ def test_a_sample_counts_what_happened_since_the_one_before(core: Core, page: Pa
     core.broken.add("fails")
     with core.engine.begin() as connection:
         backlog.sample(connection, measured)
-    core.ingest(said("runs", "fails"))
+    core.ingest(text_body("runs", "fails"))
     core.run()
     later = "at = at - interval '10 s'"
     core.execute(f"UPDATE backlog_samples SET {later}")
@@ -89,7 +84,7 @@ def test_an_event_that_died_and_was_decided_about_since_is_among_those_that_died
     core.on("message", function=core.failing("twice", "once", "long ago"), max_attempts=1)
     with core.engine.begin() as connection:
         backlog.sample(connection, backlog.measure(core.engine, core.redis, 300))
-    core.ingest(said("twice", "once", "long ago"))
+    core.ingest(text_body("twice", "once", "long ago"))
     core.run()
     core.execute("UPDATE attempts SET finished_at = finished_at - interval '1 hour' WHERE event_id = :id",
                  id=core.event("long ago").id)  # fmt: skip
@@ -108,7 +103,7 @@ def test_an_event_that_died_and_was_decided_about_since_is_among_those_that_died
 
 
 def test_the_charts_cover_the_last_hour_and_day_and_outlive_a_restart(core: Core, page: Page) -> None:
-    made_up.samples(core.engine, datetime.now(UTC))
+    sample_data.samples(core.engine, datetime.now(UTC))
     hour = page.get("/pipeline/samples", span="hour").json()
     day = page.get("/pipeline/samples", span="day").json()
     assert HOUR_POINTS <= len(hour["points"]) <= HOUR_POINTS + 1
@@ -127,8 +122,8 @@ def test_the_watch_keeps_the_samples(core: Core, page: Page, settings: Settings)
 
 def test_a_conversation_shows_its_events_in_order_and_names_nobody(core: Core, page: Page) -> None:
     core.broken.add("second")
-    core.ingest(said("first", "second", "third"))
-    core.ingest(said("of somebody else", sender=2))
+    core.ingest(text_body("first", "second", "third"))
+    core.ingest(text_body("of somebody else", sender=2))
     core.run()
     answer = page.get(f"/conversation/{lane_of(core, 'first')}/events")
     found = answer.json()
@@ -140,8 +135,8 @@ def test_a_conversation_shows_its_events_in_order_and_names_nobody(core: Core, p
 
 
 def test_a_long_conversation_is_read_backwards_from_its_end(core: Core, page: Page) -> None:
-    lanes = made_up.conversations(core.engine, 1)
-    made_up.events(core.engine, lanes, 250)
+    lanes = sample_data.conversations(core.engine, 1)
+    sample_data.events(core.engine, lanes, 250)
     seen: list[int] = []
     before = ""
     more = True
@@ -154,7 +149,7 @@ def test_a_long_conversation_is_read_backwards_from_its_end(core: Core, page: Pa
 
 
 def test_a_conversation_is_paused_and_resumed_and_it_is_known_by_whom(core: Core, page: Page) -> None:
-    core.ingest(said("waits"))
+    core.ingest(text_body("waits"))
     lane = lane_of(core, "waits")
     answer = page.post(f"/conversation/{lane}/pause").json()
     assert (answer["changed"], answer["pause"]["paused_by"]) == (True, "ada")
@@ -179,7 +174,7 @@ def test_a_conversation_that_became_a_part_of_another_leads_there(core: Core, pa
     by_id = f.text_message("by id", number="i", **{"from": None})
     core.ingest(f.body(f.messages(by_phone)), f.body(f.messages(by_id)))
     loser = core.value("SELECT lane FROM events WHERE key = :key", key=f"message:{f.wamid('p')}")
-    core.ingest(said("both"))
+    core.ingest(text_body("both"))
     winner = lane_of(core, "both")
     assert winner != loser
     answer = page.get(f"/conversation/{loser}")

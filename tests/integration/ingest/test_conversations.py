@@ -15,22 +15,16 @@ from app.ingest import split as ingest_module
 from app.ingest.rows import EventRow, Ingested
 from app.lanes.lane import Outcome
 from app.stores.models import EventState
-from config.settings import Settings
 from tests.helpers import factories as f
-from tests.helpers.core import WAIT_SECONDS, Core, said
+from tests.helpers.core import WAIT_SECONDS, Core, text_body
 from tests.helpers.rows import add_events
+
+pytestmark = pytest.mark.core(messages="noted")
 
 PHONE_ONLY: dict[str, Any] = {"from_user_id": None}
 USER_ONLY: dict[str, Any] = {"from": None}
 POLL_SECONDS = 0.005
 MANY_EVENTS = 3000
-
-
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    core = Core()
-    core.on("message")
-    return core
 
 
 def lanes_of(core: Core, *texts: str) -> list[int]:
@@ -45,35 +39,35 @@ def one(lanes: list[int]) -> bool:
 
 
 def test_a_user_with_both_names_has_one_conversation_shown_by_the_user_id(core: Core) -> None:
-    core.ingest(said("a"))
-    core.ingest(said("b", **PHONE_ONLY), said("c", **USER_ONLY))
+    core.ingest(text_body("a"))
+    core.ingest(text_body("b", **PHONE_ONLY), text_body("c", **USER_ONLY))
     assert one(lanes_of(core, "a", "b", "c"))
     assert core.value("SELECT key FROM conversations") == f"{f.PHONE_NUMBER_ID}/{f.user_id(1)}"
 
 
 def test_a_conversation_known_by_phone_stays_one_when_the_phone_disappears(core: Core) -> None:
-    core.ingest(said("phone", **PHONE_ONLY))
-    core.ingest(said("both"))
-    core.ingest(said("user", **USER_ONLY))
+    core.ingest(text_body("phone", **PHONE_ONLY))
+    core.ingest(text_body("both"))
+    core.ingest(text_body("user", **USER_ONLY))
     assert one(lanes_of(core, "phone", "both", "user"))
     assert core.value("SELECT count(*) FROM conversations") == 1
 
 
 def test_the_same_holds_within_one_delivery(core: Core) -> None:
-    core.ingest(said("phone", **PHONE_ONLY), said("user", **USER_ONLY), said("both"))
+    core.ingest(text_body("phone", **PHONE_ONLY), text_body("user", **USER_ONLY), text_body("both"))
     assert one(lanes_of(core, "phone", "both", "user"))
     assert core.value("SELECT count(*) FROM conversations") == 1
 
 
 def test_users_of_two_numbers_of_the_business_are_apart(core: Core) -> None:
-    core.ingest(said("here"))
+    core.ingest(text_body("here"))
     core.ingest(f.body(f.messages(f.text_message("there", number="there"), phone_number_id="999")))
     assert not one(lanes_of(core, "here", "there"))
 
 
 def test_a_new_user_id_goes_on_in_the_conversation_of_the_previous_one(core: Core) -> None:
     core.on("other")
-    core.ingest(said("old", **USER_ONLY))
+    core.ingest(text_body("old", **USER_ONLY))
     core.ingest(
         f.body(
             f.messages(
@@ -86,12 +80,14 @@ def test_a_new_user_id_goes_on_in_the_conversation_of_the_previous_one(core: Cor
             )
         )
     )
-    core.ingest(said("new", sender=2, **USER_ONLY))
+    core.ingest(text_body("new", sender=2, **USER_ONLY))
     assert one(lanes_of(core, "old", "new"))
 
 
 def test_a_group_is_one_conversation_whoever_writes(core: Core) -> None:
-    core.ingest(said("a", group_id=f.GROUP), said("b", sender=2, group_id=f.GROUP), said("alone"))
+    core.ingest(
+        text_body("a", group_id=f.GROUP), text_body("b", sender=2, group_id=f.GROUP), text_body("alone")
+    )
     assert one(lanes_of(core, "a", "b"))
     assert not one(lanes_of(core, "a", "alone"))
 
@@ -101,9 +97,9 @@ def test_a_group_is_one_conversation_whoever_writes(core: Core) -> None:
 
 def ingest_two_then_link(core: Core) -> None:
     """Two conversations with events waiting, and the delivery that tells that they are one."""
-    core.ingest(said("first", at=f.NOW, **USER_ONLY), said("third", at=f.NOW + 2, **USER_ONLY))
-    core.ingest(said("second", at=f.NOW + 1, **PHONE_ONLY))
-    core.ingest(said("fourth", at=f.NOW + 3))
+    core.ingest(text_body("first", at=f.NOW, **USER_ONLY), text_body("third", at=f.NOW + 2, **USER_ONLY))
+    core.ingest(text_body("second", at=f.NOW + 1, **PHONE_ONLY))
+    core.ingest(text_body("fourth", at=f.NOW + 3))
 
 
 def test_two_conversations_that_turn_out_to_be_one_are_merged_in_order(core: Core) -> None:
@@ -114,10 +110,10 @@ def test_two_conversations_that_turn_out_to_be_one_are_merged_in_order(core: Cor
 
 
 def test_a_wake_of_the_merged_lane_goes_on_in_the_other(core: Core) -> None:
-    core.ingest(said("phone", **PHONE_ONLY))
+    core.ingest(text_body("phone", **PHONE_ONLY))
     (loser,) = core.woken_lanes()
-    core.ingest(said("user", **USER_ONLY))
-    core.ingest(said("both"))
+    core.ingest(text_body("user", **USER_ONLY))
+    core.ingest(text_body("both"))
     core.redis.flushall()
     core.advance(loser)
     assert sorted(core.seen) == ["both", "phone", "user"]
@@ -126,10 +122,10 @@ def test_a_wake_of_the_merged_lane_goes_on_in_the_other(core: Core) -> None:
 def test_a_dead_letter_of_the_merged_lane_is_retried_in_the_other(core: Core) -> None:
     core.registry.handlers.clear()
     core.on("message", None, core.failing("phone"), max_attempts=1)
-    core.ingest(said("phone", at=f.NOW, **PHONE_ONLY))
+    core.ingest(text_body("phone", at=f.NOW, **PHONE_ONLY))
     core.run()
-    core.ingest(said("user", at=f.NOW + 1, **USER_ONLY))
-    core.ingest(said("both", at=f.NOW + 2))
+    core.ingest(text_body("user", at=f.NOW + 1, **USER_ONLY))
+    core.ingest(text_body("both", at=f.NOW + 2))
     core.broken.clear()
     dead_letters.retry(core.engine, core.redis, core.registry, [core.event("phone").id], "ada")
     core.run()
@@ -147,14 +143,14 @@ def test_an_attempt_in_the_merged_lane_does_not_overlap_with_the_other(core: Cor
 
     core.registry.handlers.clear()
     core.on("message", None, pause)
-    core.ingest(said("phone", at=f.NOW + 5, **PHONE_ONLY))
+    core.ingest(text_body("phone", at=f.NOW + 5, **PHONE_ONLY))
     (loser,) = core.woken_lanes()
     with ThreadPoolExecutor() as threads:
         running = threads.submit(core.lanes().step, loser)
         try:
             assert reached.wait(WAIT_SECONDS)
-            core.ingest(said("user", at=f.NOW, **USER_ONLY))
-            core.ingest(said("both", at=f.NOW + 1))
+            core.ingest(text_body("user", at=f.NOW, **USER_ONLY))
+            core.ingest(text_body("both", at=f.NOW + 1))
             (winner,) = set(lanes_of(core, "user"))
             assert core.step(winner).outcome is Outcome.HELD
         finally:
@@ -166,10 +162,10 @@ def test_an_attempt_in_the_merged_lane_does_not_overlap_with_the_other(core: Cor
 
 
 def test_lateness_outlives_the_merge(core: Core) -> None:
-    core.ingest(said("later", at=f.NOW, **PHONE_ONLY))
-    core.ingest(said("other", at=f.NOW - 9, **USER_ONLY))
+    core.ingest(text_body("later", at=f.NOW, **PHONE_ONLY))
+    core.ingest(text_body("other", at=f.NOW - 9, **USER_ONLY))
     core.run()
-    core.ingest(said("between", at=f.NOW - 5))
+    core.ingest(text_body("between", at=f.NOW - 5))
     core.run()
     assert core.event("between").late
 
@@ -198,7 +194,7 @@ def overtaken(core: Core, name: str) -> int:
 
 def test_two_ingests_that_meet_a_user_by_different_names_make_one_whole_conversation(core: Core) -> None:
     lane = overtaken(core, "phone")
-    core.ingest(said("a"))
+    core.ingest(text_body("a"))
     assert core.event("a").lane == lane
     assert core.value("SELECT count(*) FROM conversations WHERE id = :lane", lane=lane) == 1
 
@@ -207,7 +203,7 @@ def test_an_ingest_that_was_overtaken_leaves_no_conversation_behind_that_nobody_
     lane = overtaken(core, "user")
     assert core.value("SELECT id FROM conversations") == lane
     assert core.value("SELECT count(*) FROM conversations") == 1
-    core.ingest(said("a", **PHONE_ONLY), said("b", **USER_ONLY))
+    core.ingest(text_body("a", **PHONE_ONLY), text_body("b", **USER_ONLY))
     assert lanes_of(core, "a", "b") == [lane, lane]
 
 
@@ -229,8 +225,8 @@ def wait_until_blocked(core: Core) -> None:
 def test_an_event_that_is_stored_while_its_conversation_is_merged_keeps_its_place(
     core: Core, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    core.ingest(said("zero", at=f.NOW, **PHONE_ONLY))
-    core.ingest(said("two", at=f.NOW + 2, **USER_ONLY))
+    core.ingest(text_body("zero", at=f.NOW, **PHONE_ONLY))
+    core.ingest(text_body("two", at=f.NOW + 2, **USER_ONLY))
     resolved, go_on = threading.Event(), threading.Event()
     insert = ingest_module.insert_events
 
@@ -242,9 +238,9 @@ def test_an_event_that_is_stored_while_its_conversation_is_merged_keeps_its_plac
 
     monkeypatch.setattr(ingest_module, "insert_events", insert_later)
     with ThreadPoolExecutor() as threads:
-        storing = threads.submit(core.ingest, said("one", at=f.NOW + 1, **PHONE_ONLY))
+        storing = threads.submit(core.ingest, text_body("one", at=f.NOW + 1, **PHONE_ONLY))
         assert resolved.wait(WAIT_SECONDS)
-        merging = threads.submit(core.ingest, said("three", at=f.NOW + 3))
+        merging = threads.submit(core.ingest, text_body("three", at=f.NOW + 3))
         merged_or_waiting(core, merging)
         go_on.set()
         storing.result(WAIT_SECONDS)

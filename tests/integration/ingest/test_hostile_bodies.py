@@ -20,7 +20,9 @@ from config.celery import WEBHOOKS
 from config.settings import Settings
 from tests.helpers import factories as f
 from tests.helpers import loop
-from tests.helpers.core import Core, said
+from tests.helpers.core import Core, text_body
+
+pytestmark = pytest.mark.core(messages="noted")
 
 DEEP = 100_000
 MIB = 1024 * 1024
@@ -71,11 +73,11 @@ HOSTILE: dict[str, Callable[[], Hostile]] = {
     "empty": lambda: Hostile(b"", unreadable=True),
     "blank": lambda: Hostile(b" \n", unreadable=True),
     "not JSON": lambda: Hostile(b"{'entry': []}", unreadable=True),
-    "cut short": lambda: Hostile(f.wire(said("cut"))[:-7], unreadable=True),
+    "cut short": lambda: Hostile(f.wire(text_body("cut"))[:-7], unreadable=True),
     "invalid UTF-8": lambda: Hostile(b'{"entry": "\xff\xfe\xfa"}', unreadable=True),
     "overlong UTF-8": lambda: Hostile(b'{"entry": "\xc0\xaf"}', unreadable=True),
-    "UTF-16": lambda: Hostile(json.dumps(said("sixteen")).encode("utf-16")),
-    "UTF-8 with a mark": lambda: Hostile(b"\xef\xbb\xbf" + f.wire(said("marked"))),
+    "UTF-16": lambda: Hostile(json.dumps(text_body("sixteen")).encode("utf-16")),
+    "UTF-8 with a mark": lambda: Hostile(b"\xef\xbb\xbf" + f.wire(text_body("marked"))),
     "deep lists": lambda: Hostile(b"[" * DEEP + b"]" * DEEP, unreadable=True),
     "deep objects": lambda: Hostile(b'{"a":' * DEEP + b"1" + b"}" * DEEP, unreadable=True),
     "deep inside an item": lambda: Hostile(
@@ -83,7 +85,7 @@ HOSTILE: dict[str, Callable[[], Hostile]] = {
         unreadable=True,
     ),
     "duplicate names": lambda: Hostile(
-        b'{"entry":[],' + f.wire(said("twice"))[1:-1] + b"," + f.wire(said("the last"))[1:]
+        b'{"entry":[],' + f.wire(text_body("twice"))[1:-1] + b"," + f.wire(text_body("the last"))[1:]
     ),
     "NaN": lambda: Hostile(
         escaped(f.body(f.messages(f.text_message(number="nan", timestamp="BAD", extra="BAD"))), BAD="NaN")
@@ -114,13 +116,10 @@ def nothing(event: Event, ctx: Context) -> None:
     """A handler that is satisfied with anything."""
 
 
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    core = Core()
-    core.on("message")
+@pytest.fixture(autouse=True)
+def handlers_of_the_other_kinds(core: Core) -> None:
     core.on("status", function=nothing)
     core.on("other", function=nothing)
-    return core
 
 
 @pytest.fixture
@@ -147,7 +146,7 @@ def test_a_hostile_body_is_accepted_ends_visible_and_harms_no_neighbour(
     name: str, core: Core, web: Client
 ) -> None:
     hostile = HOSTILE[name]()
-    before, after = said(NEIGHBOURS[0], sender=8), said(NEIGHBOURS[1], sender=9)
+    before, after = text_body(NEIGHBOURS[0], sender=8), text_body(NEIGHBOURS[1], sender=9)
     assert [post(web, body) for body in (before, hostile.body, after)] == [200, 200, 200]
 
     deliveries = accepted(core)
@@ -177,7 +176,7 @@ def test_the_text_of_an_unreadable_body_is_kept_to_the_byte(core: Core, web: Cli
 @pytest.mark.parametrize("name", ["deep objects", "huge integers", "1,000 statuses", "one text of 2.9 MiB"])
 def test_the_memory_that_a_body_takes_is_bounded(name: str, core: Core) -> None:
     hostile = HOSTILE[name]()
-    core.ingest(said("everything is imported and connected"))
+    core.ingest(text_body("everything is imported and connected"))
     tracemalloc.start()
     try:
         core.ingest(hostile.body)

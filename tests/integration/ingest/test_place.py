@@ -1,16 +1,8 @@
 """An event's place in its conversation once it has begun."""
 
-import pytest
-
 from app.stores.delivery_id import ids
-from config.settings import Settings
-from tests.helpers.core import Core, said
+from tests.helpers.core import Core, text_body
 from tests.helpers.factories import NOW
-
-
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    return Core()
 
 
 def test_a_body_that_arrives_again_under_an_earlier_id_lets_nothing_overtake_a_failing_event(
@@ -18,10 +10,10 @@ def test_a_body_that_arrives_again_under_an_earlier_id_lets_nothing_overtake_a_f
 ) -> None:
     core.on("message", function=core.failing("a"))
     earlier, later = ids.take(2)
-    core.ingest_as((later, said("a", "b")))
+    core.ingest_as((later, text_body("a", "b")))
     core.run()
     assert core.event("a").attempts == 1
-    core.ingest_as((earlier, said("a", "b")))
+    core.ingest_as((earlier, text_body("a", "b")))
     core.run()
     assert core.seen == []
     core.broken.clear()
@@ -34,9 +26,9 @@ def test_a_body_that_arrives_again_under_an_earlier_id_makes_nothing_late(core: 
     late: list[bool] = []
     core.on("message", function=lambda event, _ctx: late.append(event.late))
     earlier, later = ids.take(2)
-    core.ingest_as((later, said("a", "b")))
+    core.ingest_as((later, text_body("a", "b")))
     core.step(core.event("a").lane)
-    core.ingest_as((earlier, said("a", "b")))
+    core.ingest_as((earlier, text_body("a", "b")))
     core.step(core.event("b").lane)
     assert late == [False, False]
 
@@ -46,10 +38,10 @@ def test_a_late_event_whose_repeat_was_stored_first_still_has_the_place_of_the_f
 ) -> None:
     core.on("message")
     first, between, again, last = ids.take(4)
-    core.ingest_as((last, said("later", at=NOW + 10)))
+    core.ingest_as((last, text_body("later", at=NOW + 10)))
     core.run()
-    core.ingest_as((again, said("a")))
-    core.ingest_as((between, said("b")))
-    core.ingest_as((first, said("a")))
+    core.ingest_as((again, text_body("a")))
+    core.ingest_as((between, text_body("b")))
+    core.ingest_as((first, text_body("a")))
     core.run()
     assert core.seen == ["later", "a", "b"]

@@ -15,20 +15,14 @@ from app.recovery import sweeper
 from app.recovery.sweeper import now_ms
 from app.stores.redis_keys import JOURNAL
 from config.celery import INGEST, WEBHOOKS
-from config.settings import Settings
 from tests.helpers.clock import Clock
-from tests.helpers.core import Core, said
+from tests.helpers.core import Core, text_body
+
+pytestmark = pytest.mark.core(messages="noted")
 
 WAITING = 16
 GRACE_SECONDS = 10
 OLD_MS = 60_000
-
-
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    core = Core()
-    core.on("message")
-    return core
 
 
 @pytest.fixture
@@ -47,7 +41,7 @@ def clock(task: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def accepted(core: Core, count: int = WAITING) -> list[str]:
     """So many deliveries, each as a message of its own; their ids."""
-    return [core.accept(said(f"m{nth}", sender=nth))[0] for nth in range(count)]
+    return [core.accept(text_body(f"m{nth}", sender=nth))[0] for nth in range(count)]
 
 
 def taken(core: Core) -> list[str]:
@@ -74,7 +68,7 @@ def test_no_more_is_taken_once_the_messages_are_large_and_it_is_told_what_is_lef
 
 def test_bodies_come_as_they_were_accepted(core: Core) -> None:
     accepted(core, 3)
-    core.accept(said("a"), b"\xff no text", b"")
+    core.accept(text_body("a"), b"\xff no text", b"")
     accepted(core, WAITING)
     before = {id_: core.redis.hget(JOURNAL, id_) for id_ in map(bytes.decode, core.redis.hkeys(JOURNAL))}
     found, _ = queue.drain(core.redis)
@@ -170,7 +164,7 @@ def test_what_was_taken_by_an_ingest_that_died_is_enqueued_again(
     core: Core, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = now_ms(core.redis) - OLD_MS
-    ids = [core.accept(said(f"m{nth}"), at_ms=begin + nth)[0] for nth in range(8)]
+    ids = [core.accept(text_body(f"m{nth}"), at_ms=begin + nth)[0] for nth in range(8)]
     monkeypatch.setattr(queue, "BYTES", 1)
     lost = taken(core)
     assert lost == ids[:1]

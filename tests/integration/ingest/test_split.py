@@ -17,19 +17,13 @@ from app.payload.parse import ParsedBody, parse, unreadable_body
 from app.recovery import sweeper
 from app.stores.delivery_id import ids
 from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX
-from config.settings import Settings
 from tests.helpers import factories as f
-from tests.helpers.core import WAIT_SECONDS, Core, Killed, delivery_id_at, key_of, raw, said, told
+from tests.helpers.core import WAIT_SECONDS, Core, Killed, delivery_id_at, key_of, raw, text_body, text_item
+
+pytestmark = pytest.mark.core(messages="noted")
 
 ROUNDS = 15
 ACCEPTED_MS = 1_790_000_000_000
-
-
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    core = Core()
-    core.on("message")
-    return core
 
 
 def journal(core: Core) -> tuple[int, int]:
@@ -49,7 +43,7 @@ def deliveries(core: Core) -> list[tuple[str, int, int]]:
 
 
 def test_what_is_ingested_leaves_the_journal_and_wakes_its_lanes(core: Core) -> None:
-    core.accept(said("a", "b"), said("c", sender=2))
+    core.accept(text_body("a", "b"), text_body("c", sender=2))
     assert journal(core) == (2, 2)
     (result,) = core.ingest_waiting()
     assert journal(core) == (0, 0)
@@ -58,7 +52,7 @@ def test_what_is_ingested_leaves_the_journal_and_wakes_its_lanes(core: Core) -> 
 
 
 def test_an_event_is_accepted_once_within_a_body(core: Core) -> None:
-    core.ingest(said("a", "a", "b"))
+    core.ingest(text_body("a", "a", "b"))
     assert keys(core) == sorted([key_of("a"), key_of("b")])
     assert deliveries(core) == [("split", 2, 1)]
     core.run()
@@ -66,9 +60,9 @@ def test_an_event_is_accepted_once_within_a_body(core: Core) -> None:
 
 
 def test_an_event_is_accepted_once_across_deliveries(core: Core) -> None:
-    core.ingest(said("a"), said("a"))
+    core.ingest(text_body("a"), text_body("a"))
     core.run()
-    again = core.ingest(said("a"))
+    again = core.ingest(text_body("a"))
     assert (again.lanes, core.woken_lanes()) == (set(), [])
     assert deliveries(core) == [("split", 1, 0), ("split", 0, 1), ("split", 0, 1)]
     assert core.seen == ["a"]
@@ -79,7 +73,9 @@ def test_an_event_is_accepted_once_by_two_ingests_at_the_same_moment(core: Core)
 
     def store(number: int) -> int:
         together.wait(WAIT_SECONDS)
-        return sum(row.id is not None for row in core.ingest(said(*map(str, range(number, number + 5)))).rows)
+        return sum(
+            row.id is not None for row in core.ingest(text_body(*map(str, range(number, number + 5)))).rows
+        )
 
     with ThreadPoolExecutor() as threads:
         for number in range(ROUNDS):
@@ -96,7 +92,7 @@ def test_two_ingests_with_the_same_events_in_opposite_order_never_wait_for_each_
 
     def contents(number: int) -> list[f.Json]:
         people = range(number * 4, number * 4 + 4)
-        messages = [said(f"{person}", sender=person) for person in people]
+        messages = [text_body(f"{person}", sender=person) for person in people]
         statuses = [
             f.body(f.statuses(f.status("read", number=person, recipient=person))) for person in people
         ]
@@ -132,9 +128,9 @@ def test_a_duplicate_that_was_accepted_earlier_takes_the_earlier_place(
 
 def test_a_duplicate_of_what_was_begun_changes_nothing(core: Core) -> None:
     first, second = ids.take(2)
-    core.ingest_as((second, said("a")))
+    core.ingest_as((second, text_body("a")))
     core.run()
-    core.ingest_as((first, said("a")))
+    core.ingest_as((first, text_body("a")))
     assert str(core.event("a").delivery_id) == second
 
 
@@ -157,7 +153,7 @@ def dying_at(function: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_dying_before_the_commit_leaves_the_journal_as_it_was(
     core: Core, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    core.accept(said("a"))
+    core.accept(text_body("a"))
     task = core.take_task()
     with dying_at("insert_deliveries", monkeypatch):
         core.ingest_as(*task)
@@ -167,7 +163,7 @@ def test_dying_before_the_commit_leaves_the_journal_as_it_was(
 def test_dying_between_the_commit_and_the_journal_changes_nothing_when_it_is_run_again(
     core: Core, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    core.accept(said("a", "b"))
+    core.accept(text_body("a", "b"))
     task = core.take_task()
     with dying_at("remove_from_journal", monkeypatch):
         core.ingest_as(*task)
@@ -179,7 +175,7 @@ def test_dying_between_the_commit_and_the_journal_changes_nothing_when_it_is_run
 
 def test_lanes_that_nobody_woke_are_woken_by_the_sweep(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     with dying_at("wake", monkeypatch):
-        core.ingest(said("a"))
+        core.ingest(text_body("a"))
     assert sweeper.sweep_lanes(core.engine, core.redis, grace_seconds=0) == 1
     core.run()
     assert core.seen == ["a"]
@@ -216,7 +212,7 @@ def test_what_postgres_refuses_takes_no_neighbour_down(
 ) -> None:
     with monkeypatch.context() as patch:
         spoil(patch, "spoilt", **different)
-        core.accept(said("before"), said("spoilt"), said("after"))
+        core.accept(text_body("before"), text_body("spoilt"), text_body("after"))
         core.ingest_waiting()
     core.run()
     assert core.seen == ["before", "after"]
@@ -233,7 +229,7 @@ def test_postgres_being_away_is_nobodys_fault(core: Core, monkeypatch: pytest.Mo
     def go_away(*_: Any) -> None:
         raise OperationalError("INSERT", {}, Exception("server closed the connection"))
 
-    core.accept(said("a"))
+    core.accept(text_body("a"))
     monkeypatch.setattr(module, "insert_events", go_away)
     with pytest.raises(OperationalError):
         core.ingest_as(*core.take_task())
@@ -246,7 +242,7 @@ UNREADABLE = b'{"object": "whatsapp_business_account", "entry": [\xff'
 
 
 def test_a_body_that_cannot_be_read_is_one_dead_letter_and_keeps_its_body(core: Core) -> None:
-    core.ingest(said("before"), UNREADABLE, said("after"))
+    core.ingest(text_body("before"), UNREADABLE, text_body("after"))
     (letter,) = core.rows("SELECT * FROM events WHERE state = 'dead'")
     assert (letter.kind, letter.type, letter.handler) == ("other", "unreadable", None)
     assert core.value("SELECT body FROM deliveries WHERE state = 'unreadable'").tobytes() == UNREADABLE
@@ -255,7 +251,7 @@ def test_a_body_that_cannot_be_read_is_one_dead_letter_and_keeps_its_body(core: 
 
 
 def test_a_body_that_was_split_is_not_kept(core: Core) -> None:
-    core.ingest(said("a"))
+    core.ingest(text_body("a"))
     assert core.value("SELECT body FROM deliveries") is None
 
 
@@ -268,7 +264,7 @@ def test_the_same_unreadable_body_is_one_dead_letter_however_often_it_comes(core
 def test_an_unreadable_body_becomes_its_events_when_it_is_retried_after_a_fix(
     core: Core, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content = f.body(f.messages(told("a"), told("b")))
+    content = f.body(f.messages(text_item("a"), text_item("b")))
     with monkeypatch.context() as patch:
         patch.setattr(module, "parse", lambda body: unreadable_body(body, "a fault of ours"))
         core.ingest(content)
@@ -300,7 +296,7 @@ def test_an_event_of_no_conversation_has_a_lane_of_its_own(core: Core) -> None:
 
 
 def test_bodies_that_are_no_text_pass_through_the_queue(core: Core) -> None:
-    odd = raw(said("a"))[:-1] + b"\xff"
+    odd = raw(text_body("a"))[:-1] + b"\xff"
     core.accept(odd)
     core.ingest_waiting()
     assert core.value("SELECT body FROM deliveries").tobytes() == odd

@@ -9,19 +9,13 @@ import pytest
 from app.ingest import statuses
 from app.payload.parse import StatusUpdate
 from app.stores.models import MessageStatus
-from config.settings import Settings
 from tests.helpers import factories as f
 from tests.helpers.core import Core
 
 TIMES = {status: f.NOW + 10 * place for place, status in enumerate(MessageStatus)}
 
 
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    return Core()
-
-
-def told(core: Core, number: int = 1, participant: str = "") -> Any:
+def status_row(core: Core, number: int = 1, participant: str = "") -> Any:
     """What the table says of a message that we sent."""
     (row,) = core.rows(
         "SELECT * FROM message_statuses WHERE message_id = :id AND participant = :participant",
@@ -61,43 +55,43 @@ def test_a_status_never_goes_back_on_its_way(core: Core, order: tuple[str, ...])
     furthest = -1
     for state in order:
         tell(core, state)
-        now = rank(MessageStatus(told(core).status))
+        now = rank(MessageStatus(status_row(core).status))
         assert now == max(furthest, rank(MessageStatus(state)))
         furthest = now
 
 
 def test_statuses_of_one_body_count_too(core: Core) -> None:
     core.ingest(f.body(f.statuses(f.status("read"), f.status("sent"), f.status("delivered"))))
-    assert told(core).status == "read"
+    assert status_row(core).status == "read"
 
 
 def test_a_failure_after_a_read_can_still_be_seen(core: Core) -> None:
     tell(core, "read")
     tell(core, "failed")
-    assert (told(core).status, told(core).failed_at is not None) == ("read", True)
+    assert (status_row(core).status, status_row(core).failed_at is not None) == ("read", True)
 
 
 def test_the_same_status_again_keeps_its_first_time(core: Core) -> None:
     tell(core, "read")
     tell(core, "read")
-    assert told(core).read_at == datetime.fromtimestamp(TIMES[MessageStatus.READ], UTC)
+    assert status_row(core).read_at == datetime.fromtimestamp(TIMES[MessageStatus.READ], UTC)
 
 
 def test_a_status_without_a_time_counts_from_its_acceptance(core: Core) -> None:
     core.ingest(f.body(f.statuses(f.status("sent", timestamp=None))))
-    assert datetime.now(UTC) - told(core).sent_at < timedelta(minutes=1)
+    assert datetime.now(UTC) - status_row(core).sent_at < timedelta(minutes=1)
 
 
 def test_participants_of_a_group_have_statuses_of_their_own(core: Core) -> None:
     core.ingest(f.body(f.statuses(f.group_status("read", 1), f.group_status("sent", 2))))
-    assert told(core, participant=f.user_id(1)).status == "read"
-    assert told(core, participant=f.user_id(2)).status == "sent"
+    assert status_row(core, participant=f.user_id(1)).status == "read"
+    assert status_row(core, participant=f.user_id(2)).status == "sent"
 
 
 def test_a_status_moves_whether_anybody_handles_it_or_not(core: Core) -> None:
     core.on("status", "failed", core.failing())
     tell(core, "failed")
-    assert told(core).status == "failed"
+    assert status_row(core).status == "failed"
 
 
 def test_payments_and_calls_are_no_statuses_of_messages(core: Core) -> None:
@@ -122,5 +116,5 @@ def test_ids_that_are_too_long_together_take_no_neighbour_down(core: Core) -> No
     long = "".join(chr(0x4E00 + place * 7919 % 20_000) for place in range(499))
     status = f.group_status("read", 1, id=f"a{long}", recipient_participant_user_id=f"b{long}")
     core.ingest(f.body(f.statuses(status)), f.body(f.statuses(f.status("sent"))))
-    assert told(core).status == "sent"
+    assert status_row(core).status == "sent"
     assert core.value("SELECT count(*) FROM events") == 2

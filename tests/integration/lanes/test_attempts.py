@@ -8,18 +8,12 @@ from sqlalchemy import text
 
 from app.handlers import Context, Event, Permanent, RetryAfter
 from app.lanes.lane import Outcome
-from config.settings import Settings
-from tests.helpers.core import Core, said, write_note
+from tests.helpers.core import Core, text_body, write_note
+
+pytestmark = pytest.mark.core(notes=True)
 
 SHORT_LIMIT_SECONDS = 0.05
 ENDLESS_SECONDS = 30  # a handler that is not stopped makes the test fail by its time
-
-
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    core = Core()
-    core.make_notes()
-    return core
 
 
 def only_lane(core: Core) -> int:
@@ -32,7 +26,7 @@ def only_lane(core: Core) -> int:
 
 def test_an_attempt_is_counted_before_the_handler_starts(core: Core) -> None:
     core.on("message")
-    core.ingest(said("deadly"))
+    core.ingest(text_body("deadly"))
     core.kill_worker_in(only_lane(core))
     assert core.event("deadly").attempts == 1
     (attempt,) = core.attempts_of("deadly")
@@ -41,7 +35,7 @@ def test_an_attempt_is_counted_before_the_handler_starts(core: Core) -> None:
 
 def test_after_the_lease_of_a_killed_worker_another_runs_the_event(core: Core) -> None:
     core.on("message")
-    core.ingest(said("deadly", "next"))
+    core.ingest(text_body("deadly", "next"))
     lane = only_lane(core)
     core.kill_worker_in(lane)
     assert core.advance(lane).outcome is Outcome.HELD
@@ -53,7 +47,7 @@ def test_after_the_lease_of_a_killed_worker_another_runs_the_event(core: Core) -
 
 def test_an_event_that_kills_its_worker_each_time_is_dead_after_its_attempts(core: Core) -> None:
     core.on("message", max_attempts=2)
-    core.ingest(said("deadly", "next"))
+    core.ingest(text_body("deadly", "next"))
     lane = only_lane(core)
     for _ in range(2):
         core.kill_worker_in(lane)
@@ -68,7 +62,7 @@ def test_an_event_that_kills_its_worker_each_time_is_dead_after_its_attempts(cor
 
 def test_the_last_attempt_that_fails_makes_the_event_dead_with_its_error(core: Core) -> None:
     core.on("message", None, core.failing("first"), max_attempts=2)
-    core.ingest(said("first"))
+    core.ingest(text_body("first"))
     lane = only_lane(core)
     core.run()
     core.make_due()
@@ -81,7 +75,7 @@ def test_the_last_attempt_that_fails_makes_the_event_dead_with_its_error(core: C
 
 def test_a_permanent_error_is_dead_at_once(core: Core) -> None:
     core.on("message", None, core.failing("first", error=Permanent("no such user")))
-    core.ingest(said("first"))
+    core.ingest(text_body("first"))
     core.run()
     dead = core.event("first")
     assert (dead.state, dead.attempts, dead.error) == ("dead", 1, "Permanent: no such user")
@@ -89,7 +83,7 @@ def test_a_permanent_error_is_dead_at_once(core: Core) -> None:
 
 def test_a_handler_may_say_when_to_try_again(core: Core) -> None:
     core.on("message", None, core.failing("first", error=RetryAfter(600)))
-    core.ingest(said("first"))
+    core.ingest(text_body("first"))
     core.run()
     waits = core.value("SELECT e.due_at - a.finished_at FROM events e, attempts a")
     assert round(waits.total_seconds()) == 600
@@ -98,7 +92,7 @@ def test_a_handler_may_say_when_to_try_again(core: Core) -> None:
 @pytest.mark.parametrize("seconds", [1e300, float("inf"), float("nan"), -5.0])
 def test_a_senseless_time_to_try_again_is_a_failed_attempt_all_the_same(core: Core, seconds: float) -> None:
     core.on("message", None, core.failing("first", error=RetryAfter(seconds)))
-    core.ingest(said("first"))
+    core.ingest(text_body("first"))
     core.run()
     assert core.attempts_of("first")[0].finished_at is not None
 
@@ -107,14 +101,14 @@ def test_an_error_that_postgres_cannot_hold_is_still_written_down(core: Core) ->
     core.on(
         "message", None, core.failing("first", error=ValueError("nul \x00 and half \ud800")), max_attempts=1
     )
-    core.ingest(said("first"))
+    core.ingest(text_body("first"))
     core.run()
     assert core.event("first").error == "ValueError: nul \ufffd and half ?"
 
 
 def test_an_event_whose_handler_was_removed_since_is_done_unhandled(core: Core) -> None:
     core.on("message")
-    core.ingest(said("first"))
+    core.ingest(text_body("first"))
     core.registry.handlers.clear()
     core.run()
     assert (core.event("first").state, core.event("first").handler) == ("done", None)
@@ -122,7 +116,7 @@ def test_an_event_whose_handler_was_removed_since_is_done_unhandled(core: Core) 
 
 def test_an_event_without_a_handler_is_done_at_ingest(core: Core) -> None:
     core.on("status")
-    result = core.ingest(said("first"))
+    result = core.ingest(text_body("first"))
     assert result.lanes == set()
     assert (core.event("first").state, core.event("first").handler) == ("done", None)
     assert core.woken_lanes() == []
@@ -137,14 +131,14 @@ def test_what_a_handler_wrote_before_it_raised_is_gone(core: Core) -> None:
         raise ValueError
 
     core.on("message", None, write_then_raise)
-    core.ingest(said("first"))
+    core.ingest(text_body("first"))
     core.run()
     assert core.notes() == []
 
 
 def test_what_a_handler_wrote_is_committed_with_its_event_being_done(core: Core) -> None:
     core.on("message", None, lambda event, ctx: write_note(ctx, f"{event.text} in attempt {ctx.attempt}"))
-    core.ingest(said("first"))
+    core.ingest(text_body("first"))
     core.run()
     assert (core.notes(), core.event("first").state) == (["first in attempt 1"], "done")
 
@@ -158,7 +152,7 @@ def test_a_commit_inside_a_handler_does_not_commit_early(core: Core) -> None:
             raise ValueError
 
     core.on("message", None, commit_then_raise)
-    core.ingest(said("first"))
+    core.ingest(text_body("first"))
     lane = only_lane(core)
     core.run()
     assert core.notes() == []
@@ -176,7 +170,7 @@ def test_a_handler_that_breaks_its_transaction_and_swallows_the_error_has_failed
             return
 
     core.on("message", None, swallow)
-    core.ingest(said("first"))
+    core.ingest(text_body("first"))
     assert [step.outcome for step in core.run()] == [Outcome.FAILED]
     assert core.notes() == []
 
@@ -190,7 +184,7 @@ def test_a_handler_that_rolled_back_has_failed(core: Core, more: tuple[str, ...]
             write_note(ctx, words)
 
     core.on("message", None, roll_back)
-    core.ingest(said("first"))
+    core.ingest(text_body("first"))
     assert [step.outcome for step in core.run()] == [Outcome.FAILED]
     assert core.notes() == []
 
@@ -203,7 +197,7 @@ def test_a_part_that_may_fail_can_be_rolled_back_by_itself(core: Core) -> None:
             raise ZeroDivisionError
 
     core.on("message", None, try_a_part)
-    core.ingest(said("first"))
+    core.ingest(text_body("first"))
     core.run()
     assert (core.notes(), core.event("first").state) == (["kept"], "done")
 
@@ -216,7 +210,7 @@ def test_a_handler_is_stopped_at_its_time_limit(core: Core) -> None:
         time.sleep(ENDLESS_SECONDS)
 
     core.on("message", None, hang, time_limit_seconds=SHORT_LIMIT_SECONDS)
-    core.ingest(said("slow"))
+    core.ingest(text_body("slow"))
     assert [step.outcome for step in core.run()] == [Outcome.FAILED]
     assert core.event("slow").error == "TimeLimitExceeded: took longer than 0.05 s"
 
@@ -230,6 +224,6 @@ def test_a_handler_that_swallows_exceptions_is_stopped_too(core: Core) -> None:
             return
 
     core.on("message", None, stubborn, time_limit_seconds=SHORT_LIMIT_SECONDS)
-    core.ingest(said("slow"))
+    core.ingest(text_body("slow"))
     assert [step.outcome for step in core.run()] == [Outcome.FAILED]
     assert core.notes() == []

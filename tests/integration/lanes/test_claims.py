@@ -12,16 +12,18 @@ from app.lanes.claims import Claim, ClaimResult, Claims, Taken
 from app.lanes.lane import Outcome, Step
 from app.stores.delivery_id import ids
 from app.stores.redis_keys import event_claim, lane_claim
-from config.settings import Settings
-from tests.helpers.core import LEASE_SECONDS, SETTLE_SECONDS, WAIT_SECONDS, Core, key_of, said, write_note
+from tests.helpers.core import (
+    LEASE_SECONDS,
+    SETTLE_SECONDS,
+    WAIT_SECONDS,
+    Core,
+    key_of,
+    text_body,
+    write_note,
+)
 from tests.helpers.factories import NOW
 
-
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    core = Core()
-    core.make_notes()
-    return core
+pytestmark = pytest.mark.core(notes=True)
 
 
 @pytest.fixture
@@ -95,7 +97,7 @@ def test_a_lease_that_ran_out_is_not_taken_back(core: Core, claims: Claims) -> N
 
 def test_a_lane_that_another_worker_has_claimed_is_left_alone(core: Core, claims: Claims) -> None:
     core.on("message")
-    (lane,) = core.ingest(said("first")).lanes
+    (lane,) = core.ingest(text_body("first")).lanes
     claims.take([claim(lane_claim(lane))])
     assert core.step(lane).outcome is Outcome.HELD
     assert core.event("first").attempts == 0
@@ -103,14 +105,14 @@ def test_a_lane_that_another_worker_has_claimed_is_left_alone(core: Core, claims
 
 def test_an_event_that_another_worker_has_claimed_is_left_alone(core: Core, claims: Claims) -> None:
     core.on("message")
-    (lane,) = core.ingest(said("first")).lanes
+    (lane,) = core.ingest(text_body("first")).lanes
     claims.take([claim(event_claim(key_of("first")))])
     assert core.step(lane).outcome is Outcome.HELD
 
 
 def test_no_claim_is_left_after_a_step(core: Core) -> None:
     core.on("message", None, core.failing("second"))
-    (lane,) = core.ingest(said("first", "second")).lanes
+    (lane,) = core.ingest(text_body("first", "second")).lanes
     assert [core.step(lane).outcome for _ in range(2)] == [Outcome.DONE, Outcome.FAILED]
     assert core.redis.keys("claim:*") == []
 
@@ -150,7 +152,7 @@ def test_while_a_worker_runs_an_event_others_leave_its_lane_alone(
     core: Core, pause: Pause, threads: ThreadPoolExecutor
 ) -> None:
     core.on("message", None, pause)
-    (lane,) = core.ingest(said("first", "second")).lanes
+    (lane,) = core.ingest(text_body("first", "second")).lanes
     running = begun(core, pause, threads, lane)
     assert core.step(lane).outcome is Outcome.HELD
     pause.go_on.set()
@@ -161,7 +163,7 @@ def test_a_worker_that_lost_its_claim_cannot_commit_its_effects(
     core: Core, pause: Pause, threads: ThreadPoolExecutor
 ) -> None:
     core.on("message", None, pause)
-    (lane,) = core.ingest(said("first")).lanes
+    (lane,) = core.ingest(text_body("first")).lanes
     zombie = begun(core, pause, threads, lane)
     core.let_leases_run_out()
     assert core.step(lane, worker="second").outcome is Outcome.DONE
@@ -183,7 +185,7 @@ def test_a_worker_that_lost_its_claim_cannot_record_its_failure(
             raise Permanent("too late")
 
     core.on("message", None, fail_late)
-    (lane,) = core.ingest(said("first")).lanes
+    (lane,) = core.ingest(text_body("first")).lanes
     zombie = begun(core, pause, threads, lane)
     core.let_leases_run_out()
     assert core.step(lane).outcome is Outcome.DONE
@@ -196,7 +198,7 @@ def test_a_worker_that_lost_its_claim_cannot_finish_what_is_dead(
     core: Core, pause: Pause, threads: ThreadPoolExecutor
 ) -> None:
     core.on("message", None, pause, max_attempts=1)
-    (lane,) = core.ingest(said("first")).lanes
+    (lane,) = core.ingest(text_body("first")).lanes
     zombie = begun(core, pause, threads, lane)
     core.let_leases_run_out()
     assert core.step(lane).outcome is Outcome.DEAD
@@ -209,7 +211,7 @@ def test_a_worker_that_lost_its_claim_cannot_finish_what_a_person_retries(
     core: Core, pause: Pause, threads: ThreadPoolExecutor
 ) -> None:
     core.on("message", None, pause, max_attempts=1)
-    (lane,) = core.ingest(said("first")).lanes
+    (lane,) = core.ingest(text_body("first")).lanes
     zombie = begun(core, pause, threads, lane)
     core.let_leases_run_out()
     core.step(lane)
@@ -230,10 +232,10 @@ def test_a_worker_that_lost_its_claim_cannot_overlap_an_earlier_event_that_arriv
         core.note(event, ctx)
 
     core.on("message", None, run)
-    (lane,) = core.ingest(said("later", at=NOW)).lanes
+    (lane,) = core.ingest(text_body("later", at=NOW)).lanes
     zombie = begun(core, pause, threads, lane)
     core.let_leases_run_out()
-    core.ingest(said("earlier", at=NOW - 1))
+    core.ingest(text_body("earlier", at=NOW - 1))
     assert core.step(lane, worker="second").outcome is Outcome.DONE
     pause.go_on.set()
     assert zombie.result(WAIT_SECONDS).outcome is Outcome.OVERTAKEN
@@ -253,7 +255,7 @@ def test_of_two_workers_that_read_the_same_head_one_runs_it(core: Core, threads:
                 [ClaimResult.CLAIMED for _ in claims], None
             )  # as if the lease of the other had just run out
 
-    (lane,) = core.ingest(said("first")).lanes
+    (lane,) = core.ingest(text_body("first")).lanes
     workers = [core.lanes(f"worker {number}") for number in range(2)]
     for worker in workers:
         object.__setattr__(worker, "claims", Reading(core.redis, LEASE_SECONDS, SETTLE_SECONDS))

@@ -9,17 +9,11 @@ from app.lanes import pauses
 from app.lanes.batch_sizer import REMEMBERED
 from app.lanes.lane import Lanes, Outcome
 from app.recovery.sweeper import now_ms
-from config.settings import Settings
 from tests.helpers import factories as f
-from tests.helpers.core import SETTLE_SECONDS, Core, advanced, delivery_id_at, said
+from tests.helpers.core import SETTLE_SECONDS, Core, advanced, delivery_id_at, text_body
 
 SHORT_LIMIT_SECONDS = 0.05
 ENDLESS_SECONDS = 30  # a handler that is not stopped makes the test fail by its time
-
-
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    return Core()
 
 
 def only_lane(core: Core) -> int:
@@ -33,7 +27,11 @@ def only_lane(core: Core) -> int:
 @pytest.mark.parametrize("arrival", list(itertools.permutations(range(3))))
 def test_events_run_by_their_time_then_acceptance_then_place(core: Core, arrival: tuple[int, ...]) -> None:
     core.on("message")
-    contents = [said("third", "fourth", at=f.NOW), said("second", at=f.NOW - 1), said("fifth", at=f.NOW)]
+    contents = [
+        text_body("third", "fourth", at=f.NOW),
+        text_body("second", at=f.NOW - 1),
+        text_body("fifth", at=f.NOW),
+    ]
     now = now_ms(core.redis)
     ids = [delivery_id_at(now + place) for place in range(3)]
     for nth in arrival:
@@ -49,9 +47,9 @@ def test_an_event_that_arrives_after_a_later_one_was_handled_runs_and_is_marked_
         late.append((event.text, event.late))
 
     core.on("message", None, note)
-    core.ingest(said("later", at=f.NOW))
+    core.ingest(text_body("later", at=f.NOW))
     core.run()
-    core.ingest(said("earlier", at=f.NOW - 1), said("latest", at=f.NOW + 1))
+    core.ingest(text_body("earlier", at=f.NOW - 1), text_body("latest", at=f.NOW + 1))
     core.run()
     assert late == [("later", False), ("earlier", True), ("latest", False)]
     assert (core.event("earlier").late, core.event("latest").late) == (True, False)
@@ -59,7 +57,7 @@ def test_an_event_that_arrives_after_a_later_one_was_handled_runs_and_is_marked_
 
 def test_conversations_do_not_wait_for_each_other(core: Core) -> None:
     core.on("message", None, core.failing("broken"))
-    core.ingest(said("broken", "held"), said("free", sender=2))
+    core.ingest(text_body("broken", "held"), text_body("free", sender=2))
     core.run()
     assert core.seen == ["free"]
 
@@ -69,7 +67,7 @@ def test_conversations_do_not_wait_for_each_other(core: Core) -> None:
 
 def test_a_failing_event_holds_its_lane_until_it_succeeds(core: Core) -> None:
     core.on("message", None, core.failing("first"))
-    core.ingest(said("first", "second"))
+    core.ingest(text_body("first", "second"))
     lane = only_lane(core)
     assert [step.outcome for step in core.run()] == [Outcome.FAILED]
     assert core.advance(lane).outcome is Outcome.WAITING
@@ -82,7 +80,7 @@ def test_a_failing_event_holds_its_lane_until_it_succeeds(core: Core) -> None:
 
 def test_a_dead_event_lets_its_lane_go_on(core: Core) -> None:
     core.on("message", None, core.failing("first"), max_attempts=1)
-    core.ingest(said("first", "second"))
+    core.ingest(text_body("first", "second"))
     core.run()
     assert core.seen == ["second"]
     assert core.event("first").state == "dead"
@@ -90,7 +88,7 @@ def test_a_dead_event_lets_its_lane_go_on(core: Core) -> None:
 
 def test_an_event_that_skips_lets_the_lane_go_on_while_it_waits(core: Core) -> None:
     core.on("message", None, core.failing("first"), on_failure="skip")
-    core.ingest(said("first", "second"))
+    core.ingest(text_body("first", "second"))
     lane = only_lane(core)
     core.run()
     assert core.seen == ["second"]
@@ -103,7 +101,7 @@ def test_an_event_that_skips_lets_the_lane_go_on_while_it_waits(core: Core) -> N
 
 def test_an_event_that_skips_is_not_lost_when_a_worker_dies_under_its_second_attempt(core: Core) -> None:
     core.on("message", None, core.failing("first"), on_failure="skip")
-    core.ingest(said("first"))
+    core.ingest(text_body("first"))
     lane = only_lane(core)
     core.run()
     core.broken.clear()
@@ -128,7 +126,7 @@ def quick(core: Core) -> Lanes:
 def test_a_quick_worker_runs_all_of_a_lane_in_order_and_counts_each_attempt(core: Core) -> None:
     core.on("message")
     words = [f"{number}" for number in range(10)]
-    core.ingest(said(*words))
+    core.ingest(text_body(*words))
     (step,) = advanced(quick(core), [only_lane(core)])
     assert (core.seen, step.outcome) == (words, Outcome.EMPTY)
     assert {core.event(each).attempts for each in words} == {1}
@@ -136,16 +134,16 @@ def test_a_quick_worker_runs_all_of_a_lane_in_order_and_counts_each_attempt(core
 
 def test_behind_an_event_that_fails_nothing_of_its_lane_is_run(core: Core) -> None:
     core.on("message", None, core.failing("second"))
-    core.ingest(said("first", "second", "third"))
+    core.ingest(text_body("first", "second", "third"))
     (step,) = advanced(quick(core), [only_lane(core)])
     assert (core.seen, step.outcome, core.event("third").attempts) == (["first"], Outcome.FAILED, 0)
 
 
 def test_an_event_waits_for_an_earlier_delivery_and_the_events_before_it_do_not(core: Core) -> None:
     core.on("message")
-    core.ingest(said("first"))
-    core.accept(said("second"))
-    core.ingest(said("third"))
+    core.ingest(text_body("first"))
+    core.accept(text_body("second"))
+    core.ingest(text_body("third"))
     lane = core.woken_lanes()[0]
     (step,) = advanced(quick(core), [lane], 0)
     assert (core.seen, step.outcome) == (["first"], Outcome.DONE)
@@ -159,7 +157,7 @@ def test_a_conversation_that_is_paused_meanwhile_runs_no_further_event(core: Cor
         pauses.pause(core.engine, only_lane(core), "ada")
 
     core.on("message", None, pause)
-    core.ingest(said("first", "second"))
+    core.ingest(text_body("first", "second"))
     (step,) = advanced(quick(core), [only_lane(core)])
     assert (core.seen, step.outcome) == (["first"], Outcome.PAUSED)
 
@@ -169,8 +167,8 @@ def test_a_conversation_that_is_paused_meanwhile_runs_no_further_event(core: Cor
 
 def test_an_earlier_delivery_in_the_journal_holds_the_lane(core: Core) -> None:
     core.on("message")
-    core.accept(said("earlier"))
-    core.ingest(said("later"))
+    core.accept(text_body("earlier"))
+    core.ingest(text_body("later"))
     lane = only_lane(core)
     assert core.step(lane).outcome is Outcome.SETTLING
     core.ingest_waiting()
@@ -180,8 +178,8 @@ def test_an_earlier_delivery_in_the_journal_holds_the_lane(core: Core) -> None:
 
 def test_a_later_delivery_in_the_journal_does_not_hold_the_lane(core: Core) -> None:
     core.on("message")
-    core.ingest(said("earlier"))
-    core.accept(said("later"))
+    core.ingest(text_body("earlier"))
+    core.accept(text_body("later"))
     assert core.step(only_lane(core)).outcome is Outcome.DONE
 
 
@@ -189,16 +187,16 @@ def test_a_delivery_that_stays_in_the_journal_holds_no_lane_for_longer_than_the_
     core: Core,
 ) -> None:
     core.on("message")
-    core.accept(said("stuck"), at_ms=now_ms(core.redis) - SETTLE_SECONDS * 1000 - 1)
-    core.ingest(said("later"))
+    core.accept(text_body("stuck"), at_ms=now_ms(core.redis) - SETTLE_SECONDS * 1000 - 1)
+    core.ingest(text_body("later"))
     assert core.step(only_lane(core)).outcome is Outcome.DONE
 
 
 def test_an_old_delivery_in_the_journal_does_not_hide_a_younger_one(core: Core) -> None:
     core.on("message")
-    core.accept(said("stuck"), at_ms=now_ms(core.redis) - SETTLE_SECONDS * 1000 - 1)
-    core.accept(said("earlier"))
-    core.ingest(said("later"))
+    core.accept(text_body("stuck"), at_ms=now_ms(core.redis) - SETTLE_SECONDS * 1000 - 1)
+    core.accept(text_body("earlier"))
+    core.ingest(text_body("later"))
     assert core.step(only_lane(core)).outcome is Outcome.SETTLING
 
 
@@ -207,6 +205,6 @@ def test_an_earlier_delivery_behind_the_second_door_holds_the_lane_for_a_while(
     core: Core, age: float, expected: Outcome
 ) -> None:
     core.on("message")
-    core.accept_behind_second_door(said("earlier"), age)
-    core.ingest(said("later"))
+    core.accept_behind_second_door(text_body("earlier"), age)
+    core.ingest(text_body("later"))
     assert core.step(only_lane(core)).outcome is expected

@@ -10,8 +10,7 @@ from app.lanes import lease_renewer as keepers
 from app.lanes.claims import Claim, ClaimResult, Claims
 from app.lanes.lease_renewer import Held, Keeper
 from app.stores.delivery_id import ids
-from config.settings import Settings
-from tests.helpers.core import SETTLE_SECONDS, WAIT_SECONDS, Core, advanced, said
+from tests.helpers.core import SETTLE_SECONDS, WAIT_SECONDS, Core, advanced, text_body
 
 SHORT_LEASE_SECONDS = 0.06
 LONG_LEASE_SECONDS = 60
@@ -33,11 +32,6 @@ class Calls:
     def wait_for(self, number: int) -> None:
         for _ in range(number):
             assert self._happened.acquire(timeout=WAIT_SECONDS)
-
-
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    return Core()
 
 
 class Kept:
@@ -133,7 +127,7 @@ def test_a_lane_behind_a_slow_handler_is_run_by_somebody_else(
                     core.run()
 
     core.on("message", None, wait_for_the_other)
-    slow, quick = core.ingest(said("slow")).lanes, core.ingest(said("quick", sender=2)).lanes
+    slow, quick = core.ingest(text_body("slow")).lanes, core.ingest(text_body("quick", sender=2)).lanes
     core.redis.delete("conversations", "lanes:woken")
     steps = advanced(core.lanes(), [*slow, *quick], LONG_SECONDS)
     assert core.seen == ["slow", "quick"]

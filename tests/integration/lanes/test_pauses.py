@@ -9,18 +9,12 @@ from app.lanes.pauses import ConversationError
 from app.recovery import sweeper
 from app.watch import backlog
 from config.celery import CONVERSATIONS
-from config.settings import Settings
 from tests.helpers import factories as f
-from tests.helpers.core import Core, said
+from tests.helpers.core import Core, text_body
+
+pytestmark = pytest.mark.core(messages="noted")
 
 WINDOW_SECONDS = 300
-
-
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    core = Core()
-    core.on("message")
-    return core
 
 
 def lane_of(core: Core, user: int = 1) -> int:
@@ -35,11 +29,11 @@ def pause(core: Core, user: int = 1) -> int:
 
 
 def test_what_arrives_in_a_paused_conversation_waits_and_goes_on_in_order(core: Core) -> None:
-    core.ingest(said("before"))
+    core.ingest(text_body("before"))
     core.run()
     lane = pause(core)
-    core.ingest(said("first", "second"))
-    core.ingest(said("third"))
+    core.ingest(text_body("first", "second"))
+    core.ingest(text_body("third"))
     core.run()
     assert core.seen == ["before"]
     assert pauses.resume(core.engine, core.redis, lane, "grace")
@@ -48,21 +42,21 @@ def test_what_arrives_in_a_paused_conversation_waits_and_goes_on_in_order(core: 
 
 
 def test_the_other_conversations_go_on(core: Core) -> None:
-    core.ingest(said("mine"), said("yours", sender=2))
+    core.ingest(text_body("mine"), text_body("yours", sender=2))
     pause(core)
     core.run()
     assert core.seen == ["yours"]
 
 
 def test_a_lane_says_that_it_is_paused(core: Core) -> None:
-    core.ingest(said("waits"))
+    core.ingest(text_body("waits"))
     lane = pause(core)
     assert core.lanes().step(lane).outcome is Outcome.PAUSED
     assert core.redis.llen(CONVERSATIONS) == 1
 
 
 def test_sweeps_leave_a_paused_lane_alone(core: Core) -> None:
-    core.ingest(said("waits"))
+    core.ingest(text_body("waits"))
     pause(core)
     core.run()
     core.execute("UPDATE events SET accepted_at = accepted_at - interval '1 hour', due_at = NULL")
@@ -73,7 +67,7 @@ def test_sweeps_leave_a_paused_lane_alone(core: Core) -> None:
 
 
 def test_what_waits_in_a_paused_lane_counts_and_does_not_look_stuck(core: Core) -> None:
-    core.ingest(said("waits", "waits too"))
+    core.ingest(text_body("waits", "waits too"))
     lane = pause(core)
     core.execute("UPDATE events SET accepted_at = accepted_at - interval '1 hour'")
     core.run()
@@ -85,7 +79,7 @@ def test_what_waits_in_a_paused_lane_counts_and_does_not_look_stuck(core: Core) 
 
 
 def test_pausing_twice_and_resuming_what_runs_change_nothing(core: Core) -> None:
-    core.ingest(said("one"))
+    core.ingest(text_body("one"))
     lane = pause(core)
     assert not pauses.pause(core.engine, lane, "grace")
     with core.engine.connect() as connection:
@@ -101,7 +95,7 @@ def test_a_pause_outlives_the_merge_of_two_conversations(core: Core) -> None:
     by_id = f.text_message("by id", number="i", **{"from": None})
     core.ingest(f.body(f.messages(by_phone)), f.body(f.messages(by_id)))
     lane = pause(core)
-    core.ingest(said("both"))
+    core.ingest(text_body("both"))
     core.run()
     assert "both" not in core.seen
     winner = lane_of(core)
@@ -118,7 +112,7 @@ def test_a_pause_outlives_the_merge_of_two_conversations(core: Core) -> None:
 
 @pytest.mark.parametrize("name", ["phone", "bare phone", "with a plus", "user id", "number"])
 def test_a_conversation_is_found_by_any_of_its_names(name: str, core: Core) -> None:
-    core.ingest(said("hello"))
+    core.ingest(text_body("hello"))
     lane = lane_of(core)
     names = {
         "phone": f"{f.PHONE_NUMBER_ID}/{f.phone(1)}",

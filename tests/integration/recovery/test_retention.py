@@ -21,20 +21,15 @@ from app.stores.models import EventState
 from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX
 from config.settings import Settings
 from tests.helpers import factories as f
-from tests.helpers.core import WAIT_SECONDS, Core, said
+from tests.helpers.core import WAIT_SECONDS, Core, text_body
 from tests.helpers.rows import add_events, add_stored_delivery, ago
+
+pytestmark = pytest.mark.core(messages="failing", max_attempts=1)
 
 DAY = 86_400
 DAYS = 30
 OLD = ago(31 * DAY)
 TABLES = ("events", "attempts", "dead_letter_actions", "deliveries", "message_statuses", "conversations")
-
-
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    core = Core()
-    core.on("message", None, core.failing(), max_attempts=1)
-    return core
 
 
 def age(core: Core, days: float = 31) -> None:
@@ -64,7 +59,7 @@ def left(core: Core) -> dict[str, int]:
 
 def die(core: Core, *texts: str) -> list[int]:
     core.broken.update(texts)
-    core.ingest(said(*texts))
+    core.ingest(text_body(*texts))
     core.run()
     return [core.event(words).id for words in texts]
 
@@ -77,7 +72,7 @@ def status_of(core: Core, state: str, number: int = 9) -> None:
 
 
 def test_an_event_that_was_done_long_ago_goes_with_its_attempts_and_its_delivery(core: Core) -> None:
-    core.ingest(said("a"), said("b"))
+    core.ingest(text_body("a"), text_body("b"))
     core.run()
     age(core)
     assert purged(core) == Purged(events=2, attempts=2, deliveries=2)
@@ -86,7 +81,7 @@ def test_an_event_that_was_done_long_ago_goes_with_its_attempts_and_its_delivery
 
 def test_an_event_that_had_no_handler_goes_too(core: Core) -> None:
     core.registry.handlers.clear()
-    core.ingest(said("a"))
+    core.ingest(text_body("a"))
     age(core)
     assert purged(core).events == 1
 
@@ -102,8 +97,8 @@ def test_a_discarded_event_goes_with_what_people_did_to_it(core: Core) -> None:
 
 
 def test_a_delivery_of_duplicates_only_goes_by_its_own_age(core: Core) -> None:
-    core.ingest(said("a"))
-    core.ingest(said("a"))
+    core.ingest(text_body("a"))
+    core.ingest(text_body("a"))
     core.run()
     age(core)
     assert purged(core) == Purged(events=1, attempts=1, deliveries=2)
@@ -161,7 +156,7 @@ def test_the_oldest_go_first_in_batches_and_a_caller_may_stop_after_any(
 
 
 def test_deliveries_go_where_their_events_went_in_an_earlier_purge_that_died(core: Core) -> None:
-    core.ingest(said("a"), said("b"))
+    core.ingest(text_body("a"), text_body("b"))
     core.run()
     age(core)
     core.execute("DELETE FROM events")
@@ -171,7 +166,7 @@ def test_deliveries_go_where_their_events_went_in_an_earlier_purge_that_died(cor
 def test_more_deliveries_than_events_go_all_the_same(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "AT_ONCE", 2)
     for _ in range(5):
-        core.ingest(said("a"))
+        core.ingest(text_body("a"))
     core.run()
     age(core)
     assert purged(core) == Purged(events=1, attempts=1, deliveries=5)
@@ -181,7 +176,7 @@ def test_more_deliveries_than_events_go_all_the_same(core: Core, monkeypatch: py
 
 
 def test_what_is_younger_stays(core: Core) -> None:
-    core.ingest(said("a"))
+    core.ingest(text_body("a"))
     core.run()
     age(core, days=29.9)
     assert purged(core) == Purged()
@@ -201,7 +196,7 @@ def test_what_is_pending_or_dead_stays_however_old_with_its_delivery_and_status(
 
 def test_a_delivery_stays_until_its_last_event_is_gone(core: Core) -> None:
     core.broken.add("dead")
-    core.ingest(said("done", "dead"))
+    core.ingest(text_body("done", "dead"))
     core.run()
     age(core)
     assert purged(core) == Purged(events=1, attempts=1)
@@ -225,11 +220,11 @@ def test_a_delivery_behind_the_second_door_stays(core: Core) -> None:
 
 
 def test_the_order_of_a_conversation_outlives_its_events(core: Core) -> None:
-    core.ingest(said("a", at=f.NOW))
+    core.ingest(text_body("a", at=f.NOW))
     core.run()
     age(core)
     purged(core)
-    core.ingest(said("earlier", at=f.NOW - 60), said("later", at=f.NOW + 60))
+    core.ingest(text_body("earlier", at=f.NOW - 60), text_body("later", at=f.NOW + 60))
     core.run()
     assert core.seen == ["a", "earlier", "later"]
     assert (core.event("earlier").late, core.event("later").late) == (True, False)
@@ -240,11 +235,11 @@ def test_the_order_of_a_conversation_outlives_its_events(core: Core) -> None:
 
 
 def test_a_repeat_within_the_window_is_a_duplicate(core: Core) -> None:
-    core.ingest(said("a"))
+    core.ingest(text_body("a"))
     core.run()
     age(core, days=7.5)
     assert purged(core, days=8) == Purged()
-    core.ingest(said("a"))
+    core.ingest(text_body("a"))
     core.run()
     assert core.seen == ["a"]
 
@@ -254,13 +249,13 @@ def test_an_age_counts_from_the_oldest_delivery_that_waits(core: Core, waits: st
     """A repeat that was accepted in time, while Postgres was away or ingest stood still, is known when it comes."""
     days = 20
     seconds_old = days * DAY
-    core.ingest(said("a"))
+    core.ingest(text_body("a"))
     core.run()
     age(core, days=days + 7)
     if waits == "journal":
-        core.accept(said("a"), at_ms=sweeper.now_ms(core.redis) - seconds_old * 1000)
+        core.accept(text_body("a"), at_ms=sweeper.now_ms(core.redis) - seconds_old * 1000)
     elif waits == "second door":
-        core.accept_behind_second_door(said("a"), seconds_old)
+        core.accept_behind_second_door(text_body("a"), seconds_old)
     else:
         core.redis.zadd(
             retention.UNACKED_INDEX, {"a message": sweeper.now_ms(core.redis) / 1000 - seconds_old}
@@ -272,10 +267,10 @@ def test_an_age_counts_from_the_oldest_delivery_that_waits(core: Core, waits: st
 
 
 def test_a_repeat_that_was_stored_late_finds_its_event(core: Core) -> None:
-    core.ingest(said("a"))
+    core.ingest(text_body("a"))
     core.run()
     age(core, days=27)
-    core.accept(said("a"), at_ms=sweeper.now_ms(core.redis) - 20 * DAY * 1000)
+    core.accept(text_body("a"), at_ms=sweeper.now_ms(core.redis) - 20 * DAY * 1000)
     purged(core, days=8)
     core.ingest_waiting()
     core.run()
@@ -372,12 +367,12 @@ def ingesting(connection: Any, core: Core, body: bytes) -> None:
 
 
 def test_a_conversation_that_gets_an_event_while_its_last_ones_are_deleted_is_the_same(core: Core) -> None:
-    core.ingest(said("a"))
+    core.ingest(text_body("a"))
     core.run()
     age(core)
     batches = purge(core.engine, horizon(core.engine, core.redis, DAYS))
     next(batches)
-    core.ingest(said("b"))
+    core.ingest(text_body("b"))
     list(batches)
     core.run()
     assert core.seen == ["a", "b"]

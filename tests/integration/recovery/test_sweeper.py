@@ -12,20 +12,14 @@ from app.recovery.sweeper import now_ms
 from app.stores.models import EventState
 from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WOKEN, lane_claim
 from config.celery import CONVERSATIONS, WEBHOOKS
-from config.settings import Settings
 from tests.helpers import factories as f
-from tests.helpers.core import Core, said
+from tests.helpers.core import Core, text_body
 from tests.helpers.rows import add_events, ago
+
+pytestmark = pytest.mark.core(messages="noted")
 
 GRACE_SECONDS = 10
 OLD_MS = 60_000
-
-
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    core = Core()
-    core.on("message")
-    return core
 
 
 def accept_long_ago(core: Core, *contents: f.Json | bytes) -> list[str]:
@@ -48,7 +42,7 @@ def tasks(core: Core) -> list[list[str]]:
 
 
 def test_a_delivery_whose_message_was_lost_is_enqueued_again_once(core: Core) -> None:
-    (id_,) = accept_long_ago(core, said("a"))
+    (id_,) = accept_long_ago(core, text_body("a"))
     core.redis.delete(WEBHOOKS)
     assert [sweep(core), sweep(core)] == [1, 0]
     assert tasks(core) == [[id_]]
@@ -59,26 +53,26 @@ def test_a_delivery_whose_message_was_lost_is_enqueued_again_once(core: Core) ->
 
 
 def test_a_delivery_that_was_accepted_just_now_is_not_enqueued_again(core: Core) -> None:
-    core.accept(said("a"))
+    core.accept(text_body("a"))
     core.redis.delete(WEBHOOKS)
     assert sweep(core) == 0
 
 
 def test_a_mere_backlog_is_not_enqueued_twice(core: Core) -> None:
-    ids = accept_long_ago(core, said("a"), said("b"), said("c"))
+    ids = accept_long_ago(core, text_body("a"), text_body("b"), text_body("c"))
     assert sweep(core) == 0
     assert tasks(core) == [[id_] for id_ in ids]
 
 
 def test_what_was_lost_before_a_backlog_is_found(core: Core) -> None:
-    lost, *waiting = accept_long_ago(core, said("lost"), said("b"), said("c"))
+    lost, *waiting = accept_long_ago(core, text_body("lost"), text_body("b"), text_body("c"))
     core.redis.rpop(WEBHOOKS)
     assert sweep(core) == 1
     assert tasks(core) == [*([id_] for id_ in waiting), [lost]]
 
 
 def test_what_was_lost_behind_a_backlog_is_found_once_the_backlog_is_gone(core: Core) -> None:
-    _, lost = accept_long_ago(core, said("waits"), said("lost"))
+    _, lost = accept_long_ago(core, text_body("waits"), text_body("lost"))
     core.redis.lpop(WEBHOOKS)
     assert sweep(core) == 0
     core.ingest_waiting()
@@ -87,7 +81,7 @@ def test_what_was_lost_behind_a_backlog_is_found_once_the_backlog_is_gone(core: 
 
 
 def test_what_was_enqueued_again_and_lost_again_is_found_after_the_grace(core: Core) -> None:
-    (id_,) = accept_long_ago(core, said("a"))
+    (id_,) = accept_long_ago(core, text_body("a"))
     core.redis.delete(WEBHOOKS)
     sweep(core)
     core.redis.delete(WEBHOOKS)
@@ -99,7 +93,7 @@ def test_what_was_enqueued_again_and_lost_again_is_found_after_the_grace(core: C
 def test_what_was_lost_again_no_longer_shares_a_message_with_what_may_have_ended_its_ingest(
     core: Core,
 ) -> None:
-    ids = accept_long_ago(core, said("a"), said("b"), said("c"))
+    ids = accept_long_ago(core, text_body("a"), text_body("b"), text_body("c"))
     core.redis.delete(WEBHOOKS)
     sweep(core)
     assert tasks(core) == [ids]
@@ -111,7 +105,7 @@ def test_what_was_lost_again_no_longer_shares_a_message_with_what_may_have_ended
 
 def test_a_message_that_was_delivered_twice_does_not_make_a_backlog_look_lost(core: Core) -> None:
     """The broker gives a message out again when its worker died after the commit: it waits first in the queue."""
-    accept_long_ago(core, said("done"), said("waits"))
+    accept_long_ago(core, text_body("done"), text_body("waits"))
     message = core.redis.rpop(WEBHOOKS)
     core.ingest_as(*arguments_of(message)[0])
     core.redis.rpush(WEBHOOKS, message)
@@ -138,7 +132,7 @@ def test_messages_of_the_sweep_are_bounded_in_bodies_and_in_bytes(
 
 
 def test_an_entry_of_the_index_without_a_body_stops_nothing(core: Core) -> None:
-    _, kept = accept_long_ago(core, said("gone"), said("kept"))
+    _, kept = accept_long_ago(core, text_body("gone"), text_body("kept"))
     core.redis.delete(WEBHOOKS)
     core.redis.hdel(JOURNAL, core.redis.zrange(JOURNAL_INDEX, 0, 0)[0])
     assert sweep(core) == 1
@@ -146,9 +140,9 @@ def test_an_entry_of_the_index_without_a_body_stops_nothing(core: Core) -> None:
 
 
 def test_every_queue_is_rebuilt_after_all_but_the_journal_was_lost(core: Core) -> None:
-    accept_long_ago(core, said("ingested", sender=1))
+    accept_long_ago(core, text_body("ingested", sender=1))
     core.ingest_waiting()
-    accept_long_ago(core, said("journal", sender=2))
+    accept_long_ago(core, text_body("journal", sender=2))
     core.redis.delete(WEBHOOKS, CONVERSATIONS, WOKEN)
     assert sweep(core) == 1
     core.ingest_waiting()
@@ -268,7 +262,9 @@ def stored(core: Core) -> list[str]:
 
 
 def test_deliveries_behind_the_second_door_come_oldest_first(core: Core) -> None:
-    old, older = (core.accept_behind_second_door(said(words), age) for words, age in (("a", 5), ("b", 9)))
+    old, older = (
+        core.accept_behind_second_door(text_body(words), age) for words, age in (("a", 5), ("b", 9))
+    )
     assert stored(core) == [older, old]
 
 
@@ -292,12 +288,12 @@ def test_a_delivery_larger_than_the_bound_is_taken_alone(core: Core, monkeypatch
 
 
 def test_a_delivery_that_came_through_both_doors_is_one(core: Core) -> None:
-    (id_,) = core.accept(said("a"))
+    (id_,) = core.accept(text_body("a"))
     core.execute(
         "INSERT INTO deliveries (id, accepted_at, door, state, body) "
         "VALUES (:id, clock_timestamp(), 'postgres', 'stored', :body)",
         id=id_,
-        body=f.wire(said("a")),
+        body=f.wire(text_body("a")),
     )
     core.ingest_waiting()
     assert stored(core) == []

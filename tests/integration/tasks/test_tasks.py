@@ -13,21 +13,14 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from app.broker import wakes
 from app.dead_letters import decisions as dead_letters
 from app.handlers import Permanent
-from app.handlers import registration as handlers
 from app.stores.redis_keys import JOURNAL
 from config.settings import Settings
 from tests.helpers import factories as f
 from tests.helpers.clock import Clock
-from tests.helpers.core import Core, said
+from tests.helpers.core import Core, text_body
 from tests.helpers.rows import ago
 
-
-@pytest.fixture
-def core(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Core:
-    """Its handlers are those of the process."""
-    core = Core()
-    monkeypatch.setattr(handlers.registry, "handlers", core.registry.handlers)
-    return core
+pytestmark = pytest.mark.core(of_process=True)
 
 
 @pytest.fixture
@@ -74,7 +67,7 @@ POSTGRES_AWAY = [
 
 def test_the_task_ingest_stores_what_it_is_given(core: Core, ingest: ModuleType) -> None:
     core.on("message")
-    core.accept(said("a"), said("b"))
+    core.accept(text_body("a"), text_body("b"))
     ingest.ingest_deliveries([list(delivery) for delivery in core.take_task()])
     core.run()
     assert core.seen == ["a", "b"]
@@ -92,7 +85,7 @@ def test_the_task_ingest_waits_while_postgres_is_away(
         (real if len(calls) > 3 else away(error))(*arguments)
 
     monkeypatch.setattr(ingest, "ingest", recover)
-    core.accept(said("a"))
+    core.accept(text_body("a"))
     ingest.ingest_deliveries(core.take_task())
     assert core.states() == {"done": 1}
     assert len(clock.slept) == 3 + 1  # and once for what may come
@@ -102,7 +95,7 @@ def test_the_task_ingest_gives_up_before_its_time_limit_and_leaves_the_journal(
     core: Core, ingest: ModuleType, clock: Clock, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     monkeypatch.setattr(ingest, "ingest", away(POSTGRES_AWAY[0]))
-    core.accept(said("a"))
+    core.accept(text_body("a"))
     ingest.ingest_deliveries(core.take_task())
     assert sum(clock.slept) > ingest.PATIENCE_SECONDS - 2 * ingest.MAX_WAIT_SECONDS
     assert sum(clock.slept) < settings.advance_time_limit_seconds
@@ -114,7 +107,7 @@ def test_the_task_ingest_is_content_when_only_redis_is_away(
     core: Core, ingest: ModuleType, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.ingest.split.remove_from_journal", away(RedisAwayError()))
-    core.accept(said("a"))
+    core.accept(text_body("a"))
     ingest.ingest_deliveries(core.take_task())
     assert core.states() == {"done": 1}
     assert clock.slept == []
@@ -127,7 +120,7 @@ def test_the_task_advance_raises_retry_after_a_failed_attempt_and_publishes_noth
     core: Core, lanes: ModuleType
 ) -> None:
     core.on("message", None, core.failing("a"))
-    (lane,) = core.ingest(said("a")).lanes
+    (lane,) = core.ingest(text_body("a")).lanes
     core.redis.flushall()
     with pytest.raises(Retry):
         lanes.advance(lane)
@@ -137,7 +130,7 @@ def test_the_task_advance_raises_retry_after_a_failed_attempt_and_publishes_noth
 @pytest.mark.parametrize("outcome", ["empty", "done", "dead", "waiting", "held"])
 def test_the_task_advance_raises_nothing_else(core: Core, lanes: ModuleType, outcome: str) -> None:
     core.on("message", None, core.failing(*["a"] if outcome == "dead" else [], error=Permanent("no")))
-    (lane,) = core.ingest(said("a")).lanes
+    (lane,) = core.ingest(text_body("a")).lanes
     if outcome == "waiting":
         core.execute("UPDATE events SET due_at = :later", later=ago(-60))
     if outcome == "held":
@@ -153,7 +146,7 @@ def test_the_task_advance_chains_when_its_budget_is_used_up(
     monkeypatch.setenv("ADVANCE_BUDGET_SECONDS", "0.000001")
     lanes.settings.cache_clear()
     core.on("message")
-    (lane,) = core.ingest(said("a", "b")).lanes
+    (lane,) = core.ingest(text_body("a", "b")).lanes
     core.redis.flushall()
     lanes.advance(lane)
     assert (core.seen, core.woken_lanes()) == (["a"], [lane])
@@ -161,7 +154,7 @@ def test_the_task_advance_chains_when_its_budget_is_used_up(
 
 def test_the_task_advance_chains_after_a_failure_that_skips(core: Core, lanes: ModuleType) -> None:
     core.on("message", None, core.failing("a"), on_failure="skip")
-    (lane,) = core.ingest(said("a", "b")).lanes
+    (lane,) = core.ingest(text_body("a", "b")).lanes
     core.redis.flushall()
     with pytest.raises(Retry):
         lanes.advance(lane)
@@ -170,8 +163,8 @@ def test_the_task_advance_chains_after_a_failure_that_skips(core: Core, lanes: M
 
 def test_the_task_advance_comes_back_while_an_earlier_delivery_settles(core: Core, lanes: ModuleType) -> None:
     core.on("message")
-    core.accept(said("earlier"))
-    (lane,) = core.ingest(said("later")).lanes
+    core.accept(text_body("earlier"))
+    (lane,) = core.ingest(text_body("later")).lanes
     core.redis.delete("conversations", "lanes:woken")
     lanes.advance(lane)
     assert (core.seen, core.woken_lanes()) == ([], [lane])
@@ -179,7 +172,7 @@ def test_the_task_advance_comes_back_while_an_earlier_delivery_settles(core: Cor
 
 def waiting_lanes(core: Core, count: int) -> list[int]:
     """So many lanes with an event each; their wakes wait in the queue, the first one's was received."""
-    lanes = [lane for n in range(count) for lane in core.ingest(said(f"m{n}", sender=n)).lanes]
+    lanes = [lane for n in range(count) for lane in core.ingest(text_body(f"m{n}", sender=n)).lanes]
     core.redis.rpop("conversations")
     return lanes
 
@@ -211,9 +204,9 @@ def test_the_task_advance_tells_of_every_attempt_that_failed(
     monkeypatch.setattr(lanes, "MORE_SECONDS", PATIENCE_SECONDS)
     core.on("message", None, core.failing("m0", "m1"))
     first, *_ = waiting_lanes(core, 3 * wakes.SHARE)
-    with pytest.raises(Retry) as told:
+    with pytest.raises(Retry) as raised:
         lanes.advance(first)
-    assert all(f"event {core.event(words).id}:" in str(told.value) for words in ("m0", "m1"))
+    assert all(f"event {core.event(words).id}:" in str(raised.value) for words in ("m0", "m1"))
 
 
 @pytest.mark.parametrize("error", [*POSTGRES_AWAY, RedisAwayError()])
@@ -227,7 +220,7 @@ def test_the_task_advance_leaves_the_lane_to_the_sweep_while_a_store_is_away(
 
 def test_the_worker_of_an_attempt_is_named(core: Core, lanes: ModuleType) -> None:
     core.on("message")
-    (lane,) = core.ingest(said("a")).lanes
+    (lane,) = core.ingest(text_body("a")).lanes
     lanes.advance.apply(args=[lane]).get()
     assert "/" in core.attempts_of("a")[0].worker
 
@@ -237,7 +230,7 @@ def test_the_worker_of_an_attempt_is_named(core: Core, lanes: ModuleType) -> Non
 
 def test_the_sweep_of_what_is_due_wakes_its_lanes(core: Core, maintenance: ModuleType) -> None:
     core.on("message", None, core.failing("a"))
-    (lane,) = core.ingest(said("a")).lanes
+    (lane,) = core.ingest(text_body("a")).lanes
     core.run()
     maintenance.sweep_due()
     assert core.woken_lanes() == []
@@ -252,7 +245,7 @@ def test_the_sweep_of_the_second_door_brings_all_in(
     monkeypatch.setattr("app.recovery.sweeper.STORED_AT_ONCE", 2)
     core.on("message")
     for words in ("a", "b", "c"):
-        core.accept_behind_second_door(said(words))
+        core.accept_behind_second_door(text_body(words))
     maintenance.sweep_stored()
     core.run()
     assert core.seen == ["a", "b", "c"]
@@ -261,10 +254,10 @@ def test_the_sweep_of_the_second_door_brings_all_in(
 
 def test_the_sweep_of_what_was_lost_looks_at_journal_and_lanes(core: Core, maintenance: ModuleType) -> None:
     core.on("message")
-    core.ingest(said("lane"))
+    core.ingest(text_body("lane"))
     core.execute("UPDATE events SET accepted_at = :long_ago", long_ago=ago(60))
     core.redis.flushall()
-    core.accept(said("journal", sender=2), at_ms=1_000_000_000_000)
+    core.accept(text_body("journal", sender=2), at_ms=1_000_000_000_000)
     core.redis.delete("webhooks")
     maintenance.sweep_lost()
     core.ingest_waiting()
@@ -283,7 +276,7 @@ def test_the_sweep_of_dead_letters_makes_the_queue_equal_to_the_table(
 
 def test_a_dead_letter_can_be_retried_by_its_message(core: Core, maintenance: ModuleType) -> None:
     core.on("message", None, core.failing("a"), max_attempts=1)
-    core.ingest(said("a"))
+    core.ingest(text_body("a"))
     core.run()
     core.broken.clear()
     maintenance.retry_dead_letter(core.event("a").id)

@@ -5,16 +5,10 @@ import pytest
 from app.dead_letters import decisions as dead_letters
 from app.views import timeline
 from app.views.timeline import Story
-from config.settings import Settings
 from tests.helpers import factories as f
-from tests.helpers.core import Core, said
+from tests.helpers.core import Core, text_body
 
-
-@pytest.fixture
-def core(settings: Settings) -> Core:
-    core = Core()
-    core.on("message", None, core.failing(), max_attempts=2)
-    return core
+pytestmark = pytest.mark.core(messages="failing", max_attempts=2)
 
 
 def trace(core: Core, identifier: object) -> list[Story]:
@@ -31,7 +25,7 @@ def in_journal(core: Core, identifier: str) -> list[str]:
 
 
 def test_a_message_is_followed_from_its_reception_to_its_outcome(core: Core) -> None:
-    core.ingest(said("a"))
+    core.ingest(text_body("a"))
     core.run()
     (story,) = trace(core, f.wamid("a"))
     assert whats(story) == ["received", "stored", "attempt", "done"]
@@ -42,7 +36,7 @@ def test_a_message_is_followed_from_its_reception_to_its_outcome(core: Core) -> 
 
 def test_failures_and_what_people_decided_are_part_of_the_story(core: Core) -> None:
     core.broken.add("a")
-    (lane,) = core.ingest(said("a")).lanes
+    (lane,) = core.ingest(text_body("a")).lanes
     for _ in range(2):
         core.make_due()
         core.advance(lane)
@@ -57,7 +51,7 @@ def test_failures_and_what_people_decided_are_part_of_the_story(core: Core) -> N
 
 
 def test_an_attempt_whose_worker_died_has_no_end(core: Core) -> None:
-    (lane,) = core.ingest(said("a")).lanes
+    (lane,) = core.ingest(text_body("a")).lanes
     core.kill_worker_in(lane)
     (story,) = trace(core, f.wamid("a"))
     assert (whats(story)[-1], story.moments[-1].detail["seconds"]) == ("attempt", None)
@@ -89,9 +83,9 @@ def test_a_message_is_not_mixed_up_with_one_whose_id_begins_the_same(core: Core)
 
 
 def test_a_delivery_tells_the_stories_of_its_events_in_their_order(core: Core) -> None:
-    (id_,) = core.accept(said("a", "b"))
+    (id_,) = core.accept(text_body("a", "b"))
     core.ingest_waiting()
-    core.ingest(said("c"))
+    core.ingest(text_body("c"))
     assert [story.key for story in trace(core, id_)] == [
         f"message:{f.wamid('a')}",
         f"message:{f.wamid('b')}",
@@ -100,7 +94,7 @@ def test_a_delivery_tells_the_stories_of_its_events_in_their_order(core: Core) -
 
 
 def test_an_event_is_found_by_its_number(core: Core) -> None:
-    core.ingest(said("a", "b"))
+    core.ingest(text_body("a", "b"))
     (story,) = trace(core, f" {core.event('b').id}\n")
     assert story.key == f"message:{f.wamid('b')}"
 
@@ -110,13 +104,13 @@ def test_an_event_is_found_by_its_number(core: Core) -> None:
     ["", "wamid.unknown", "0", "99", 10**30, "0197b2ce-1c1b-7e11-8f0a-5d2c5b1f6a01", "%", "²", "\ud800"],
 )
 def test_what_is_unknown_has_no_story(core: Core, unknown: object) -> None:
-    core.ingest(said("a"))
+    core.ingest(text_body("a"))
     assert trace(core, unknown) == []
 
 
 @pytest.mark.parametrize("words", ["a", "???"])  # the id of the second holds a slash, which Meta escapes
 def test_a_message_that_waits_in_the_journal_is_found_there(core: Core, words: str) -> None:
-    id_, _ = core.accept(said(words), said("b"))
+    id_, _ = core.accept(text_body(words), text_body("b"))
     assert in_journal(core, f.wamid(words)) == [id_]
     assert in_journal(core, id_) == [id_]
     core.ingest_waiting()

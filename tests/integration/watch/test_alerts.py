@@ -1,4 +1,4 @@
-"""Each alert, really provoked, told once to the log and to a webhook, and cleared."""
+"""Each alert, provoked for real, sent once to the log and to a webhook, and cleared."""
 
 import json
 import logging
@@ -67,7 +67,7 @@ def look(engine: Engine, redis: "Redis", thresholds: Settings) -> Callable[[], l
 Look = Callable[[], list[tuple[Name, Action]]]
 
 
-def told(webhook: Receiver) -> list[tuple[str, str]]:
+def sent_alerts(webhook: Receiver) -> list[tuple[str, str]]:
     return [(message["alert"], message["status"]) for message in webhook.messages]
 
 
@@ -153,7 +153,7 @@ def test_an_alert_is_raised_told_once_and_cleared(
     assert look() == [(name, Action.CLEAR)]
     assert raised(engine) == []
     assert look() == []
-    assert told(webhook) == [(name, "raised"), (name, "cleared")]
+    assert sent_alerts(webhook) == [(name, "raised"), (name, "cleared")]
 
 
 def test_the_webhook_gets_a_text_for_people_and_fields_for_programs(
@@ -173,12 +173,12 @@ def test_a_webhook_that_fails_is_tried_again_by_the_next_watch(
     webhook.status = 503
     add_events(engine, state=EventState.DEAD)
     assert look() == [(Name.DEAD_LETTERS, Action.RAISE)]
-    assert told(webhook) == []
+    assert sent_alerts(webhook) == []
     webhook.status = 200
     assert look() == []
-    assert told(webhook) == [("dead_letters", "raised")]
+    assert sent_alerts(webhook) == [("dead_letters", "raised")]
     assert look() == []
-    assert told(webhook) == [("dead_letters", "raised")]
+    assert sent_alerts(webhook) == [("dead_letters", "raised")]
 
 
 def test_without_a_webhook_nothing_waits_to_be_told(env: Callable[..., Settings]) -> None:
@@ -217,7 +217,7 @@ def test_several_watches_at_once_tell_the_webhook_once(
         one.start()
     for one in watches:
         one.join()
-    assert told(webhook) == [("dead_letters", "raised")]
+    assert sent_alerts(webhook) == [("dead_letters", "raised")]
 
 
 def test_an_alert_is_a_log_line(
@@ -242,12 +242,12 @@ def test_a_database_that_refuses_raises_its_own_alert_until_it_answers(
     assert [c.name for c in watch(down, redis, thresholds)] == [Name.DATABASE_DOWN]
     webhook.status = 200
     assert watch(down, redis, thresholds) == []
-    assert told(webhook) == [("database_down", "raised")]
+    assert sent_alerts(webhook) == [("database_down", "raised")]
     assert [(c.name, c.action) for c in watch(engine, redis, thresholds)] == [
         (Name.DATABASE_DOWN, Action.CLEAR)
     ]
     assert watch(engine, redis, thresholds) == []
-    assert told(webhook) == [("database_down", "raised"), ("database_down", "cleared")]
+    assert sent_alerts(webhook) == [("database_down", "raised"), ("database_down", "cleared")]
 
 
 def test_a_database_that_hangs_raises_the_alert_too(

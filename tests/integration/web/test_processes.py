@@ -63,5 +63,5 @@ def test_a_web_process_that_dies_is_replaced() -> None:
 def test_a_web_that_cannot_start_says_why_and_ends(workers: int) -> None:
     settings = {"WHATSAPP_APP_SECRET": "", "WHATSAPP_VERIFY_TOKEN": "wanted", **NOWHERE}
     with web(free_port(), workers, NEVERDROP_ENV="production", **settings) as process:
-        _, told = process.communicate(timeout=PATIENCE_SECONDS)
-    assert "neverdrop cannot start:\nWHATSAPP_APP_SECRET: is not set" in told
+        _, error_output = process.communicate(timeout=PATIENCE_SECONDS)
+    assert "neverdrop cannot start:\nWHATSAPP_APP_SECRET: is not set" in error_output

@@ -124,9 +124,9 @@ def test_what_a_rate_takes_follows_from_what_an_event_costs() -> None:
         "Redis bytes while it waits": 2**20 / 60,
     }
     header, lines = limits.limits(costs)
-    told = {line[0]: dict(zip(header, line, strict=True)) for line in lines}
-    assert told["web, cores"]["1,000/s"] == "0.1"
-    assert told["worker, cores"]["1,000/s"] == "0.2"
-    assert told["Valkey, cores"][limits.ONE_CORE] == "10,000"
-    assert told["tables, GiB a day"]["100/s"] == "100"
-    assert told["write-ahead log, MiB/s"]["4,000/s"] == "4,000"
+    cells = {line[0]: dict(zip(header, line, strict=True)) for line in lines}
+    assert cells["web, cores"]["1,000/s"] == "0.1"
+    assert cells["worker, cores"]["1,000/s"] == "0.2"
+    assert cells["Valkey, cores"][limits.ONE_CORE] == "10,000"
+    assert cells["tables, GiB a day"]["100/s"] == "100"
+    assert cells["write-ahead log, MiB/s"]["4,000/s"] == "4,000"

@@ -1,4 +1,4 @@
-"""What Celery is told: where each task goes, and limits that fit into each other."""
+"""How Celery is configured: where each task goes, and limits that fit into each other."""
 
 import ast
 import re
@@ -68,9 +68,9 @@ def test_slow_handlers_delay_neither_storing_nor_recovery() -> None:
 def test_a_message_is_given_out_again_only_after_its_task_must_have_ended(
     limits: tuple[float, float],
 ) -> None:
-    told = config(*limits)
-    visible_again = told["broker_transport_options"]["visibility_timeout"]
-    assert told["task_time_limit"] < visible_again
+    celery = config(*limits)
+    visible_again = celery["broker_transport_options"]["visibility_timeout"]
+    assert celery["task_time_limit"] < visible_again
     assert visible_again > names.MAINTENANCE_TIME_LIMIT_SECONDS
 
 
@@ -100,17 +100,17 @@ def test_a_run_of_beat_that_could_not_start_is_dropped() -> None:
 
 def test_tls_is_told_to_the_broker_once() -> None:
     settings = load(neverdrop_env="development", redis_url="rediss://h/0?ssl_cert_reqs=none")
-    told = celery_config(settings)
-    assert told["broker_url"] == "rediss://h/0"
-    assert told["broker_use_ssl"] == settings.redis.ssl
+    celery = celery_config(settings)
+    assert celery["broker_url"] == "rediss://h/0"
+    assert celery["broker_use_ssl"] == settings.redis.ssl
     assert "broker_use_ssl" not in config()
 
 
 def test_messages_that_wait_are_no_tasks_of_the_future() -> None:
     """A task with an ETA waits in a worker's memory, and one that is not acknowledged late is lost with it."""
-    told = config()
-    assert (told["task_acks_late"], told["task_reject_on_worker_lost"]) == (True, False)
-    assert told["accept_content"] == ["json"]
+    celery = config()
+    assert (celery["task_acks_late"], celery["task_reject_on_worker_lost"]) == (True, False)
+    assert celery["accept_content"] == ["json"]
 
 
 def test_nothing_is_purged_on_schedule_unless_a_retention_is_set() -> None:

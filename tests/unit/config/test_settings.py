@@ -55,9 +55,9 @@ def test_all_values_that_cannot_be_used_are_named_at_once(monkeypatch: pytest.Mo
 def test_what_is_missing_and_what_cannot_be_used_are_named_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "web")
     monkeypatch.delenv("WHATSAPP_APP_SECRET")
-    told = "\n".join(faults())
-    assert "PORT" in told
-    assert "WHATSAPP_APP_SECRET" in told
+    sentences = "\n".join(faults())
+    assert "PORT" in sentences
+    assert "WHATSAPP_APP_SECRET" in sentences
 
 
 def test_a_file_that_cannot_be_read_is_a_fault_like_any_other(
@@ -66,8 +66,8 @@ def test_a_file_that_cannot_be_read_is_a_fault_like_any_other(
     monkeypatch.setenv("SENTRY_DSN_FILE", str(tmp_path / "one"))
     monkeypatch.setenv("FLOWER_BASIC_AUTH_FILE", str(tmp_path / "two"))
     monkeypatch.setenv("PORT", "web")
-    told = "\n".join(faults())
-    assert [name in told for name in ("SENTRY_DSN_FILE", "FLOWER_BASIC_AUTH_FILE", "PORT")] == [True] * 3
+    sentences = "\n".join(faults())
+    assert [name in sentences for name in ("SENTRY_DSN_FILE", "FLOWER_BASIC_AUTH_FILE", "PORT")] == [True] * 3
 
 
 def test_a_fault_does_not_repeat_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,10 +146,10 @@ def test_the_fault_of_a_short_retention_says_why(monkeypatch: pytest.MonkeyPatch
     assert fault.startswith("RETENTION_DAYS: must be at least 8 days: Meta repeats a webhook for 7 days")
 
 
-@pytest.mark.parametrize(("told", "days"), [("8", 8), ("365", 365), ("", None)])
+@pytest.mark.parametrize(("value", "days"), [("8", 8), ("365", 365), ("", None)])
 def test_a_retention_is_a_number_of_days_or_nothing(
-    told: str, days: int | None, monkeypatch: pytest.MonkeyPatch
+    value: str, days: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert load().retention_days is None
-    monkeypatch.setenv("RETENTION_DAYS", told)
+    monkeypatch.setenv("RETENTION_DAYS", value)
     assert load().retention_days == days

@@ -132,9 +132,9 @@ def interrupted(facts: Facts, again_after: float | None) -> Facts:
     return replace(facts, attempts=rows)
 
 
-def late(facts: Facts, *, stored: float, told: bool) -> Facts:
+def late(facts: Facts, *, stored: float, marked: bool) -> Facts:
     """``first`` runs after ``second``: it was stored at ``stored`` (``second`` began at 1.5)."""
-    moved = effect(facts, "first", sequence=1, started_at=at(1.65), ended_at=at(1.7), late=told)
+    moved = effect(facts, "first", sequence=1, started_at=at(1.65), ended_at=at(1.7), late=marked)
     moved = effect(moved, "second", sequence=0)
     return event(moved, "first", stored_at=at(stored))
 
@@ -162,9 +162,9 @@ BROKEN: list[tuple[str, Callable[[Facts], Facts], str]] = [
     ("Once", lambda f: effect(f, "second", event_id=77), "not stored: 77"),
     ("Once", lambda f: replace(f, events=[*f.events, f.events[0]]), "accepted 2 times: first"),
     ("In order", lambda f: effect(f, "second", started_at=at(0.55)), "at the same time: first and second"),
-    ("In order", lambda f: late(f, stored=0, told=False), "out of order: first ran after second"),
-    ("In order", lambda f: late(f, stored=1.6, told=False), "out of order: first ran after second"),
-    ("In order", lambda f: late(f, stored=0.2, told=True), "marked late, but was stored before second"),
+    ("In order", lambda f: late(f, stored=0, marked=False), "out of order: first ran after second"),
+    ("In order", lambda f: late(f, stored=1.6, marked=False), "out of order: first ran after second"),
+    ("In order", lambda f: late(f, stored=0.2, marked=True), "marked late, but was stored before second"),
     ("In order", lambda f: effect(f, "second", late=True), "marked late, but nothing later had run"),
     ("In order", lambda f: event(f, "second", occurred_at=at(1.2)), "another time than it was sent with"),
     ("In order", lambda f: event(f, "second", lane=2), f"split over several lanes: {CONVERSATION}"),
@@ -223,7 +223,7 @@ def test_what_is_broken_is_named(promise: str, broken: Callable[[Facts], Facts],
 
 
 def test_an_event_that_was_stored_too_late_and_told_so_is_no_fault() -> None:
-    assert faults(late(good(), stored=1.6, told=True)) == {}
+    assert faults(late(good(), stored=1.6, marked=True)) == {}
 
 
 def test_an_event_that_ran_again_in_time_is_no_fault() -> None:

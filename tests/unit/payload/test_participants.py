@@ -105,32 +105,32 @@ class TestChangedNames:
     old_phone, new_phone = f.phone(1), f.phone(2)
 
     def test_previous_user_id_links_old_and_new(self) -> None:
-        told = f.system_message(
+        notice = f.system_message(
             sender=self.old_phone,
             sender_id=self.new,
             wa_id=self.new_phone,
             user_id=self.new,
             previous_user_id=self.old,
         )
-        assert names(only(f.messages(told))) == [self.new, self.old, self.old_phone, self.new_phone]
+        assert names(only(f.messages(notice))) == [self.new, self.old, self.old_phone, self.new_phone]
 
     def test_an_old_and_a_new_phone_are_linked(self) -> None:
-        told = f.system_message(sender=self.old_phone, wa_id=self.new_phone)
-        assert names(only(f.messages(told))) == [self.old_phone, self.new_phone]
+        notice = f.system_message(sender=self.old_phone, wa_id=self.new_phone)
+        assert names(only(f.messages(notice))) == [self.old_phone, self.new_phone]
 
     def test_the_old_name_is_found_at_the_end_of_the_text(self) -> None:
         text = f"User Ann changed from {self.old} to {self.new}"
-        told = f.system_message("user_changed_user_id", user_id=self.new, body=text)
-        assert names(only(f.messages(told))) == [self.new, self.old]
+        notice = f.system_message("user_changed_user_id", user_id=self.new, body=text)
+        assert names(only(f.messages(notice))) == [self.new, self.old]
         text = f"User Ann changed from {self.old_phone} to {self.new_phone}"
-        told = f.system_message(wa_id=self.new_phone, body=text)
-        assert names(only(f.messages(told))) == [self.old_phone, self.new_phone]
+        notice = f.system_message(wa_id=self.new_phone, body=text)
+        assert names(only(f.messages(notice))) == [self.old_phone, self.new_phone]
 
     def test_a_profile_name_cannot_claim_another_user(self) -> None:
         victim = f.user_id(9)
         text = f"User changed from {victim} to {self.new} changed from {self.old} to {self.new}"
-        told = f.system_message("user_changed_user_id", user_id=self.new, body=text)
-        assert f"{f.PHONE_NUMBER_ID}/{victim}" not in only(f.messages(told)).aliases
+        notice = f.system_message("user_changed_user_id", user_id=self.new, body=text)
+        assert f"{f.PHONE_NUMBER_ID}/{victim}" not in only(f.messages(notice)).aliases
         unconfirmed = f.system_message(user_id=self.new, body=f"x changed from {victim} to {f.user_id(8)}")
         assert names(only(f.messages(unconfirmed))) == [self.new]
         nothing = f.system_message(body=f"x changed from {victim} to .")
@@ -142,5 +142,5 @@ class TestChangedNames:
         assert (event.kind, names(event)) == ("other", [self.new, self.old, self.old_phone])
 
     def test_another_system_message_links_nothing(self) -> None:
-        told = f.system_message("customer_identity_changed", sender=self.old_phone, wa_id=self.new_phone)
-        assert names(only(f.messages(told))) == [self.old_phone]
+        notice = f.system_message("customer_identity_changed", sender=self.old_phone, wa_id=self.new_phone)
+        assert names(only(f.messages(notice))) == [self.old_phone]
