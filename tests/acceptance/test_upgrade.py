@@ -1,0 +1,169 @@
+"""A release takes over what the release before has stored, queued and begun: nothing is lost, nothing is done twice.
+
+The release before is the last commit of version 0.1.0, taken from the project's own history. It runs in processes of
+its own, on the same stores as today's.
+"""
+
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+
+from app.cli.entry import cli
+from app.dev.stack.processes import Program
+from app.stores import redis_keys
+from app.stores.connections import engine, redis
+from app.stores.migrate import migrate
+from tests.acceptance import handlers_recorded
+from tests.acceptance.conftest import QUICK, _enter, _environment, _watched
+from tests.acceptance.meta import Meta
+from tests.acceptance.pipeline import Pipeline
+from tests.acceptance.traffic import conversations, message, status_of
+from tests.helpers import services as servers
+from tests.helpers.stack import Stack
+
+RELEASE_BEFORE = "f1af013"
+FOLDERS = ("app", "config", "tasks", "tests")
+ROOT = Path(__file__).parents[2]
+# Bodies wait here for longer than the default: an event waits for those that were accepted before it
+PATIENT = {"ORDER_SETTLE_SECONDS": "30"}
+REDIS_PAUSE_MS = 60_000  # at most; it ends earlier
+PROGRAMS = """
+import json, sys
+from pathlib import Path
+from app import pipeline
+programs = [pipeline.web(int(sys.argv[1])), pipeline.ingest(1), pipeline.worker(1, 2), pipeline.beat(Path(sys.argv[2]))]
+print(json.dumps({program.name: [program.argv, program.env] for program in programs}))
+"""
+STORED = text("SELECT count(*) FROM deliveries WHERE state = 'stored'")
+STATUS = text("SELECT status::text FROM message_statuses WHERE message_id = :id")
+
+
+class ReleaseBefore:
+    """The code of the release before, in a directory of its own, and the programs that it consists of."""
+
+    def __init__(self, path: Path, stack: Stack) -> None:
+        self._path = path / "release-before"
+        self._stack = stack
+        archive = path / "release-before.tar"
+        git("archive", "--format=tar", "-o", str(archive), RELEASE_BEFORE, *FOLDERS)
+        with tarfile.open(archive) as tar:
+            tar.extractall(self._path, filter="data")
+        lines = json.loads(self.python("-c", PROGRAMS, str(stack.port), str(path / "beat-schedule-before")))
+        self._programs = {name: self._program(name, *line) for name, line in lines.items()}
+
+    def python(self, *arguments: str) -> str:
+        """Run its code to the end; returns what it prints."""
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=self._path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def start(self, *names: str) -> None:
+        for name in names:
+            self._stack.supervisor.start(self._programs[name])
+
+    def _program(self, name: str, argv: list[str], env: dict[str, str]) -> Program:
+        """Run it in its own directory, where Python finds its ``app`` before today's."""
+        return Program(name, ("sh", "-c", 'cd "$0" && exec "$@"', str(self._path), *argv), env=env)
+
+
+def git(*arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    try:
+        git("rev-parse", "--verify", f"{RELEASE_BEFORE}^{{commit}}")
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip(f"the history of this checkout does not reach back to {RELEASE_BEFORE}")
+    with servers.directory() as path:
+        stack = Stack(path)
+        try:
+            yield stack
+        finally:
+            stack.end()
+
+
+def test_a_release_takes_over_from_the_one_before(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    _enter(monkeypatch, _environment(stack) | QUICK | PATIENT)
+    before = ReleaseBefore(stack.path, stack)
+    before.python("-c", "from app.migrate import migrate; migrate()")
+    handlers_recorded.Recorded.metadata.create_all(engine())
+    for pipeline in _watched(Pipeline(stack, Meta(stack.url))):
+        _hand_over(pipeline, before)
+        pipeline.meta.close()
+
+
+def _hand_over(pipeline: Pipeline, before: ReleaseBefore) -> None:
+    stack = pipeline.stack
+    before.start("web", "ingest1", "worker1", "beat")
+    stack.wait_until_ready()
+
+    # What the release before has finished, and what it gave up
+    done = conversations(4, 3)
+    statuses = [status_of(done[0], "read", 5), status_of(done[0], "failed", 3)]
+    dead = message(permanent="yes")
+    pipeline.accept([*done, *statuses, dead])
+    pipeline.wait_until_done([*done, *statuses])
+    pipeline.wait_for_states([dead], dead=1)
+
+    # An attempt that its worker has begun, wakes in the queue, bodies in the journal and in the fallback store
+    begun = message(block="yes")
+    pipeline.accept([begun])
+    pipeline.wait_until_begun(begun)
+    stack.kill("worker1")
+    queued = [*conversations(4, 3), message(fail=2)]
+    pipeline.accept(queued)
+    pipeline.wait_for_states(queued, pending=len(queued))
+    stack.stop("ingest1")
+    journalled = conversations(4, 3)
+    pipeline.accept(journalled)
+    stack.stop("beat")
+    redis().client_pause(REDIS_PAUSE_MS, all=False)
+    stored = conversations(2, 2)
+    pipeline.accept(stored)
+    assert pipeline.rows(STORED)[0][0] == len(stored)
+    redis().client_unpause()
+
+    # The new tables come while the old web runs, and the new consumers before the new web
+    migrate()
+    between = conversations(2, 2)
+    pipeline.accept(between)
+    for name in ("ingest1", "worker1", "beat"):
+        stack.start(name)
+    stack.restart("web")
+    stack.wait_until_ready()
+    after = [message(each.user) for each in [*done[:4], *journalled[:4]]]
+    pipeline.accept(after)
+
+    everything = [*done, begun, *queued, *journalled, *stored, *between, *after]
+    pipeline.assert_done_once(everything)
+    pipeline.assert_in_order(everything)
+    assert [each.attempt for each in pipeline.effects([begun, queued[-1]])] == [2, 3]
+    assert redis().hlen(redis_keys.JOURNAL) == 0
+
+    # A repeat is a duplicate, a dead letter is still there, a status does not go back
+    pipeline.accept([*done, *journalled, *stored, status_of(done[0], "delivered", 4)])
+    marker = message()
+    pipeline.accept([marker])
+    pipeline.wait_until_done([marker])
+    stack.wait_until(lambda: redis().hlen(redis_keys.JOURNAL) == 0)
+    pipeline.assert_done_once(everything)
+    assert dead_letters() == [dead.key]
+    assert pipeline.rows(STATUS, id=statuses[0].raw["id"]) == [("read",)]
+
+
+def dead_letters() -> list[str]:
+    """The keys of the dead letters, as the command prints them."""
+    result = CliRunner().invoke(cli, ["dead", "list", "--json", "--reveal"])
+    assert result.exit_code == 0, result.output
+    return [json.loads(line)["key"] for line in result.output.splitlines()]
