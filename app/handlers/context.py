@@ -16,7 +16,7 @@ class Event:
 
     id: int
     key: str
-    kind: str  # message, status or other
+    kind: str  # message, status, payment_status, call_status or other
     type: str  # the message's type, the status's value, or the field's name
     conversation: str | None  # <phone_number_id>/<group, BSUID or phone>
     occurred_at: datetime  # Meta's timestamp, or the time of acceptance where there is none

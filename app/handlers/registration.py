@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from app.errors import NeverdropError
 from app.handlers.context import Context, Event
@@ -102,5 +102,15 @@ def _decorator(kind: str) -> Callable[..., Callable[[F], F]]:
 
 
 on_message = _decorator("message")
-on_status = _decorator("status")
+
+
+def on_status(*types: str, of: str = "message", **options: Any) -> Callable[[F], F]:
+    """Register a handler for statuses: of sent messages, or ``of="payment"``, ``of="call"``.
+
+    types: the states, as ``failed``; none stands for all. options: as of ``on_message``.
+    """
+    kind = "status" if of == "message" else f"{of}_status"
+    return _decorator(kind)(*types, **options)
+
+
 on_event = _decorator("other")

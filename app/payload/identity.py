@@ -4,8 +4,9 @@ A key is a prefix, the item's own ids, and the digest of its content where the i
 of one message begin alike, so a range of keys finds them::
 
     message:<wamid>                                    a message that somebody sent to us
-    status:<wamid>:<status>:<participant>[:<type>]     type where it is no ordinary message's status
-    call:<id>:<event>
+    status:<wamid>:<status>:<participant>              of an ordinary message
+    status:<id>:<status>:<participant>:<type>:~<digest>   of a payment, a call, or whatever type comes next
+    call:<id>:<event>:~<digest>
     standby.message:<wamid>, smb_message_echoes.echo:<wamid>, ...   the same kinds on another field
     automatic_events:<wamid>:<event name>:~<digest>
     account_update:~<digest>                           nothing in it has an id
@@ -28,6 +29,9 @@ SPECIAL = re.compile("[%:~\x00\ud800-\udfff]")
 ESCAPES = str.maketrans({"%": "%25", ":": "%3A", "~": "%7E"})
 ESCAPED = re.compile("%(25|3A|7E)")
 PLAIN_MESSAGE_TYPES = (None, "message")  # types of a status that is about an ordinary message
+STATUSES = frozenset(
+    ("sent", "failed", "delivered", "read", "played")
+)  # what an ordinary message goes through
 
 Item = dict[str, Any]
 Content = Callable[[], str]
@@ -101,7 +105,10 @@ def message_ids(item: Item) -> Ids:
 
 
 def status_ids(status: Item) -> Ids:
-    """A status is known by its message, its state and, in a group, the participant it is about."""
+    """A status of an ordinary message is known by the message, the state and, in a group, the participant.
+
+    Others have no such rule: a refund is one more "captured" of the same payment. Their content tells them apart.
+    """
     id_, state, member, type_ = (
         _id(status),
         _id(status, "status"),
@@ -112,14 +119,14 @@ def status_ids(status: Item) -> Ids:
         return Ids((id_,))
     parts = (id_, state, id_text(member))
     if type_ in PLAIN_MESSAGE_TYPES:
-        return Ids(parts, complete=True)
-    return Ids((*parts, type_, *_transaction(status)), complete=True)
+        return Ids(parts, complete=state in STATUSES)
+    return Ids((*parts, type_))
 
 
 def call_ids(call: Item) -> Ids:
-    """A call has an id, and each event of it a name."""
+    """A call has an id, and each event of it a name; two events of one name may differ in their content."""
     id_, event = _id(call) or _id(call, "wacid"), _id(call, "event")
-    return Ids((id_, event), complete=True) if id_ and event else Ids((id_,))
+    return Ids((id_, event)) if event else Ids((id_,))
 
 
 def history_ids(chunk: Item) -> Ids:
@@ -158,12 +165,3 @@ def group_participant(status: Item) -> Any:
 def _id(item: Item, name: str = "id") -> str:
     value = item.get(name)
     return value if isinstance(value, str) else ""
-
-
-def _transaction(status: Item) -> tuple[str, ...]:
-    """A payment is tried more than once under one id and status."""
-    payment = status.get("payment")
-    transaction = payment.get("transaction") if isinstance(payment, dict) else None
-    if not isinstance(transaction, dict):
-        return ()
-    return (id_text(transaction.get("id")), id_text(transaction.get("status")))

@@ -5,9 +5,10 @@ A new list of Meta's gets a row here, and nothing else changes.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from app.payload.identity import (
+    PLAIN_MESSAGE_TYPES,
     Content,
     Ids,
     Item,
@@ -15,9 +16,11 @@ from app.payload.identity import (
     call_ids,
     click_ids,
     history_ids,
+    id_text,
     members_as_ids,
     message_ids,
     status_ids,
+    storable,
 )
 from app.payload.participants import (
     Participant,
@@ -31,7 +34,24 @@ from app.payload.participants import (
 )
 
 ERRORS = "errors"
-Kind = Literal["message", "status", "other"]
+OTHER = "other"
+UNKNOWN = "unknown"  # the type of a message or status that names none
+
+
+def message_kind(_item: Item, _field: str) -> str:
+    return "message"
+
+
+def other_kind(_item: Item, _field: str) -> str:
+    return OTHER
+
+
+def status_kind(status: Item, field: str) -> str:
+    """Return "status" for a sent message's; else what it is a status of: "payment_status", "call_status", ..."""
+    type_ = status.get("type")
+    if type_ in PLAIN_MESSAGE_TYPES:
+        return "call_status" if field == "calls" else "status"
+    return f"{storable(id_text(type_)) or UNKNOWN}_status"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +65,18 @@ class ItemKind:
     own_fields: tuple[
         str, ...
     ] = ()  # here a key begins with the prefix alone; elsewhere with <field>.<prefix>
-    kind: Kind = "other"  # of its events on one of its own fields
+    # Of an item on one of the own fields; elsewhere it is OTHER
+    kind: Callable[[Item, str], str] = other_kind
     type_member: str = ""  # the member that gives such an event its type
     own_type: bool = False  # its other events go by the list's name, not the field's
 
 
 # In the order in which the lists of one change count
 ITEM_KINDS = {
-    "messages": ItemKind(message_ids, message_participant, "message", ("messages",), "message", "type"),
-    "statuses": ItemKind(status_ids, status_participant, "status", ("messages", "calls"), "status", "status"),
+    "messages": ItemKind(message_ids, message_participant, "message", ("messages",), message_kind, "type"),
+    "statuses": ItemKind(
+        status_ids, status_participant, "status", ("messages", "calls"), status_kind, "status"
+    ),
     "message_echoes": ItemKind(message_ids, echo_participant, "echo"),
     "calls": ItemKind(call_ids, call_participant, "call", ("calls",)),
     "groups": ItemKind(members_as_ids("group_id", "type", "request_id", "join_request_id"), group_only),

@@ -12,17 +12,15 @@ from itertools import islice
 from math import isfinite
 from typing import Any
 
-from app.payload.identity import PLAIN_MESSAGE_TYPES, Item, canonical, group_participant, id_text, storable
+from app.payload.identity import STATUSES, Item, canonical, group_participant, id_text, storable
 from app.payload.items import CONTEXT_LIMIT, BodyItem, Change, UnreadableBody, items
-from app.payload.kinds import ERRORS, Kind, event_key, item_kind
+from app.payload.kinds import ERRORS, OTHER, UNKNOWN, event_key, item_kind
 from app.payload.participants import NO_PARTICIPANT, Contact, Participant, aliases
 
 UNREADABLE = "unreadable"  # the type of the event that stands for a body that could not be read
 MAX_ITEMS = 20_000  # of one body; Meta batches up to 1,000
 ALL_CONTEXT_LIMIT = 16 * 1024 * 1024  # characters of context stored with all events of a body
 LATEST = 100_000_000_000  # Unix seconds; what is greater is no time, or counts milliseconds
-UNKNOWN = "unknown"  # the type of a message or status that names none
-STATUSES = frozenset(("sent", "failed", "delivered", "read", "played"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class ParsedEvent:
     """One item of a body. Every text in it is storable: no NUL, no lone surrogate, at most 500 characters."""
 
     index: int  # its position in the body, from 0
-    kind: Kind
+    kind: str  # message, status, payment_status, call_status, other, or <type>_status for a type of Meta's
     type: str
     key: str
     aliases: tuple[str, ...]  # every name of its conversation, the strongest first; () where it has none
@@ -67,6 +65,8 @@ def parse(body: bytes) -> ParsedBody:
         body_items = list(islice(items(_read(body)), MAX_ITEMS + 1))
         if len(body_items) > MAX_ITEMS:
             return unreadable_body(body, f"more items than {MAX_ITEMS}")
+        if not body_items:
+            return unreadable_body(body, "no item in it")
         limit = min(CONTEXT_LIMIT, ALL_CONTEXT_LIMIT // max(len(body_items), 1))
         return ParsedBody([_event(index, item, limit) for index, item in enumerate(body_items)])
     except UnreadableBody as error:
@@ -120,7 +120,7 @@ def _event(index: int, item: BodyItem, limit: int) -> ParsedEvent:
         aliases(change.account, participant, contact),
         occurred_at,
         _payload(change, item_json, contact, limit),
-        _status_update(fields, occurred_at) if kind == "status" and change.field == "messages" else None,
+        _status_update(fields, occurred_at) if kind == "status" else None,
     )
 
 
@@ -133,21 +133,21 @@ def _participant(item: BodyItem) -> tuple[Participant, Contact | None]:
     return participant, change.contacts.of(participant, alone=change.length == (1 if list_name else 0))
 
 
-def _kind(item: BodyItem) -> Kind:
-    kind = item_kind(item.list_name)
-    return kind.kind if isinstance(item.raw, dict) and item.change.field in kind.own_fields else "other"
+def _kind(item: BodyItem) -> str:
+    row, field = item_kind(item.list_name), item.change.field
+    return row.kind(item.raw, field) if isinstance(item.raw, dict) and field in row.own_fields else OTHER
 
 
-def _type(kind: Kind, item: BodyItem) -> str:
+def _type(kind: str, item: BodyItem) -> str:
     row = item_kind(item.list_name)
-    if kind != "other":
+    if kind != OTHER:
         return storable(id_text(item.raw.get(row.type_member))) or UNKNOWN
     return item.list_name if row.own_type or item.list_name == ERRORS else item.change.kind
 
 
 def _status_update(status: Item, occurred_at: int | None) -> StatusUpdate | None:
     message_id, state = status.get("id"), status.get("status")
-    if not isinstance(message_id, str) or not message_id or status.get("type") not in PLAIN_MESSAGE_TYPES:
+    if not isinstance(message_id, str) or not message_id:
         return None
     if not isinstance(state, str) or state not in STATUSES:
         return None

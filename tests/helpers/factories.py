@@ -165,6 +165,22 @@ def status(state: str = "delivered", *, number: int | str = 1, recipient: int = 
     return _given(**({"id": wamid(number), "status": state, "timestamp": str(NOW)} | names | more))
 
 
+def payment_status(
+    state: str = "captured", *, number: int | str = 1, payer: int = 1, at: int = NOW, **payment: Any
+) -> Json:
+    """A status of a payment request that we sent; ``payment``: what else Meta says of the payment."""
+    order = {"reference_id": f"order-{number}", **payment}
+    return status(state, number=number, recipient=payer, timestamp=str(at), type="payment", payment=order)
+
+
+def transaction(*refunds: Json, state: str = "success") -> Json:
+    return {"id": "transaction-1", "type": "examplepay", "status": state, "refunds": list(refunds) or None}
+
+
+def refund(number: int, state: str, at: int) -> Json:
+    return {"id": f"refund-{number}", "status": state, "updated_timestamp": at}
+
+
 def group_status(state: str, participant: int, *, number: int | str = 1, **more: Any) -> Json:
     """A status of a message that we sent to a group, of one participant."""
     members = {"id": wamid(number), "status": state, "timestamp": str(NOW)}

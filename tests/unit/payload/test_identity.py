@@ -62,6 +62,58 @@ class TestKeys:
         assert keys(f.batch(odd | {"time": 1})) == keys(f.batch(odd | {"time": 2})) == keys(f.batch(odd))
 
 
+class TestKeysByContent:
+    """What no ids tell apart: every difference is an event, and a repeat is none."""
+
+    def test_each_refund_of_a_payment_is_an_event(self) -> None:
+        refunds = [(), (f.refund(1, "pending", 1),), (f.refund(1, "completed", 2),)]
+        second = (*refunds[-1], f.refund(2, "completed", 3))
+        bodies = [
+            f.body(f.statuses(f.payment_status(at=f.NOW + nth, transaction=f.transaction(*of))))
+            for nth, of in enumerate([*refunds, second])
+        ]
+        assert len({key for body in bodies for key in keys(body)}) == len(bodies)
+        assert keys(bodies[0]) == keys(bodies[0])
+
+    def test_each_failure_of_a_payment_without_a_transaction_is_an_event(self) -> None:
+        failures = [f.payment_status("failed", at=f.NOW + nth) for nth in range(2)]
+        assert len({event.key for event in split(f.statuses(*failures, f.payment_status("captured")))}) == 3
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            (
+                f.statuses(f.status("failed", type="next", n=1)),
+                f.statuses(f.status("failed", type="next", n=2)),
+            ),
+            (f.statuses(f.status("warned", n=1)), f.statuses(f.status("warned", n=2))),
+            (
+                f.statuses(f.status("RINGING", type="call"), field="calls"),
+                f.statuses(f.status("RINGING", type="call", timestamp=str(f.NOW + 1)), field="calls"),
+            ),
+            (f.calls(f.call("connect")), f.calls(f.call("connect", timestamp=str(f.NOW + 1)))),
+            (f.calls(f.call("media_update", n=1)), f.calls(f.call("media_update", n=2))),
+        ],
+        ids=[
+            "a type of tomorrow",
+            "a state of tomorrow",
+            "a call's status",
+            "a call",
+            "an event of tomorrow",
+        ],
+    )
+    def test_what_meta_promises_no_ids_for_is_told_apart_by_its_content(self, one: Any, other: Any) -> None:
+        (first,), (second,) = split(one), split(other)
+        assert first.key != second.key
+        assert first.key.partition(":~")[0] == second.key.partition(":~")[0]
+        assert first.key == split(one)[0].key
+
+    def test_an_ordinary_status_is_known_by_its_ids_alone(self) -> None:
+        again = f.status("read", timestamp=str(f.NOW + 60), pricing={"billable": True})
+        (first,), (second,) = split(f.statuses(f.status("read"))), split(f.statuses(again))
+        assert first.key == second.key == f"status:{f.wamid(1)}:read:"
+
+
 @pytest.mark.parametrize("id_", ["wamid.A=", "a:b", "a%3Ab", "a~b%25", "%", "", "x" * 200])
 def test_a_key_tells_the_id_of_its_message(id_: str) -> None:
     assert message_id_of(build_key(("status", id_, "read", "15550001111"))) == id_
