@@ -55,7 +55,7 @@ def advance(self: "Task[Any, Any]", lane: int) -> None:
     """
     ours = lanes(f"{self.request.hostname}/{os.getpid()}")
     try:
-        woken = wakes.receive_wakes(redis(), [lane], ours.pace.events)
+        woken = wakes.receive_wakes(redis(), [lane], ours.batch_sizer.size)
         failed = retry_on_stale_connection(lambda: _run(ours, woken))
     except (RedisError, OperationalError, InterfaceError) as error:
         # A store is away. Whatever was begun is behind the fence; the sweep wakes the lanes when it is back.
@@ -73,10 +73,10 @@ def _run(ours: Lanes, woken: Sequence[int]) -> list[Step]:
     with ours.runner() as runner:
         while woken:
             steps = runner.advance(woken, began + budget_seconds - time.monotonic())
-            wakes.wake(redis(), [step.lane for step in steps if step.lane_goes_on])
+            wakes.wake(redis(), [step.lane for step in steps if step.has_more])
             failed += [step for step in steps if step.outcome is Outcome.FAILED]
             more = time.monotonic() < began + min(MORE_SECONDS, budget_seconds)
-            woken = wakes.receive_wakes(redis(), [], ours.pace.events) if more else []
+            woken = wakes.receive_wakes(redis(), [], ours.batch_sizer.size) if more else []
     return failed
 
 

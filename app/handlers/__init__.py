@@ -1,14 +1,9 @@
-"""The team's own code: how it is registered, and what it is given.
+"""The team's own code: how it is registered, and what it is given. Begin with ``docs/handlers.md``.
 
-    from app.handlers import Context, Event, on_message
-
-    @on_message("text")
-    def answer(event: Event, ctx: Context) -> None:
-        ctx.session.add(Note(text=event.text))
-
-A handler runs once per event, in order per conversation. What it writes through ``ctx.session`` is committed
-together with the event's being done, or not at all. Whatever it does elsewhere (a call to another service)
-happens once per *attempt*: it may be repeated if the attempt fails after it.
+Promises: a handler runs to its end once for each event, in the order of its conversation; what it writes through
+``ctx.session`` is committed together with the event's being done, or not at all.
+Relies on: ``lanes``, which runs it, and on handlers that write through ``ctx``.
+Cannot see: what a handler does elsewhere. A call to another service happens once for each *attempt*.
 """
 
 from app.errors import Permanent, RetryAfter

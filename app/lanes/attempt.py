@@ -29,8 +29,8 @@ class Attempt:
     since_retry: int  # since the last retry by a person, from 1: what the policy counts
 
     @property
-    def holds(self) -> bool:
-        """Whether its lane waits for it while it waits for its next attempt."""
+    def blocks_lane(self) -> bool:
+        """Whether its lane waits while the event waits for its next attempt."""
         return self.handler is None or self.handler.on_failure == "hold"
 
     def refuse_when_exhausted(self) -> None:
@@ -53,7 +53,7 @@ class Attempt:
         return Failure(
             dead=decision.dead,
             after_seconds=decision.after_seconds,
-            holds=self.holds,
+            blocks_lane=self.blocks_lane,
             error=_describe(error),
             traceback=_storable("".join(traceback.format_exception(error)))[-TRACEBACK_LENGTH:],
         )

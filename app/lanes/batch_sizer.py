@@ -4,27 +4,27 @@ from collections import deque
 
 REMEMBERED = 64  # events
 AT_ONCE_SECONDS = 0.25  # of work, by the mean of the events that are remembered
-MOST = 64
-QUICKEST_SECONDS = 0.001
+MAX_EVENTS = 64
+MIN_SECONDS = 0.001
 
 
-class Pace:
-    """Of one process: at most as many as it knows of.
+class BatchSizer:
+    """Sizes the batches of one process, by how long its last events took.
 
-    The mean decides, so that a moment in which the machine stood still does not; one event of many seconds is still
-    enough to take single ones. What waits behind an event that turns out to be slow, ``keeper`` gives away.
+    Use the mean: one stall of the machine barely shrinks the batch, one event of many seconds shrinks it to 1.
+    ``lease_renewer`` gives back the lanes that wait behind an event that turns out to be slow.
     """
 
     def __init__(self) -> None:
         self._seconds: deque[float] = deque(maxlen=REMEMBERED)
 
-    def note(self, seconds: float) -> None:
-        """An event took this long."""
+    def record(self, seconds: float) -> None:
+        """Remember how long an event took."""
         self._seconds.append(seconds)
 
     @property
-    def events(self) -> int:
-        """How many to take at once, from 1."""
-        known = len(self._seconds)
-        mean = max(sum(self._seconds) / max(known, 1), QUICKEST_SECONDS)
-        return max(1, min(known, MOST, int(AT_ONCE_SECONDS / mean)))
+    def size(self) -> int:
+        """Return how many events to take at once: from 1, and no more than are remembered."""
+        remembered = len(self._seconds)
+        mean = max(sum(self._seconds) / max(remembered, 1), MIN_SECONDS)
+        return max(1, min(remembered, MAX_EVENTS, int(AT_ONCE_SECONDS / mean)))

@@ -1,22 +1,22 @@
 -- claim(KEYS = journal:index, claim:..., claim:...; ARGV = lease ms, settle ms, then for each claim: token,
---       delivery id, number of its keys) → the settling delivery or '', for each claim 'claimed' | 'held' | 'settling'
+--       delivery id, number of its keys) → the awaited delivery or '', for each claim 'claimed' | 'claimed_elsewhere' | 'awaiting_earlier'
 -- Keys read: journal:index. Keys written: the claims (token, with a lease), of each all of its keys or none.
 --
--- 'settling': a delivery accepted before the given one is still in the journal and younger than settle ms, so
+-- 'awaiting_earlier': a delivery accepted before the given one is still in the journal and younger than settle ms, so
 -- an earlier event of the lane may be about to be stored. Delivery ids are UUIDv7: their text sorts by time.
--- 'held': somebody else has one of the keys.
+-- 'claimed_elsewhere': another worker has one of the keys.
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
-local settling_since = string.format('(%d', now_ms - tonumber(ARGV[2]))
-local oldest = redis.call('ZRANGEBYSCORE', KEYS[1], settling_since, '+inf', 'LIMIT', 0, 1)[1]
+local awaited_since = string.format('(%d', now_ms - tonumber(ARGV[2]))
+local oldest = redis.call('ZRANGEBYSCORE', KEYS[1], awaited_since, '+inf', 'LIMIT', 0, 1)[1]
 
 local function take(token, delivery, first, last)
   if oldest and oldest < delivery then
-    return 'settling'
+    return 'awaiting_earlier'
   end
   for i = first, last do
     if redis.call('EXISTS', KEYS[i]) == 1 then
-      return 'held'
+      return 'claimed_elsewhere'
     end
   end
   for i = first, last do

@@ -21,8 +21,10 @@ log = get_logger(__name__)
 
 class ClaimResult(StrEnum):
     CLAIMED = "claimed"
-    HELD = "held"  # somebody else works here, and will go on with the lane
-    SETTLING = "settling"  # something accepted earlier is about to be stored: look again in a moment
+    CLAIMED_ELSEWHERE = "claimed_elsewhere"  # another worker has one of the keys
+    AWAITING_EARLIER = (
+        "awaiting_earlier"  # a delivery accepted earlier is about to be stored: look again in a moment
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """``results``, one for each claim; ``settling``: the first delivery that is about to be stored, if there is one."""
+    """``results``: one for each claim; ``awaiting``: the first delivery that is about to be stored, if there is one."""
 
     results: Sequence[ClaimResult]
-    settling: str | None
+    awaiting: str | None
 
 
 class Claims:
@@ -55,7 +57,7 @@ class Claims:
 
     def take(self, claims: Sequence[Claim]) -> Taken:
         """Of each claim all keys or none, in this order."""
-        settling, *results = self._claim(
+        awaiting, *results = self._claim(
             keys=[JOURNAL_INDEX, *_keys(claims)],
             args=[
                 self._lease_ms,
@@ -63,7 +65,7 @@ class Claims:
                 *(part for claim in claims for part in (claim.token, claim.delivery_id, len(claim.keys))),
             ],
         )
-        return Taken([ClaimResult(result.decode()) for result in results], settling.decode() or None)
+        return Taken([ClaimResult(result.decode()) for result in results], awaiting.decode() or None)
 
     def renew(self, claims: Sequence[Claim]) -> int:
         """Begin their leases anew; how many keys had been lost. RedisError while Redis is away."""

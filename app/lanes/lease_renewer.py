@@ -1,57 +1,40 @@
-"""Keeps the claims of a worker while it is in a handler, and lets go of those that it need not have.
+"""Renews the leases of the lanes that a worker has claimed, while it is in a handler.
 
-A worker takes several lanes at a time, and runs one after the other. A thread beside it renews their leases, for
-at most as long as the handler that runs may take: a hung one loses its claim. The other lanes do not wait for a
-handler that turns out to be slow: they are given to whoever is free.
+A thread beside the worker renews them, for at most as long as the handler that runs may take. It also gives back the
+lanes that ``claimed`` says wait behind a slow handler.
 """
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from app.lanes.claims import Claim, Claims
+from app.lanes import claimed as rules
+from app.lanes.claimed import Claimed, ClaimedLane
+from app.lanes.claims import Claims
 from config.logging import get_logger
 
 RENEWALS_PER_LEASE = 3
-# Conversations do not wait for each other: only where all handlers have been quick lately, and for this long at most
-PATIENCE_SECONDS = 0.25  # behind one event
-ROUND_SECONDS = 1.0  # behind several
 
 log = get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A lane under its claim."""
+class LeaseRenewer:
+    """The claims of one worker. A context manager: its thread runs inside the block.
 
-    lane: int  # as it was asked for
-    claim: Claim
-
-
-class Keeper:
-    """Of one worker: what it runs now, and what it holds for afterwards. A context manager, for one thread beside it.
-
-    ``hand_on`` wakes lanes.
+    ``wake`` enqueues lanes, so that another worker runs them.
     """
 
-    def __init__(self, claims: Claims, hand_on: Callable[[Sequence[int]], object]) -> None:
+    def __init__(self, claims: Claims, wake: Callable[[Sequence[int]], object]) -> None:
         self._claims = claims
-        self._hand_on = hand_on
-        self._changing = threading.Lock()  # the fields below
-        self._waiting: deque[Held] = deque()
-        self._running: Held | None = None
-        self._finished: list[Held] = []
-        self._held_since = 0.0
-        self._since = 0.0
-        self._until = 0.0
+        self._wake = wake
+        self._changing = threading.Lock()
+        self._claimed = Claimed()  # under the lock
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="claim-keeper", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="lease-renewer", daemon=True)
 
-    def __enter__(self) -> "Keeper":
+    def __enter__(self) -> "LeaseRenewer":
         self._thread.start()
         return self
 
@@ -60,76 +43,62 @@ class Keeper:
         self._ended.set()
         self.release()
 
-    def hold(self, held: Iterable[Held]) -> None:
-        """Claims that were taken just now, to be run in this order."""
+    def add(self, lanes: Iterable[ClaimedLane]) -> None:
+        """Renew the leases of lanes that were claimed just now; they are run in this order."""
         with self._changing:
-            self._waiting.extend(held)
-            self._held_since = time.monotonic()
+            self._claimed.add(lanes, time.monotonic())
 
-    def next(self) -> Held | None:
-        """The next to be run; None if there is none left that was not handed on."""
+    def start_next(self) -> ClaimedLane | None:
+        """Return the next lane to run; None if no lane is left that was not given back."""
         with self._changing:
-            self._finished += [self._running] if self._running else []
-            self._running = self._waiting.popleft() if self._waiting else None
-            self._since = time.monotonic()
-            self._until = self._since
-            return self._running
+            return self._claimed.start_next(time.monotonic())
+
+    def set_deadline(self, seconds: float) -> None:
+        """Renew the lease of the running lane for this long from now on."""
+        with self._changing:
+            self._claimed.renew_until = time.monotonic() + seconds
 
     def release(self) -> None:
-        """Give back everything that is still held."""
+        """Release every claim that is still held."""
         with self._changing:
-            running, self._running = self._running, None
-            left = [*([running] if running else []), *self._others()]
-        self._claims.release([held.claim for held in left])
+            lanes = self._claimed.pop_all()
+        self._claims.release([each.claim for each in lanes])
 
-    def allow(self, seconds: float) -> None:
-        """Renew what runs for this long from now on."""
-        with self._changing:
-            self._until = time.monotonic() + seconds
+    def give_back(self, lanes: Sequence[ClaimedLane]) -> None:
+        """Release lanes and wake them, so that another worker runs them."""
+        self._claims.release([each.claim for each in lanes])
+        try:
+            self._wake([each.lane for each in lanes])
+        except RedisError as error:  # a sweep finds them
+            log.warning("lanes.not_given_back", lanes=len(lanes), error=type(error).__name__)
 
-    def _keep(self) -> None:
-        every = min(self._claims.lease_seconds / RENEWALS_PER_LEASE, PATIENCE_SECONDS)
-        renew_at = time.monotonic() + self._claims.lease_seconds / RENEWALS_PER_LEASE
-        while not self._ended.wait(every):
-            self._look_for_slowness()
+    def _watch(self) -> None:
+        renewal_seconds = self._claims.lease_seconds / RENEWALS_PER_LEASE
+        renew_at = time.monotonic() + renewal_seconds
+        while not self._ended.wait(min(renewal_seconds, rules.PATIENCE_SECONDS)):
+            self._release_if_slow()
             if time.monotonic() >= renew_at:
-                renew_at = time.monotonic() + self._claims.lease_seconds / RENEWALS_PER_LEASE
+                renew_at = time.monotonic() + renewal_seconds
                 self._renew()
 
-    def _look_for_slowness(self) -> None:
-        with self._changing:
-            now = time.monotonic()
-            quick = now - self._since <= PATIENCE_SECONDS and now - self._held_since <= ROUND_SECONDS
-            if self._running is None or quick:
-                return
-            left = self._others()
-        if not left:
-            return
-        self._claims.release([held.claim for held in left])
-        try:
-            # Those that are finished too: who was refused such a lane relied on it being looked at once more
-            self._hand_on([held.lane for held in left])
-        except RedisError as error:  # a sweep finds them
-            log.warning("lanes.not_handed_on", lanes=len(left), error=type(error).__name__)
+    def _release_if_slow(self) -> None:
+        if lanes := self._pop_not_running():
+            self.give_back(lanes)
 
-    def _others(self) -> list[Held]:
-        """All but what runs, and forget them. Under the lock."""
-        left = [*self._waiting, *self._finished]
-        self._waiting.clear()
-        self._finished.clear()
-        return left
+    def _pop_not_running(self) -> list[ClaimedLane]:
+        with self._changing:
+            slow = rules.lanes_to_give_back(time.monotonic(), self._claimed)
+            return self._claimed.pop_not_running() if slow else []
 
     def _renew(self) -> None:
         with self._changing:
-            kept = [held.claim for held in (*self._waiting, *self._finished)]
-            if self._running is not None and time.monotonic() < self._until:
-                kept.append(self._running.claim)
-        if not kept:
+            lanes = rules.lanes_to_renew(time.monotonic(), self._claimed)
+        if not lanes:
             return
         try:
-            lost = self._claims.renew(kept)
+            num_lost = self._claims.renew([each.claim for each in lanes])
         except RedisError as error:
             log.warning("claim.renewal_failed", error=str(error))
             return
-        if lost:
-            log.warning("claim.lost", keys=lost)
+        if num_lost:
+            log.warning("claim.lost", keys=num_lost)

@@ -155,7 +155,7 @@ class Failure:
 
     dead: bool
     after_seconds: float | None  # until the next attempt; None where there is none
-    holds: bool
+    blocks_lane: bool
     error: str
     traceback: str
 
@@ -222,7 +222,7 @@ class LaneStatements:
             attempt,
             state,
             failure.after_seconds,
-            failure.holds,
+            failure.blocks_lane,
             failure.error,
             failure.traceback,
         )

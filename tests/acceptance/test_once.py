@@ -24,7 +24,7 @@ def test_a_worker_that_was_stopped_beyond_its_lease_commits_nothing_of_what_anot
 
     pipeline.open_gate(zombie)
     pipeline.stack.resume(runner.name)
-    pipeline.wait_until_logged("event.overtaken", zombie)
+    pipeline.wait_until_logged("event.stale_attempt", zombie)
 
     assert [effect.attempt for effect in pipeline.effects([zombie])] == [2]
     after = message(zombie.user)

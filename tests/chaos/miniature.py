@@ -115,7 +115,7 @@ class Miniature:
         taken = wakes.receive_wakes(redis(), arguments_of(message)[:1], LANES_AT_ONCE)
         with lanes.runner() as runner:
             steps = runner.advance(taken, BUDGET_SECONDS)
-        wakes.wake(redis(), [step.lane for step in steps if step.lane_goes_on])
+        wakes.wake(redis(), [step.lane for step in steps if step.has_more])
 
     def _sweep(self) -> None:
         with engine().connect() as connection:

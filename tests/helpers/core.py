@@ -28,7 +28,8 @@ from app.ingest.rows import Incoming, Ingested
 from app.ingest.split import ingest
 from app.intake import primary_store as first_door
 from app.lanes.claims import Claim, Claims
-from app.lanes.lane import Lanes, Step
+from app.lanes.lane import Lanes
+from app.lanes.outcome import Step
 from app.recovery.sweeper import now_ms
 from app.stores import connections
 from app.stores.connections import engine, lane_engine, redis
@@ -202,7 +203,7 @@ class Core:
             lane = arguments_of(message)[0]
             wakes.receive_wakes(self.redis, [lane])
             steps.append(self.advance(lane))
-            if steps[-1].lane_goes_on:
+            if steps[-1].has_more:
                 wakes.wake(self.redis, [lane])
         return steps
 

@@ -13,7 +13,7 @@ from app.handlers import Context, Event
 from app.ingest import conversations
 from app.ingest import split as ingest_module
 from app.ingest.rows import EventRow, Ingested
-from app.lanes.lane import Outcome
+from app.lanes.outcome import Outcome
 from app.stores.models import EventState
 from tests.helpers import factories as f
 from tests.helpers.core import WAIT_SECONDS, Core, text_body
@@ -152,7 +152,7 @@ def test_an_attempt_in_the_merged_lane_does_not_overlap_with_the_other(core: Cor
             core.ingest(text_body("user", at=f.NOW, **USER_ONLY))
             core.ingest(text_body("both", at=f.NOW + 1))
             (winner,) = set(lanes_of(core, "user"))
-            assert core.step(winner).outcome is Outcome.HELD
+            assert core.step(winner).outcome is Outcome.CLAIMED_ELSEWHERE
         finally:
             go_on.set()
         assert running.result(WAIT_SECONDS).outcome is Outcome.DONE
@@ -181,7 +181,7 @@ def test_merging_does_not_read_through_all_events_ever(core: Core) -> None:
 # At the same moment
 
 
-def overtaken(core: Core, name: str) -> int:
+def ingested_behind_another(core: Core, name: str) -> int:
     """The conversation of a user whose ``name`` another ingest creates while ours, which has both, is at it."""
     phone, user = f"{f.PHONE_NUMBER_ID}/{f.phone(1)}", f"{f.PHONE_NUMBER_ID}/{f.user_id(1)}"
     with ThreadPoolExecutor() as threads:
@@ -193,14 +193,14 @@ def overtaken(core: Core, name: str) -> int:
 
 
 def test_two_ingests_that_meet_a_user_by_different_names_make_one_whole_conversation(core: Core) -> None:
-    lane = overtaken(core, "phone")
+    lane = ingested_behind_another(core, "phone")
     core.ingest(text_body("a"))
     assert core.event("a").lane == lane
     assert core.value("SELECT count(*) FROM conversations WHERE id = :lane", lane=lane) == 1
 
 
 def test_an_ingest_that_was_overtaken_leaves_no_conversation_behind_that_nobody_has(core: Core) -> None:
-    lane = overtaken(core, "user")
+    lane = ingested_behind_another(core, "user")
     assert core.value("SELECT id FROM conversations") == lane
     assert core.value("SELECT count(*) FROM conversations") == 1
     core.ingest(text_body("a", **PHONE_ONLY), text_body("b", **USER_ONLY))

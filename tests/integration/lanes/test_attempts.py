@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from app.handlers import Context, Event, Permanent, RetryAfter
-from app.lanes.lane import Outcome
+from app.lanes.outcome import Outcome
 from tests.helpers.core import Core, text_body, write_note
 
 pytestmark = pytest.mark.core(notes=True)
@@ -38,7 +38,7 @@ def test_after_the_lease_of_a_killed_worker_another_runs_the_event(core: Core) -
     core.ingest(text_body("deadly", "next"))
     lane = only_lane(core)
     core.kill_worker_in(lane)
-    assert core.advance(lane).outcome is Outcome.HELD
+    assert core.advance(lane).outcome is Outcome.CLAIMED_ELSEWHERE
     core.let_leases_run_out()
     assert core.advance(lane).outcome is Outcome.EMPTY
     assert core.seen == ["deadly", "next"]

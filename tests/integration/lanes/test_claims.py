@@ -9,7 +9,7 @@ import pytest
 from app.dead_letters import decisions as dead_letters
 from app.handlers import Context, Event, Permanent
 from app.lanes.claims import Claim, ClaimResult, Claims, Taken
-from app.lanes.lane import Outcome, Step
+from app.lanes.outcome import Outcome, Step
 from app.stores.delivery_id import ids
 from app.stores.redis_keys import event_claim, lane_claim
 from tests.helpers.core import (
@@ -46,12 +46,12 @@ def claim(*keys: str) -> Claim:
 
 def test_a_claim_is_held_by_one(claims: Claims) -> None:
     assert claims.take([claim("claim:a")]).results == [ClaimResult.CLAIMED]
-    assert claims.take([claim("claim:a")]).results == [ClaimResult.HELD]
+    assert claims.take([claim("claim:a")]).results == [ClaimResult.CLAIMED_ELSEWHERE]
 
 
 def test_a_claim_takes_all_of_its_keys_or_none(core: Core, claims: Claims) -> None:
     claims.take([claim("claim:b")])
-    assert claims.take([claim("claim:a", "claim:b")]).results == [ClaimResult.HELD]
+    assert claims.take([claim("claim:a", "claim:b")]).results == [ClaimResult.CLAIMED_ELSEWHERE]
     assert core.redis.exists("claim:a") == 0
 
 
@@ -59,7 +59,7 @@ def test_several_claims_are_taken_at_once_each_by_itself(claims: Claims) -> None
     claims.take([claim("claim:b")])
     wanted = [claim("claim:a", "claim:1"), claim("claim:b"), claim("claim:1", "claim:c"), claim("claim:d")]
     assert claims.take(wanted).results == [
-        ClaimResult.CLAIMED, ClaimResult.HELD, ClaimResult.HELD, ClaimResult.CLAIMED
+        ClaimResult.CLAIMED, ClaimResult.CLAIMED_ELSEWHERE, ClaimResult.CLAIMED_ELSEWHERE, ClaimResult.CLAIMED
     ]  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def test_a_lane_that_another_worker_has_claimed_is_left_alone(core: Core, claims
     core.on("message")
     (lane,) = core.ingest(text_body("first")).lanes
     claims.take([claim(lane_claim(lane))])
-    assert core.step(lane).outcome is Outcome.HELD
+    assert core.step(lane).outcome is Outcome.CLAIMED_ELSEWHERE
     assert core.event("first").attempts == 0
 
 
@@ -107,7 +107,7 @@ def test_an_event_that_another_worker_has_claimed_is_left_alone(core: Core, clai
     core.on("message")
     (lane,) = core.ingest(text_body("first")).lanes
     claims.take([claim(event_claim(key_of("first")))])
-    assert core.step(lane).outcome is Outcome.HELD
+    assert core.step(lane).outcome is Outcome.CLAIMED_ELSEWHERE
 
 
 def test_no_claim_is_left_after_a_step(core: Core) -> None:
@@ -154,7 +154,7 @@ def test_while_a_worker_runs_an_event_others_leave_its_lane_alone(
     core.on("message", None, pause)
     (lane,) = core.ingest(text_body("first", "second")).lanes
     running = begun(core, pause, threads, lane)
-    assert core.step(lane).outcome is Outcome.HELD
+    assert core.step(lane).outcome is Outcome.CLAIMED_ELSEWHERE
     pause.go_on.set()
     assert running.result(WAIT_SECONDS).outcome is Outcome.DONE
 
@@ -168,7 +168,7 @@ def test_a_worker_that_lost_its_claim_cannot_commit_its_effects(
     core.let_leases_run_out()
     assert core.step(lane, worker="second").outcome is Outcome.DONE
     pause.go_on.set()
-    assert zombie.result(WAIT_SECONDS).outcome is Outcome.OVERTAKEN
+    assert zombie.result(WAIT_SECONDS).outcome is Outcome.STALE_ATTEMPT
     assert core.notes() == ["attempt 2"]
     assert [(attempt.worker, attempt.finished_at is None) for attempt in core.attempts_of("first")] == [
         ("zombie", True),
@@ -190,7 +190,7 @@ def test_a_worker_that_lost_its_claim_cannot_record_its_failure(
     core.let_leases_run_out()
     assert core.step(lane).outcome is Outcome.DONE
     pause.go_on.set()
-    assert zombie.result(WAIT_SECONDS).outcome is Outcome.OVERTAKEN
+    assert zombie.result(WAIT_SECONDS).outcome is Outcome.STALE_ATTEMPT
     assert (core.event("first").state, core.event("first").error, core.dead_queue()) == ("done", None, [])
 
 
@@ -203,7 +203,7 @@ def test_a_worker_that_lost_its_claim_cannot_finish_what_is_dead(
     core.let_leases_run_out()
     assert core.step(lane).outcome is Outcome.DEAD
     pause.go_on.set()
-    assert zombie.result(WAIT_SECONDS).outcome is Outcome.OVERTAKEN
+    assert zombie.result(WAIT_SECONDS).outcome is Outcome.STALE_ATTEMPT
     assert (core.event("first").state, core.notes()) == ("dead", [])
 
 
@@ -217,7 +217,7 @@ def test_a_worker_that_lost_its_claim_cannot_finish_what_a_person_retries(
     core.step(lane)
     dead_letters.retry(core.engine, core.redis, core.registry, [core.event("first").id], "ada")
     pause.go_on.set()
-    assert zombie.result(WAIT_SECONDS).outcome is Outcome.OVERTAKEN
+    assert zombie.result(WAIT_SECONDS).outcome is Outcome.STALE_ATTEMPT
     assert (core.event("first").state, core.notes()) == ("pending", [])
 
 
@@ -238,7 +238,7 @@ def test_a_worker_that_lost_its_claim_cannot_overlap_an_earlier_event_that_arriv
     core.ingest(text_body("earlier", at=NOW - 1))
     assert core.step(lane, worker="second").outcome is Outcome.DONE
     pause.go_on.set()
-    assert zombie.result(WAIT_SECONDS).outcome is Outcome.OVERTAKEN
+    assert zombie.result(WAIT_SECONDS).outcome is Outcome.STALE_ATTEMPT
     assert core.notes() == []
     assert core.step(lane).outcome is Outcome.DONE
     assert (core.notes(), core.event("later").attempts, core.event("later").late) == (["attempt 2"], 2, False)
@@ -261,5 +261,5 @@ def test_of_two_workers_that_read_the_same_head_one_runs_it(core: Core, threads:
         object.__setattr__(worker, "claims", Reading(core.redis, LEASE_SECONDS, SETTLE_SECONDS))
     steps = [threads.submit(worker.step, lane) for worker in workers]
     outcomes = sorted(step.result(WAIT_SECONDS).outcome for step in steps)
-    assert outcomes == [Outcome.DONE, Outcome.OVERTAKEN]
+    assert outcomes == [Outcome.DONE, Outcome.STALE_ATTEMPT]
     assert core.notes() == ["first"]

@@ -7,7 +7,8 @@ import pytest
 from app.handlers import Context, Event
 from app.lanes import pauses
 from app.lanes.batch_sizer import REMEMBERED
-from app.lanes.lane import Lanes, Outcome
+from app.lanes.lane import Lanes
+from app.lanes.outcome import Outcome
 from app.recovery.sweeper import now_ms
 from tests.helpers import factories as f
 from tests.helpers.core import SETTLE_SECONDS, Core, advanced, delivery_id_at, text_body
@@ -119,7 +120,7 @@ def quick(core: Core) -> Lanes:
     """A worker whose handlers have all been quick lately."""
     lanes = core.lanes()
     for _ in range(REMEMBERED):
-        lanes.pace.note(0)
+        lanes.batch_sizer.record(0)
     return lanes
 
 
@@ -148,7 +149,7 @@ def test_an_event_waits_for_an_earlier_delivery_and_the_events_before_it_do_not(
     (step,) = advanced(quick(core), [lane], 0)
     assert (core.seen, step.outcome) == (["first"], Outcome.DONE)
     (step,) = advanced(quick(core), [lane], 0)
-    assert (core.seen, step.outcome) == (["first"], Outcome.SETTLING)
+    assert (core.seen, step.outcome) == (["first"], Outcome.AWAITING_EARLIER)
 
 
 def test_a_conversation_that_is_paused_meanwhile_runs_no_further_event(core: Core) -> None:
@@ -170,7 +171,7 @@ def test_an_earlier_delivery_in_the_journal_holds_the_lane(core: Core) -> None:
     core.accept(text_body("earlier"))
     core.ingest(text_body("later"))
     lane = only_lane(core)
-    assert core.step(lane).outcome is Outcome.SETTLING
+    assert core.step(lane).outcome is Outcome.AWAITING_EARLIER
     core.ingest_waiting()
     core.run()
     assert core.seen == ["earlier", "later"]
@@ -197,10 +198,10 @@ def test_an_old_delivery_in_the_journal_does_not_hide_a_younger_one(core: Core) 
     core.accept(text_body("stuck"), at_ms=now_ms(core.redis) - SETTLE_SECONDS * 1000 - 1)
     core.accept(text_body("earlier"))
     core.ingest(text_body("later"))
-    assert core.step(only_lane(core)).outcome is Outcome.SETTLING
+    assert core.step(only_lane(core)).outcome is Outcome.AWAITING_EARLIER
 
 
-@pytest.mark.parametrize(("age", "expected"), [(0, Outcome.SETTLING), (SETTLE_SECONDS, Outcome.DONE)])
+@pytest.mark.parametrize(("age", "expected"), [(0, Outcome.AWAITING_EARLIER), (SETTLE_SECONDS, Outcome.DONE)])
 def test_an_earlier_delivery_behind_the_second_door_holds_the_lane_for_a_while(
     core: Core, age: float, expected: Outcome
 ) -> None:

@@ -1,4 +1,4 @@
-"""What a worker holds while it is in a handler: renewed, handed on when the handler is slow, released at the end."""
+"""A worker's claims while it is in a handler: renewed, given back when the handler is slow, released at the end."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from app.lanes import lease_renewer as keepers
+from app.lanes import claimed as rules
+from app.lanes.claimed import ClaimedLane
 from app.lanes.claims import Claim, ClaimResult, Claims
-from app.lanes.lease_renewer import Held, Keeper
+from app.lanes.lease_renewer import LeaseRenewer
 from app.stores.delivery_id import ids
 from tests.helpers.core import SETTLE_SECONDS, WAIT_SECONDS, Core, advanced, text_body
+from tests.helpers.waiting import until
 
 SHORT_LEASE_SECONDS = 0.06
 LONG_LEASE_SECONDS = 60
@@ -35,21 +37,21 @@ class Calls:
 
 
 class Kept:
-    """A keeper, and what it handed on."""
+    """A renewer, and the lanes that it gave back."""
 
     def __init__(self, core: Core, lease_seconds: float) -> None:
         self.claims = Claims(core.redis, lease_seconds, SETTLE_SECONDS)
-        self.handed_on: list[int] = []
-        self.hand_on = Calls(self.handed_on.extend)
-        self.keeper = Keeper(self.claims, self.hand_on)
+        self.given_back: list[int] = []
+        self.wake = Calls(self.given_back.extend)
+        self.renewer = LeaseRenewer(self.claims, self.wake)
 
     def hold(self, *lanes: int) -> None:
-        held = [Held(lane, Claim([f"claim:{lane}"], ids.take(1)[0])) for lane in lanes]
+        held = [ClaimedLane(lane, Claim([f"claim:{lane}"], ids.take(1)[0])) for lane in lanes]
         assert self.claims.take([each.claim for each in held]).results == [ClaimResult.CLAIMED] * len(lanes)
-        self.keeper.hold(held)
+        self.renewer.add(held)
 
     def next(self) -> int | None:
-        held = self.keeper.next()
+        held = self.renewer.start_next()
         return held.lane if held else None
 
 
@@ -62,7 +64,7 @@ def test_what_is_held_is_run_in_order_and_released_together(core: Core) -> None:
     kept.hold(3, 1, 2)
     assert [kept.next() for _ in range(4)] == [3, 1, 2, None]
     assert len(claimed(core)) == 3
-    kept.keeper.release()
+    kept.renewer.release()
     assert claimed(core) == set()
 
 
@@ -70,10 +72,10 @@ def test_leases_are_renewed_while_a_handler_runs(core: Core) -> None:
     kept = Kept(core, SHORT_LEASE_SECONDS)
     kept.hold(1, 2)
     kept.next()
-    kept.keeper.allow(LONG_SECONDS)
+    kept.renewer.set_deadline(LONG_SECONDS)
     renewed = Calls(kept.claims.renew)
     kept.claims.renew = renewed  # type: ignore[method-assign]
-    with kept.keeper:
+    with kept.renewer:
         renewed.wait_for(5)  # more than a lease long
         assert claimed(core) == {"claim:1", "claim:2"}
     assert claimed(core) == set()
@@ -83,48 +85,46 @@ def test_a_lease_is_renewed_no_longer_than_the_handler_may_take(core: Core) -> N
     kept = Kept(core, SHORT_LEASE_SECONDS)
     kept.hold(1)
     kept.next()
-    kept.keeper.allow(0)
-    with kept.keeper:
-        while claimed(core):
-            pass
+    kept.renewer.set_deadline(0)
+    with kept.renewer:
+        until(lambda: not claimed(core))
 
 
-def test_the_lanes_behind_a_slow_handler_are_handed_on(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keepers, "PATIENCE_SECONDS", 0.01)
+def test_the_lanes_behind_a_slow_handler_are_given_back(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "PATIENCE_SECONDS", 0.01)
     kept = Kept(core, LONG_LEASE_SECONDS)
     kept.hold(1, 2, 3, 4)
-    with kept.keeper:
+    with kept.renewer:
         kept.next()
-        kept.hand_on.wait_for(1)
+        kept.wake.wait_for(1)
         assert claimed(core) == {"claim:1"}
-        assert sorted(kept.handed_on) == [2, 3, 4]
+        assert sorted(kept.given_back) == [2, 3, 4]
         assert kept.next() is None
 
 
-def test_the_lanes_behind_many_events_are_handed_on_too(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keepers, "PATIENCE_SECONDS", LONG_SECONDS)
-    monkeypatch.setattr(keepers, "ROUND_SECONDS", 0.01)
+def test_the_lanes_behind_many_events_are_given_back_too(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "PATIENCE_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr(rules, "ROUND_SECONDS", 0.01)
     kept = Kept(core, SHORT_LEASE_SECONDS)
     kept.hold(1, 2, 3)
-    with kept.keeper:
+    with kept.renewer:
         kept.next()
-        kept.hand_on.wait_for(1)
-        assert sorted(kept.handed_on) == [2, 3]
+        kept.wake.wait_for(1)
+        assert sorted(kept.given_back) == [2, 3]
 
 
 def test_a_lane_behind_a_slow_handler_is_run_by_somebody_else(
     core: Core, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keepers, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(rules, "PATIENCE_SECONDS", 0.01)
     other: list[Sequence[int]] = []
 
     def wait_for_the_other(event: Any, ctx: Any) -> None:
         core.note(event, ctx)
         if event.text == "slow":
-            while "quick" not in core.seen:
-                if lanes := core.woken_lanes():
-                    other.append(lanes)
-                    core.run()
+            until(core.woken_lanes, WAIT_SECONDS)
+            other.append(core.woken_lanes())
+            core.run()
 
     core.on("message", None, wait_for_the_other)
     slow, quick = core.ingest(text_body("slow")).lanes, core.ingest(text_body("quick", sender=2)).lanes

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from app.broker import wakes
 from app.broker.envelope import arguments_of
 from app.handlers import Context, Event
-from app.lanes.lane import Outcome, Step
+from app.lanes.outcome import Outcome, Step
 from app.recovery import sweeper
 from app.stores.redis_keys import JOURNAL
 from config.celery import CONVERSATIONS
@@ -183,7 +183,7 @@ class Pipeline(RuleBasedStateMachine):
     def _judge(self, lane: int, step: Step) -> None:
         if step.outcome is Outcome.DONE:
             assert self.core.value(PENDING_BEFORE, id=step.event_id) == 0
-        if step.lane_goes_on:
+        if step.has_more:
             wakes.wake(self.core.redis, [lane])
 
     @rule()
@@ -211,7 +211,7 @@ class Pipeline(RuleBasedStateMachine):
         assert self.stopped
         step = self.stopped.go_on()
         self.stopped = None
-        assert step.outcome in (Outcome.DONE, Outcome.OVERTAKEN)
+        assert step.outcome in (Outcome.DONE, Outcome.STALE_ATTEMPT)
 
     @rule()
     def leases_run_out(self) -> None:

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from app.lanes import pauses
-from app.lanes.lane import Outcome
+from app.lanes.outcome import Outcome
 from app.lanes.pauses import ConversationError
 from app.recovery import sweeper
 from app.watch import backlog

@@ -213,7 +213,7 @@ def test_the_task_advance_tells_of_every_attempt_that_failed(
 def test_the_task_advance_leaves_the_lane_to_the_sweep_while_a_store_is_away(
     core: Core, lanes: ModuleType, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr("app.lanes.lane.Runner.advance", away(error))
+    monkeypatch.setattr("app.lanes.runner.Runner.advance", away(error))
     lanes.advance(1)
     assert core.woken_lanes() == []
 

@@ -171,7 +171,7 @@ def test_an_unexpected_error_in_a_task_is_reported_without_its_arguments(sentry:
 
 
 def test_our_own_log_lines_are_not_reported(sentry: Receiver) -> None:
-    get_logger("app.lanes.lane").error("event.dead", handler="orders.on_text")
+    get_logger("app.lanes.execution").error("event.dead", handler="orders.on_text")
     assert events(sentry) == []
 
 

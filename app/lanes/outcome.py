@@ -1,0 +1,39 @@
+"""What can become of one step in a lane."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What became of one step in a lane."""
+
+    EMPTY = "empty"  # nothing is left to run
+    WAITING = "waiting"  # the first event is not due yet; a sweep wakes the lane
+    PAUSED = "paused"  # its events wait until a person resumes the conversation
+    CLAIMED_ELSEWHERE = "claimed_elsewhere"  # another worker runs it, and goes on when done
+    AWAITING_EARLIER = "awaiting_earlier"  # an earlier delivery is about to be stored
+    # Another attempt got there first, or our claim ran out: nothing of ours was committed
+    STALE_ATTEMPT = "stale_attempt"
+    DONE = "done"
+    FAILED = "failed"
+    DEAD = "dead"
+
+
+# After these the lane may have a next event to run at once
+HAS_MORE = {Outcome.DONE, Outcome.DEAD, Outcome.STALE_ATTEMPT, Outcome.AWAITING_EARLIER}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One look at a lane, and one attempt at most."""
+
+    lane: int
+    outcome: Outcome
+    event_id: int | None = None
+    error: str | None = None
+    skipped: bool = False  # it failed, and its handler lets the lane go on meanwhile
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the lane may have an event to run now, so that it is worth waking again."""
+        return self.outcome in HAS_MORE or self.skipped
