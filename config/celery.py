@@ -58,15 +58,20 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "broker_url": endpoint.broker_url,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,  # a worker outlives any outage of Redis
+        "broker_channel_error_retry": True,  # and one that refuses commands: a standby, or one that is full
         "broker_transport_options": {
             # Redelivery is a hint only (the tables are the truth), but it must not come while a task runs.
             "visibility_timeout": settings.visibility_timeout_seconds,
             "unacked_restore_interval": RESTORE_INTERVAL_SECONDS,
             "unacked_restore_throttle": 1,
             "unacked_mutex_expire": RESTORE_MUTEX_SECONDS,
-            # No socket_timeout: a worker with one stops consuming for good after a stall.
-            "socket_connect_timeout": 2,
-            "socket_keepalive": True,
+            # Only with the acknowledgements of ``app.broker.channel``: with kombu's own a worker stops consuming for
+            # good after a stall that is longer than this.
+            "socket_timeout": settings.redis_timeout_seconds,
+            "socket_connect_timeout": settings.redis_timeout_seconds,
+            "health_check_interval": 2
+            * settings.redis_timeout_seconds,  # a silent BRPOP is dropped after two
+            **endpoint.keepalive,
         },
         "task_queues": [Queue(name, Exchange(""), routing_key=name) for name in QUEUES],
         "task_default_queue": MAINTENANCE,

@@ -35,7 +35,7 @@ OPEN_FIELDS = frozenset(
     duplicates event_id event_ids events exit_code field handler handlers held hostname ingested
     kind lane lanes late limit max_attempts path pid pool port position process queue queues
     reason_code release retry_in seconds signal size state status task task_id threshold total type
-    value version waiting worker workers
+    fault value version waiting worker workers
     """.split()  # noqa: SIM905  (words read better than a column of quotes)
 )
 OPEN_SUFFIXES = ("_at", "_bytes", "_count", "_ms", "_seconds")

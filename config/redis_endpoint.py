@@ -5,6 +5,7 @@ differently, and Flower reads only ``broker_use_ssl``. So they are taken out of 
 each client as the same dict. A Unix socket, too, has one name for redis-py and another for kombu and Flower.
 """
 
+import socket
 import ssl
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,12 @@ CERT_REQS = {
     "required": ssl.CERT_REQUIRED,
     "cert_required": ssl.CERT_REQUIRED,
 }
+# A peer that vanished without a word is noticed after about 25 seconds. By itself SO_KEEPALIVE waits two hours, and
+# looks at no connection that has sent bytes which nobody acknowledged: those are what TCP_USER_TIMEOUT is for.
+_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
+KEEPALIVE = {
+    getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)
+}  # a platform that lacks one does without
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +40,9 @@ class RedisEndpoint:
         return self.url.replace("unix://", "redis+socket://", 1) if self.is_socket else self.url
 
     @property
-    def keepalive(self) -> dict[str, bool]:
-        """redis-py's option to notice a peer that vanished; a Unix socket, whose peer cannot, knows no such option."""
-        return {} if self.is_socket else {"socket_keepalive": True}
+    def keepalive(self) -> dict[str, Any]:
+        """redis-py's and kombu's options to notice a peer that vanished; a Unix socket's peer cannot, and has none."""
+        return {} if self.is_socket else {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
 
     @property
     def is_socket(self) -> bool:

@@ -97,6 +97,8 @@ class Settings(BaseSettings):
     # Stores
     redis_url: str = ""
     database_url: str = ""
+    redis_timeout_seconds: float = Field(5, gt=0, le=60)
+    database_timeout_seconds: float = Field(30, ge=1, le=3600)
 
     # Web
     port: int = Field(8000, ge=1, le=65535)

@@ -5,13 +5,13 @@ import time
 from collections.abc import Sequence
 
 from redis.exceptions import RedisError
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app.handlers import registry
 from app.ingest import Incoming, dedupe, drain, incoming, ingest
-from app.stores import engine, redis
+from app.stores import STORE_ERRORS, Fault, engine, judge, postgres_wait, redis
 from config.celery import INGEST
 from config.logging import get_logger
+from config.settings import settings
 from tasks import app
 
 MAX_WAIT_SECONDS = 2.0
@@ -20,6 +20,8 @@ MORE_SECONDS = 0.5  # of storing what comes meanwhile: the sweeps share the pool
 PAUSE_SECONDS = (
     0.03  # before the next transaction, where nothing waits: each costs as much as many events in it
 )
+
+ANSWER_MARGIN_SECONDS = 5  # Postgres ends a statement itself; it is asked no longer than so much after that
 
 log = get_logger(__name__)
 
@@ -52,16 +54,21 @@ def _stored(deliveries: Sequence[Incoming]) -> bool:
     wait = 0.05
     while True:
         try:
-            ingest(engine(), redis(), registry, deliveries)
-        except (OperationalError, InterfaceError) as error:
-            if time.monotonic() + wait > give_up_at:
-                log.error("ingest.gave_up", deliveries=len(deliveries), error=type(error).__name__)
-                return False
-            log.warning("ingest.waits_for_postgres", deliveries=len(deliveries), error=type(error).__name__)
+            with postgres_wait.each(settings().database_timeout_seconds + ANSWER_MARGIN_SECONDS):
+                ingest(engine(), redis(), registry, deliveries)
         except RedisError as error:
             # It is in the tables; the journal's sweep will find the deliveries known, and wake their lanes.
             log.warning("ingest.redis_not_reached", deliveries=len(deliveries), error=type(error).__name__)
             return False
+        except STORE_ERRORS as error:
+            fault = judge(error)
+            if fault is Fault.ITEM:
+                raise  # that a delivery is unreadable could not be stored either
+            fields = {"deliveries": len(deliveries), "fault": fault, "error": type(error).__name__}
+            if time.monotonic() + wait > give_up_at:
+                log.error("ingest.gave_up", **fields)
+                return False
+            log.warning("ingest.waits_for_postgres", **fields)
         else:
             return True
         time.sleep(random.uniform(wait / 2, wait))

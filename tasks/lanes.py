@@ -8,14 +8,12 @@ from typing import Any
 
 from celery import Task
 from celery.exceptions import Retry
-from redis.exceptions import RedisError
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app import dead_letters
 from app.broker import wakes
 from app.handlers import registry
 from app.lanes import Claims, Lanes, Outcome, Step
-from app.stores import lane_engine, redis, retry_on_stale_connection
+from app.stores import STORE_ERRORS, Fault, judge, lane_engine, redis, retry_on_stale_connection
 from config.celery import ADVANCE
 from config.logging import get_logger
 from config.settings import settings
@@ -57,9 +55,12 @@ def advance(self: "Task[Any, Any]", lane: int) -> None:
     try:
         woken = wakes.receive_wakes(redis(), [lane], ours.batch_sizer.size)
         failed = retry_on_stale_connection(lambda: _run(ours, woken))
-    except (RedisError, OperationalError, InterfaceError) as error:
-        # A store is away. Whatever was begun is behind the fence; the sweep wakes the lanes when it is back.
-        log.warning("lane.interrupted", lane=lane, error=type(error).__name__)
+    except STORE_ERRORS as error:
+        fault = judge(error)
+        if fault is Fault.ITEM:
+            raise
+        # Whatever was begun is behind the fence; the sweep wakes the lanes when the store can do it again.
+        log.warning("lane.interrupted", lane=lane, fault=fault, error=type(error).__name__)
         return
     if failed:
         raise _shown_as_retry(failed)

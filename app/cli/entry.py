@@ -12,6 +12,8 @@ import click
 from app.dev.stack import data_directory
 from config.settings import SettingsError
 
+QUERY_CANCELED = "57014"  # SQLSTATE
+
 # These use stores: those of the stack that runs beside them, if the environment names no others
 JOINING = {"simulate", "migrate", "status", "trace", "dead", "pause", "resume", "purge"}
 
@@ -71,19 +73,27 @@ def main() -> None:
 def _sentence(error: Exception) -> str | None:
     """What to do about an error that is not ours; None for a fault of the program."""
     from redis.exceptions import RedisError
-    from sqlalchemy.exc import OperationalError, ProgrammingError
 
     from app.errors import NeverdropError
+    from app.stores import Fault, judge, sqlstate
 
     if isinstance(error, NeverdropError):
         return str(error)
-    if isinstance(error, OperationalError):
-        return f"Postgres does not answer; is DATABASE_URL right, and the server up?\n{error.orig}"
-    if isinstance(error, ProgrammingError) and "does not exist" in str(error.orig):
-        return "the database has no tables of ours yet: run `neverdrop migrate`"
+    fault = judge(error)
+    if fault is None:
+        return None
     if isinstance(error, RedisError):
         return f"Redis does not answer; is REDIS_URL right, and the server up?\n{error}"
-    return None
+    cause = getattr(error, "orig", None) or error
+    if sqlstate(error) == QUERY_CANCELED:
+        return (
+            f"Postgres ended a statement that took too long: set a longer DATABASE_TIMEOUT_SECONDS\n{cause}"
+        )
+    if fault is Fault.SCHEMA:
+        return f"the database has not the tables of this release: run `neverdrop migrate`\n{cause}"
+    if fault is Fault.ITEM:
+        return None
+    return f"Postgres does not answer; is DATABASE_URL right, and the server up?\n{cause}"
 
 
 def _fail(sentence: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from redis import Redis
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from app.broker import wake
 from app.handlers import Registry
@@ -18,11 +18,10 @@ from app.ingest.outcome_log import log_outcome
 from app.ingest.rows import EventRow, Incoming, Ingested
 from app.ingest.statements import acceptance, insert_deliveries, insert_events
 from app.payload import ParsedBody, parse, unreadable_body
-from app.stores import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, accepted_at
+from app.stores import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, Fault, accepted_at, judge
 from config.logging import get_logger
 
 REFUSALS = (DBAPIError, ValueError, OverflowError, OSError)
-TOO_LARGE = "54"  # SQLSTATE class of what is beyond a limit of Postgres; psycopg2 calls it operational
 
 log = get_logger(__name__)
 
@@ -37,14 +36,15 @@ def ingest(engine: Engine, redis: "Redis", registry: Registry, deliveries: Seque
 
     Dying before the commit of 2 leaves the journal as it was: the deliveries are ingested again. Dying between 2
     and 3 leaves deliveries in the journal that are known already (ingesting them again changes nothing) and lanes
-    that no one woke (a sweep does). Raises OperationalError while Postgres is away.
+    that no one woke (a sweep does). Raises a store's error where all of them
+    are to be tried again.
     """
     parsed = [(delivery, parse(delivery.body)) for delivery in deliveries]
     try:
         with engine.begin() as connection:
             result = _store(connection, registry, parsed)
     except REFUSALS as error:
-        if _is_away(error):
+        if not _is_items_fault(error):
             raise  # or two transactions waited for each other: the whole group again
         result = _store_each(engine, registry, parsed, error)
     try:
@@ -77,7 +77,7 @@ def _store_each(
             with engine.begin() as connection:
                 result = _store(connection, registry, [(delivery, body)])
         except REFUSALS as refused:
-            if _is_away(refused):
+            if not _is_items_fault(refused):
                 raise
             reason = f"Postgres refused it: {type(refused).__name__}"
             with engine.begin() as connection:
@@ -86,11 +86,9 @@ def _store_each(
     return Ingested(rows)
 
 
-def _is_away(error: Exception) -> bool:
-    """Return whether Postgres cannot answer now; else it refuses what it was given."""
-    if not isinstance(error, (OperationalError, InterfaceError)):
-        return False
-    return not str(getattr(error.orig, "pgcode", None)).startswith(TOO_LARGE)
+def _is_items_fault(error: Exception) -> bool:
+    """Return whether a delivery is refused for what is in it; else all of them are to be tried again."""
+    return judge(error) in (None, Fault.ITEM)  # None: an error of Python, over a value that cannot be written
 
 
 def _store(

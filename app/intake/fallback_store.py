@@ -11,9 +11,19 @@ from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError
 
-from app.stores import Delivery, DeliveryState, Door, accepted_at, delivery_id, postgres_wait, web_engine
+from app.stores import (
+    STORE_ERRORS,
+    Delivery,
+    DeliveryState,
+    Door,
+    Fault,
+    accepted_at,
+    delivery_id,
+    judge,
+    postgres_wait,
+    web_engine,
+)
 
 WRITE_SECONDS = 2.5  # in total
 POOLED_SECONDS = 1.0  # of them for a connection that has been lying open and may be dead
@@ -40,8 +50,8 @@ def write(deliveries: Sequence[tuple[str, bytes]]) -> None:
     begun = time.monotonic()
     try:
         _execute(statement, begun + POOLED_SECONDS)
-    except DBAPIError as error:
-        if not error.connection_invalidated:
+    except STORE_ERRORS as error:
+        if judge(error) not in (Fault.CONNECTION, Fault.AGAIN):
             raise
         _execute(statement, begun + WRITE_SECONDS)
 

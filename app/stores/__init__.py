@@ -16,6 +16,7 @@ from app.stores.connections import (
     web_redis,
 )
 from app.stores.delivery_id import accepted_at, accepted_ms
+from app.stores.faults import STORE_ERRORS, Fault, judge, sqlstate
 from app.stores.migrate import migrate
 from app.stores.models import Base, Delivery, DeliveryState, Door, EventState, MessageState, MessageStatus
 from app.stores.prepared import Prepared
@@ -26,6 +27,8 @@ from app.stores.redis_keys import (
     JOURNAL,
     JOURNAL_INDEX,
     JOURNAL_REQUEUED,
+    QUARANTINE,
+    QUARANTINE_COUNTS,
     WOKEN,
     WORKERS,
     event_claim,
@@ -39,6 +42,9 @@ __all__ = [
     "JOURNAL",
     "JOURNAL_INDEX",
     "JOURNAL_REQUEUED",
+    "QUARANTINE",
+    "QUARANTINE_COUNTS",
+    "STORE_ERRORS",
     "WOKEN",
     "WORKERS",
     "Base",
@@ -46,6 +52,7 @@ __all__ = [
     "DeliveryState",
     "Door",
     "EventState",
+    "Fault",
     "MessageState",
     "MessageStatus",
     "Prepared",
@@ -56,6 +63,7 @@ __all__ = [
     "delivery_id",
     "engine",
     "event_claim",
+    "judge",
     "lane_claim",
     "lane_engine",
     "migrate",
@@ -65,6 +73,7 @@ __all__ = [
     "redis_checks",
     "retry_on_stale_connection",
     "script",
+    "sqlstate",
     "web_connection",
     "web_engine",
     "web_redis",

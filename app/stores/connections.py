@@ -1,81 +1,116 @@
 """Postgres and Redis, opened once a process and never carried over a fork.
 
-The web and everybody else need opposite clients. The web must answer Meta in milliseconds, so each of its
-calls is bounded and none is retried here. The others would rather wait a few seconds than fail. (Celery's own
-connections, which fetch the messages, must have no timeout at all: see ``config.celery``.)
+The web and everybody else need opposite clients. The web must answer Meta in milliseconds, so each of its calls is
+bounded and none is retried here. The others would rather wait a few seconds than fail. Nobody waits without an
+end: a socket whose peer vanished is closed by TCP, and one whose peer is silent by the timeouts below. (Celery's own
+connections, which fetch the messages, are in ``config.celery`` and ``app.broker.channel``.)
 """
 
 import os
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from redis import Redis
 from redis.asyncio import Connection, ConnectionPool
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
 from app.stores import postgres_wait
+from app.stores.faults import Fault, judge
+from app.stores.session_options import (
+    CONNECT_TIMEOUT_SECONDS,
+    PLANNED_ONCE,
+    connect_args,
+    milliseconds,
+)
 from config.settings import settings
 
 WEB_REDIS_TIMEOUT_SECONDS = 0.25  # that a request may wait for Redis
-WORKER_REDIS_TIMEOUT_SECONDS = 5
 WORKER_REDIS_RETRIES = 3
-CONNECT_TIMEOUT_SECONDS = 5
-# A peer that vanished without a word is noticed by TCP after about this long
-KEEPALIVE: dict[str, Any] = {
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
-}
-
-PLANNED_ONCE = "-c plan_cache_mode=force_generic_plan"  # what is prepared, see ``prepared``
+WEB_STATEMENT_SECONDS = 5  # more than the web waits: this ends what it has given up
+LOCK_TIMEOUT_SECONDS = 10
+# After its last statement a session may do nothing for as long as a handler may run, and so much longer
+IDLE_MARGIN_SECONDS = 30
+HANDLER_MARGIN_SECONDS = (
+    2  # a statement of a handler is ended by the handler's own limit first, where it can be
+)
 
 T = TypeVar("T")
 
 
 @cache
 def engine() -> Engine:
-    """The process's pool of Postgres connections."""
-    return _engine(pool_pre_ping=True, options=PLANNED_ONCE)
+    """The process's pool of Postgres connections.
+
+    Its commits wait for Postgres's disk, whatever the database's default: once the tables have a delivery, it is
+    removed from the journal.
+    """
+    timeout = settings().database_timeout_seconds
+    return _engine(
+        pool_pre_ping=True,
+        synchronous_commit="on",
+        statement_timeout=milliseconds(timeout),
+        lock_timeout=milliseconds(min(LOCK_TIMEOUT_SECONDS, timeout)),
+        idle_in_transaction_session_timeout=milliseconds(timeout + IDLE_MARGIN_SECONDS),
+    )
 
 
 @cache
 def lane_engine() -> Engine:
     """Connections for lanes: a commit does not wait for Postgres's disk.
 
-    Their transactions keep effects and ``done`` together, so that a crash of Postgres loses both or neither, and
-    what it loses (its last half second) runs again. Whether a connection died while it lay in the pool is not asked
-    at each use, which would be a round trip: see ``retry_on_stale_connection``.
+    On the surface this might seem wrong in a program that promises to lose nothing. But a lane's transaction keeps
+    a handler's effects and the event's being ``done`` together: a crash of Postgres in the next half second loses
+    both or neither, never one of them, and an event that is not done runs again. What is bought is most of the
+    time of a quick handler, which would otherwise wait for a disk once for each event. What is paid: effects outside
+    the database (a call to another service) may then happen twice, as after any crash of a worker.
+
+    Whether a connection died while it lay in the pool is not asked at each use, which would be a round trip: see
+    ``retry_on_stale_connection``.
     """
-    return _engine(pool_pre_ping=False, options=f"-c synchronous_commit=off {PLANNED_ONCE}")
-
-
-def _engine(*, pool_pre_ping: bool, **connect_args: Any) -> Engine:
-    return create_engine(
-        settings().database_url,
-        pool_size=5,
-        max_overflow=10,
-        pool_pre_ping=pool_pre_ping,
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "application_name": "neverdrop",
-            **KEEPALIVE,
-            **connect_args,
-        },
+    limit = settings().handler_time_limit_seconds
+    return _engine(
+        pool_pre_ping=False,
+        synchronous_commit="off",
+        statement_timeout=milliseconds(limit + HANDLER_MARGIN_SECONDS),
+        idle_in_transaction_session_timeout=milliseconds(limit + IDLE_MARGIN_SECONDS),
     )
 
 
+def _engine(*, pool_pre_ping: bool, **session: str) -> Engine:
+    url = settings().database_url
+    made = create_engine(
+        url,
+        pool_size=5,
+        max_overflow=10,
+        pool_pre_ping=pool_pre_ping,
+        connect_args=connect_args("neverdrop", url, **session, **PLANNED_ONCE),
+    )
+    event.listen(made, "handle_error", _throw_away)
+    return made
+
+
+def _throw_away(context: ExceptionContext) -> None:
+    """A connection that can do no more leaves the pool, and with it those that were opened before it.
+
+    SQLAlchemy sees a closed socket by itself, but not a server that has become a read-only standby.
+    """
+    if context.original_exception and judge(context.original_exception) is Fault.CONNECTION:
+        context.is_disconnect = True
+
+
 def retry_on_stale_connection(call: Callable[[], T]) -> T:
-    """Call it, and again if it met a connection that had died in the pool; that has emptied the pool."""
+    """Call it, and once more if it met a connection that was of no more use; that has emptied the pool."""
     try:
         return call()
     except DBAPIError as error:
-        if not error.connection_invalidated:
+        if judge(error) is not Fault.CONNECTION:
             raise
         return call()
 
@@ -87,10 +122,11 @@ def redis() -> "Redis":
     return Redis.from_url(
         endpoint.url,
         **endpoint.ssl,
-        socket_timeout=WORKER_REDIS_TIMEOUT_SECONDS,
+        socket_timeout=settings().redis_timeout_seconds,
         socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
         **endpoint.keepalive,
         retry=Retry(ExponentialWithJitterBackoff(cap=1, base=0.05), WORKER_REDIS_RETRIES),
+        retry_on_error=[ReadOnlyError],  # by a new connection: its name may lead to the new primary now
     )
 
 
@@ -103,6 +139,7 @@ def web_redis() -> "Redis":
         **endpoint.ssl,
         socket_timeout=WEB_REDIS_TIMEOUT_SECONDS,
         socket_connect_timeout=WEB_REDIS_TIMEOUT_SECONDS,
+        **endpoint.keepalive,
         retry=Retry(NoBackoff(), 0),
     )
 
@@ -114,7 +151,9 @@ def web_connection() -> Connection:
         endpoint.url,
         **endpoint.ssl,
         protocol=2,  # nothing is ever pushed to it
+        socket_timeout=CONNECT_TIMEOUT_SECONDS,  # of what redis-py itself asks when it opens it
         socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        **endpoint.keepalive,
         retry=AsyncRetry(NoBackoff(), 0),
     )
     return cast(Connection, pool.make_connection())  # type: ignore[no-untyped-call]
@@ -122,20 +161,30 @@ def web_connection() -> Connection:
 
 @cache
 def web_engine() -> Engine:
-    """The web's Postgres connections: each statement commits itself, and its wait can be given an end."""
+    """The web's Postgres connections: each statement commits itself, durably, and its wait can be given an end."""
     postgres_wait.install()
-    return create_engine(
-        settings().database_url,
+    url = settings().database_url
+    made = create_engine(
+        url,
         isolation_level="AUTOCOMMIT",
         pool_size=1,
         max_overflow=4,  # for those who ask whether it answers
         pool_timeout=1,
-        connect_args={"application_name": "neverdrop-web", **KEEPALIVE},
+        connect_args=connect_args(
+            "neverdrop-web",
+            url,
+            synchronous_commit="on",
+            statement_timeout=milliseconds(WEB_STATEMENT_SECONDS),
+            lock_timeout=milliseconds(WEB_STATEMENT_SECONDS),
+            idle_in_transaction_session_timeout=milliseconds(WEB_STATEMENT_SECONDS),
+        ),
     )
+    event.listen(made, "handle_error", _throw_away)
+    return made
 
 
 def reset() -> None:
-    """Drop what is open, without closing sockets that a parent process still uses."""
+    """Drop what is open, without closing sockets that a parent process still uses; the next call opens anew."""
     for pool in (engine, lane_engine, web_engine):
         if pool.cache_info().currsize:
             pool().dispose(close=False)

@@ -11,8 +11,10 @@ MIGRATION_LOCK = 7_365_001
 
 
 def migrate() -> None:
-    """Run every migration that has not run yet; raises what Postgres raises."""
+    """Run every migration that has not run yet, for as long as it takes; raises what Postgres raises."""
     with engine().begin() as connection:
+        for limit in ("statement_timeout", "lock_timeout"):
+            connection.execute(text(f"SET LOCAL {limit} = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         command.upgrade(alembic_config(connection), "head")
 

@@ -1,4 +1,4 @@
-"""Statements that Postgres plans once a connection, sent through psycopg2 itself.
+"""Run statements that Postgres plans once a connection, through psycopg2 itself.
 
 For statements this small, SQLAlchemy's share of the client's time and the planner's share of the server's are each
 several times the work; ``python -m bench.statements`` shows it. They are part of whatever transaction SQLAlchemy has
@@ -14,14 +14,21 @@ import psycopg2
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-# A plan that was made for small tables must not be kept while they grow: for so long at most
+from app.stores.faults import Fault, judge
+
+# A plan that was made for small tables must not be kept while they grow. On the surface PREPARE promises to plan once
+# and for all; but a table that was empty is read as a whole by such a plan, and a burst fills it in seconds. Made
+# anew every few seconds a plan costs nothing to speak of, and is wrong for no longer than that.
 PLANS_SECONDS = 5.0
 
 SIGNATURE = re.compile(r"\s*PREPARE (?P<name>\w+) \((?P<types>[^)]*)\) AS\b")
 
 
 class Prepared:
-    """Runs ``PREPARE name (type, ...) AS ...`` on one connection: prepared when it is first asked for."""
+    """Runs ``PREPARE name (type, ...) AS ...`` on one connection: prepared when it is first asked for.
+
+    Making one sends nothing.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -29,7 +36,6 @@ class Prepared:
         self._cursor = self.driver.cursor()
         # Both as long as the connection to Postgres
         self._known: set[str] = connection.info.setdefault("prepared", set())
-        self._forget_old_plans()
 
     def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """What it returns. Errors are SQLAlchemy's: DBAPIError, and a connection that died leaves the pool."""
@@ -37,6 +43,7 @@ class Prepared:
         if not self.driver.autocommit and not self.connection.in_transaction():
             self.connection.begin()  # as SQLAlchemy does for a statement of its own, or its commit() would do nothing
         try:
+            self._discard_old_plans()
             if name not in self._known:
                 self._cursor.execute(statement)
                 self._known.add(name)
@@ -45,23 +52,21 @@ class Prepared:
         except psycopg2.Error as error:
             raise self._raised(name, error) from error
 
-    def _forget_old_plans(self) -> None:
+    def _discard_old_plans(self) -> None:
         now = time.monotonic()
-        if now - self.connection.info.setdefault("planned_at", now) <= PLANS_SECONDS:
-            return
-        try:
+        if now - self.connection.info.setdefault("planned_at", now) > PLANS_SECONDS:
             self._cursor.execute("DISCARD PLANS")
-        except psycopg2.Error as error:
-            raise self._raised("DISCARD PLANS", error) from error
-        self.connection.info["planned_at"] = now
+            self.connection.info["planned_at"] = now
 
     def _raised(self, name: str, error: psycopg2.Error) -> DBAPIError:
-        gone = bool(self.driver.closed)
-        if gone:
+        """SQLAlchemy's error for psycopg2's. A connection that is of no more use leaves the pool, with all others."""
+        useless = bool(self.driver.closed) or judge(error) is Fault.CONNECTION
+        if useless:
             self.connection.invalidate(error)
+            self.connection.engine.dispose()
         return cast(
             DBAPIError,
-            DBAPIError.instance(name, None, error, psycopg2.Error, connection_invalidated=gone),
+            DBAPIError.instance(name, None, error, psycopg2.Error, connection_invalidated=useless),
         )
 
 

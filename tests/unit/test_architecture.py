@@ -47,6 +47,8 @@ BORROWED = {
     ("app.dev.stack.programs", "sys"): "the name of this Python",
     ("config.celery", "config.settings"): "Settings, as it is given",
     ("config.celery", "kombu"): "Queue, a declaration",
+    ("app.stores.session_options", "urllib"): "parse",
+    ("config.redis_endpoint", "socket"): "its constants",
     ("config.redis_endpoint", "ssl"): "its constants",
     ("config.redis_endpoint", "urllib"): "parse",
     ("app.handlers.retry", "app.errors"): "the exceptions that a handler raises",

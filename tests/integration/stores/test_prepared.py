@@ -1,5 +1,7 @@
 """Prepared statements: planned once a connection, and again when the tables may have grown."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
@@ -43,20 +45,39 @@ def test_what_it_alone_did_on_a_connection_is_committed_with_it() -> None:
         assert connection.scalar(text("SELECT id FROM conversations")) == 7
 
 
-def test_plans_are_forgotten_once_they_are_old_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+class Recording:
+    """A cursor that notes the statements it is given."""
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+        self.statements: list[str] = []
+
+    def execute(self, statement: str, *parameters: Any) -> None:
+        self.statements.append(statement)
+        self._cursor.execute(statement, *parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+
+def test_plans_are_discarded_once_they_are_old_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    with engine().connect() as connection:
+        statements = Prepared(connection)
+        statements._cursor = recording = Recording(statements._cursor)
+        statements.rows(TWICE, 1, "")
+        monkeypatch.setattr(prepared, "PLANS_SECONDS", -1)
+        assert "DISCARD PLANS" not in recording.statements
+        assert statements.rows(TWICE, 1, "") == [(2, "")]
+        assert "DISCARD PLANS" in recording.statements
+
+
+def test_making_one_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepared, "PLANS_SECONDS", -1)
     with engine().connect() as connection, engine().connect() as other:
-        pid = connection.connection.driver_connection.info.backend_pid
-
-        def asked_last(seconds: float) -> str:
-            connection.scalar(text("SELECT 'before'"))
-            monkeypatch.setattr(prepared, "PLANS_SECONDS", seconds)
-            Prepared(connection)
-            other.rollback()  # or it would see what it saw before
-            return str(other.exec_driver_sql(LAST, (pid,)).scalar_one())
-
-        assert asked_last(3600) == "SELECT 'before'"
-        assert asked_last(-1) == "DISCARD PLANS"
-        assert Prepared(connection).rows(TWICE, 1, "") == [(2, "")]
+        pid = connection.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
+        connection.scalar(text("SELECT 'before'"))
+        Prepared(connection)
+        assert other.exec_driver_sql(LAST, (pid,)).scalar_one() == "SELECT 'before'"
 
 
 def test_what_postgres_refuses_is_an_error_of_sqlalchemy_with_its_code() -> None:

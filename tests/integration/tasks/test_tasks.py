@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+import psycopg2
 import pytest
 from celery.exceptions import Retry
 from redis.exceptions import ConnectionError as RedisAwayError
@@ -60,8 +61,8 @@ def away(error: Exception) -> Any:
 
 PATIENCE_SECONDS = 60  # of a busy machine
 POSTGRES_AWAY = [
-    OperationalError("SELECT", {}, Exception("away")),
-    InterfaceError("SELECT", {}, Exception("closed")),
+    OperationalError("SELECT", {}, psycopg2.OperationalError("away")),
+    InterfaceError("SELECT", {}, psycopg2.InterfaceError("closed")),
 ]
 
 
