@@ -26,7 +26,11 @@ class Event:
 
     @cached_property
     def content(self) -> dict[str, Any]:
-        """``entry`` (the WABA's id), ``field``, ``value`` (metadata, the item's contacts) and ``item``."""
+        """``entry`` (the WABA's id), ``field``, ``value`` (metadata, the item's contacts) and ``item``.
+
+        ``entry_time`` (as Meta wrote it) and ``beside`` (undocumented members of the body, the entry and the
+        change) if the body had them.
+        """
         content: dict[str, Any] = json.loads(self.payload)
         return content
 

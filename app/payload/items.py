@@ -16,8 +16,11 @@ WHATSAPP = "whatsapp_business_account"
 CONTEXT_LIMIT = 16 * 1024  # characters of context stored with one item
 # Here value.errors is a list of faults; on other fields it is a member like any other
 MESSAGING_FIELDS = ("messages", "calls", "smb_message_echoes", "message_echoes", "standby", "history")
+DOCUMENTED = frozenset(("id", "time", "changes"))  # members of an entry
 STANDBY = "standby"  # field and object of the same name: its lists are one level deeper
 ENVELOPE = frozenset(("messaging_product", "metadata", "contacts", STANDBY))
+# Members of a value that say whose state it tells
+SUBJECT_IDS = ("message_template_id", "flow_id", "display_phone_number", "group_id", "user_id", "wa_id")
 
 
 class UnreadableBody(Exception):
@@ -32,18 +35,37 @@ class BodyItem(NamedTuple):
     raw: Any
 
 
+class EntryContext(NamedTuple):
+    """What the changes of one entry share."""
+
+    entry: str  # the entry's id as JSON
+    scope: Callable[[], str]  # digest of what tells one entry from another: object, id
+    object_digest: str  # of the body's ``object``, "" for WhatsApp's
+    time: Any = None  # Meta's time of the entry, as it stands there
+    # Members that Meta does not document: {"body": {...}, "entry": {...}}
+    beside: Item | None = None
+
+
 class Change:
     """One change, and what its items share."""
 
     def __init__(
-        self, kind: str, field: str | None, value: Any, entry: str, scope: Callable[[], str]
+        self,
+        kind: str,
+        field: str | None,
+        value: Any,
+        context: EntryContext,
+        scope: Callable[[], str],
+        beside: Item | None = None,
     ) -> None:
         self.kind = kind  # the type of an event that has none of its own: the field, "entry" or "change"
         self.field = field
         self.field_json = canonical(None if field is None else kind)
         self.key_prefix = escape_part(field or kind)  # escaped once, however long a field is
         self.value = value
-        self.entry = entry  # the entry's id as JSON
+        self.entry = context.entry
+        self.entry_time = context.time
+        self.around = _around(context, beside)
         self.scope = scope  # digest of what tells one part of a body from another: object, entry, field
         inner = value.get(STANDBY) if isinstance(value, dict) and field == STANDBY else None
         whole = (value,) if isinstance(value, dict) else ()
@@ -78,6 +100,12 @@ class Change:
         whole = self.field is not None and list_name not in ITEM_KINDS
         return digest(self.scope(), self.account, list_name, canonical(self.value) if whole else item)
 
+    def subject(self, list_name: str) -> str:
+        """Return the digest of what an item without ids tells the state of: its place and the value's ids."""
+        value = self.value if isinstance(self.value, dict) else {}
+        ids = (canonical([name, value[name]]) for name in SUBJECT_IDS if name in value)
+        return digest(self.scope(), self.account, list_name, *ids)
+
     def context(self, contact: Contact | None, limit: int) -> str | None:
         """Return the value without its lists, with the item's contact, as JSON; None above ``limit`` characters."""
         position = contact.position if contact else -1
@@ -89,8 +117,17 @@ class Change:
         parts = [f'"contacts":[{canonical(contact.raw)}]'] if contact else []
         if self._members:
             parts.append(self._members)
-        length = sum(map(len, parts))
+        length = sum(map(len, parts)) + len(self.around)
         return f"{{{','.join(parts)}}}" if length <= limit else None
+
+
+def _around(context: EntryContext, beside_value: Item | None) -> str:
+    """Return what stands beside the value in a body, as JSON members that begin a payload; "" for nothing."""
+    members: Item = {} if context.time is None else {"entry_time": context.time}
+    beside = (context.beside or {}) | ({"change": beside_value} if beside_value else {})
+    if beside:
+        members["beside"] = beside
+    return f"{canonical(members)[1:-1]}," if members else ""
 
 
 def items(body: Any) -> Iterator[BodyItem]:
@@ -101,50 +138,63 @@ def items(body: Any) -> Iterator[BodyItem]:
     object_digest = "" if owner in (None, WHATSAPP) else digest(canonical(owner))
     entries = body.get("entry")
     if isinstance(entries, list):
+        beside = {
+            name: body[name] for name in body if name != "entry" and (name != "object" or object_digest)
+        }
         for entry in entries:
-            yield from _entry_items(entry, object_digest)
+            yield from _entry_items(entry, object_digest, {"body": beside} if beside else {})
     elif isinstance(body.get("field"), str):  # the body of the App Dashboard's test
-        yield from _change_items(body, "null", partial(digest, object_digest, "null"), object_digest)
+        scope = partial(digest, object_digest, "null")
+        yield from _change_items(body, EntryContext("null", scope, object_digest))
     else:
         raise UnreadableBody("no entry and no change in it")
 
 
-def _entry_items(entry: Any, object_digest: str) -> Iterator[BodyItem]:
-    """``object_digest`` is the digest of the body's ``object``, "" for WhatsApp's."""
+def _entry_items(entry: Any, object_digest: str, beside: Item) -> Iterator[BodyItem]:
     changes = entry.get("changes") if isinstance(entry, dict) else None
-    if not isinstance(changes, list) or (not changes and entry.keys() - {"id", "time", "changes"}):
-        yield _undocumented_entry(entry, object_digest)
+    if not isinstance(changes, list) or (not changes and entry.keys() - DOCUMENTED):
+        yield _undocumented_entry(entry, object_digest, beside)
         return
     if not changes:
         return
     entry_id = entry.get("id")
-    scope = partial(digest, object_digest, canonical(entry_id))
-    entry_json = canonical(storable(id_text(entry_id)) or None)
+    if entry.keys() - DOCUMENTED:
+        beside = beside | {"entry": {name: entry[name] for name in entry if name not in DOCUMENTED}}
+    context = EntryContext(
+        canonical(storable(id_text(entry_id)) or None),
+        partial(digest, object_digest, canonical(entry_id)),
+        object_digest,
+        entry.get("time"),
+        beside,
+    )
     for change in changes:
-        yield from _change_items(change, entry_json, scope, object_digest)
+        yield from _change_items(change, context)
 
 
-def _undocumented_entry(entry: Any, object_digest: str) -> BodyItem:
+def _undocumented_entry(entry: Any, object_digest: str, beside: Item) -> BodyItem:
     """``entry.time`` may differ between two sendings of one body, so it is kept beside the item."""
-    beside: Item = {}
+    time = None
+    value: Item = {}
     if isinstance(entry, dict) and "time" in entry:
-        beside, entry = {"time": entry["time"]}, {name: entry[name] for name in entry if name != "time"}
-    return BodyItem(Change("entry", None, beside, "null", partial(digest, object_digest)), "", entry)
+        time, entry = entry["time"], {name: entry[name] for name in entry if name != "time"}
+        value = {"time": time}
+    scope = partial(digest, object_digest)
+    context = EntryContext("null", scope, object_digest, time, beside)
+    return BodyItem(Change("entry", None, value, context, scope), "", entry)
 
 
-def _change_items(
-    raw: Any, entry: str, entry_scope: Callable[[], str], object_digest: str
-) -> Iterator[BodyItem]:
+def _change_items(raw: Any, context: EntryContext) -> Iterator[BodyItem]:
     field = raw.get("field") if isinstance(raw, dict) else None
     if not isinstance(field, str) or not field:
-        yield BodyItem(Change("change", None, None, entry, entry_scope), "", raw)
+        yield BodyItem(Change("change", None, None, context, context.scope), "", raw)
         return
 
     def scope() -> str:
-        return digest(entry_scope(), canonical(field))
+        return digest(context.scope(), canonical(field))
 
-    change = Change(storable(field), field, raw.get("value", raw), entry, scope)
-    if object_digest or not isinstance(change.value, dict):
+    beside = {name: raw[name] for name in raw if name not in ("field", "value")} if "value" in raw else None
+    change = Change(storable(field), field, raw.get("value", raw), context, scope, beside)
+    if context.object_digest or not isinstance(change.value, dict):
         yield BodyItem(change, "", change.value)
     else:
         yield from _split(change)

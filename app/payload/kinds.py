@@ -95,16 +95,17 @@ def item_kind(list_name: str) -> ItemKind:
     return ITEM_KINDS.get(list_name, WHOLE_CHANGE)
 
 
-def event_key(field: str, list_name: str, item: Any, content: Content) -> str:
-    """Return the key of one item of a list ("" for a whole change) on a field.
+def event_key(field: str, list_name: str, item: Any, content: Content) -> tuple[str, bool]:
+    """Return the key of one item of a list ("" for a whole change) on a field, and whether ids alone make it.
 
     ``content`` gives the digest of the item with its entry, field and phone number.
     """
     if not isinstance(item, dict):
-        return build_key((field, list_name) if list_name == ERRORS else (field,), content())
+        return build_key((field, list_name) if list_name == ERRORS else (field,), content()), False
     kind = item_kind(list_name)
     ids = kind.ids(item)
-    return build_key((_key_prefix(kind, field), *ids.parts), "" if ids.complete else content())
+    key = build_key((_key_prefix(kind, field), *ids.parts), "" if ids.complete else content())
+    return key, ids.complete
 
 
 def _key_prefix(kind: ItemKind, field: str) -> str:

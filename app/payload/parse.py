@@ -42,9 +42,13 @@ class ParsedEvent:
     type: str
     key: str
     aliases: tuple[str, ...]  # every name of its conversation, the strongest first; () where it has none
-    occurred_at: int | None  # Unix seconds
-    payload: str  # JSON, ASCII: {"entry": id, "field", "value": without its lists, "item"}
+    occurred_at: int | None  # Unix seconds; the entry's time for an item that has none
+    # JSON, ASCII: {"entry": id, "entry_time", "field", "value": without its lists, "item", "beside": what else
+    # stood in the body, the entry and the change}; "entry_time" and "beside" only if there were any
+    payload: str
     status: StatusUpdate | None = None
+    subject: str | None = None  # of an item without ids or a time of its own: what it tells the state of
+    entry_time: int | None = None  # Meta's time of the entry, Unix seconds
 
     @property
     def conversation(self) -> str | None:
@@ -111,16 +115,23 @@ def _event(index: int, item: BodyItem, limit: int) -> ParsedEvent:
     fields: Item = raw if isinstance(raw, dict) else {}
     participant, contact = _participant(item)
     item_json = canonical(raw)
-    occurred_at = _seconds(fields.get("timestamp"))
+    entry_time = _seconds(change.entry_time)
+    own_time = _seconds(fields.get("timestamp"))
+    occurred_at = entry_time if own_time is None else own_time
+    key, complete = event_key(
+        change.key_prefix, list_name, raw, partial(change.content, list_name, item_json)
+    )
     return ParsedEvent(
         index,
         kind,
         _type(kind, item),
-        event_key(change.key_prefix, list_name, raw, partial(change.content, list_name, item_json)),
+        key,
         aliases(change.account, participant, contact),
         occurred_at,
         _payload(change, item_json, contact, limit),
         _status_update(fields, occurred_at) if kind == "status" else None,
+        None if complete or own_time is not None else change.subject(list_name),
+        entry_time,
     )
 
 
@@ -171,8 +182,8 @@ def _seconds(timestamp: Any) -> int | None:
 def _payload(change: Change, item_json: str, contact: Contact | None, limit: int) -> str:
     """Return the event as it is stored: its item whole, and around it what a handler may need."""
     context = change.context(contact, limit)
-    omitted = '"context_omitted":true,' if context is None else ""
+    around = '"context_omitted":true,' if context is None else change.around
     return (
-        f'{{{omitted}"entry":{change.entry},"field":{change.field_json},'
+        f'{{{around}"entry":{change.entry},"field":{change.field_json},'
         f'"item":{item_json},"value":{context or "{}"}}}'
     )

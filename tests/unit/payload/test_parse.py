@@ -280,10 +280,28 @@ class TestOtherFields:
         assert event.type == "smb_app_state_sync"
         assert json.loads(event.payload)["item"]["state_sync"] == contacts
 
-    def test_a_management_event_takes_its_time_from_its_own_value_only(self) -> None:
-        body = f.body(f.account_update(), time=f.NOW)
-        assert events(body)[0].occurred_at is None
-        assert only(f.account_update(timestamp=str(f.NOW))).occurred_at == f.NOW
+    def test_an_item_without_a_time_of_its_own_has_that_of_its_entry(self) -> None:
+        (event,) = events(f.body(f.account_update(), time=f.NOW))
+        assert (event.occurred_at, json.loads(event.payload)["entry_time"]) == (f.NOW, f.NOW)
+        (event,) = events(f.body(f.account_update(timestamp=str(f.NOW)), time=f.NOW + 1))
+        assert event.occurred_at == f.NOW
+        assert only(f.account_update()).occurred_at is None
+
+    def test_what_stands_beside_a_value_is_kept(self) -> None:
+        body = f.body(f.account_update() | {"changed_at": 1}) | {"batch": "b"}
+        body["entry"][0] |= {"uid": "u", "changed_fields": ["x"]}
+        (event,) = events(body)
+        assert json.loads(event.payload)["beside"] == {
+            "body": {"batch": "b"},
+            "entry": {"uid": "u", "changed_fields": ["x"]},
+            "change": {"changed_at": 1},
+        }
+        assert event.key == only(f.account_update()).key
+
+    def test_the_object_of_a_body_that_is_not_of_whatsapp_is_kept(self) -> None:
+        (event,) = events(f.body(f.account_update()) | {"object": "page"})
+        assert json.loads(event.payload)["beside"] == {"body": {"object": "page"}}
+        assert "beside" not in json.loads(only(f.account_update()).payload)
 
 
 class TestTime:

@@ -4,6 +4,7 @@ import json
 import os
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,17 @@ def test_no_item_is_lost(body: Any) -> None:
     assert len(without_fault(f.wire(body)).events) >= count_items(body)
 
 
+def without_entry_times(parsed: ParsedBody) -> list[Any]:
+    """The events as they are whenever Meta sends them: the time of an entry is that of its sending."""
+    bare = []
+    for event in parsed.events:
+        payload = json.loads(event.payload) | {"entry_time": None}
+        dated = isinstance(payload["item"], dict) and "timestamp" in payload["item"]
+        changes: dict[str, Any] = {} if dated else {"occurred_at": None, "status": None}
+        bare.append(replace(event, entry_time=None, payload=json.dumps(payload, sort_keys=True), **changes))
+    return bare
+
+
 @steady
 @given(bodies, st.randoms(use_true_random=False))
 def test_the_writing_of_a_body_changes_no_event(body: Any, chance: random.Random) -> None:
@@ -177,7 +189,7 @@ def test_the_writing_of_a_body_changes_no_event(body: Any, chance: random.Random
     if one.unreadable:  # it holds no item: known by its bytes
         assert one.unreadable == other.unreadable
     else:
-        assert one == other
+        assert without_entry_times(one) == without_entry_times(other)
 
 
 @steady
@@ -202,4 +214,5 @@ def test_every_body_of_the_corpus_is_split_without_losing_an_item(path: Path) ->
         parsed = without_fault(file.read_bytes())
         assert parsed.unreadable is None, file
         assert len(parsed.events) == count_items(body), file
-        assert parsed == without_fault(rewritten(body, chance)), file
+        again = without_fault(rewritten(body, chance))
+        assert without_entry_times(parsed) == without_entry_times(again), file
