@@ -23,8 +23,8 @@ import psycopg2
 from rich.console import Console
 from rich.table import Table
 
-from app.dev.stack.parent_watchdog import watch
-from app.dev.stack.processes import Records
+from app.dev.processes.children import Records
+from app.dev.processes.parent_watchdog import watch
 from app.lanes.statements import BEGIN, FINISH, HEADS
 from app.recovery import retention
 from app.stores.delivery_id import ids
@@ -236,7 +236,7 @@ def subjects(path: Path, events: int) -> Iterator[list[Subject]]:
     """One server; each variant in a database of its own."""
     records = Records.of_this_process(path)
     with ExitStack() as opened:
-        opened.callback(watch(records).dismiss)  # which ends the servers if this process is killed
+        opened.callback(watch(records).stop)  # which ends the servers if this process is killed
         stores = Stores.start(path, NEVERDROP.redis_options, POSTGRES)
         opened.callback(stores.end)
         found = []

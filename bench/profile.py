@@ -22,7 +22,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from app.dev.stack.processes import Program
+from app.dev.processes.children import Program
 from bench.bodies import Kind
 from bench.load import prepared
 from bench.options import Options

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from redis import Redis
 
+from app.dev.processes.children import Records, end
 from app.dev.stack.embedded import valkey
-from app.dev.stack.processes import Records, end
 from bench.measure import Figures
 from bench.stores import PASSWORD, launch
 from bench.tally import Histogram

@@ -10,8 +10,8 @@ from typing import Any
 import psycopg2
 from redis import Redis
 
+from app.dev.processes.children import Records, Running, end, start
 from app.dev.stack.embedded import DURABLE, Server, postgres, valkey
-from app.dev.stack.processes import Records, Running, end, start
 
 PASSWORD = "bench"  # noqa: S105  (on loopback, for the time of a measurement)
 START_SECONDS = 60

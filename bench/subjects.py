@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from app.dev.processes.children import Program
 from app.dev.stack import programs as pipeline
-from app.dev.stack.processes import Program
 from bench.bodies import SECRET
 from bench.peers.items import TABLE
 from bench.stores import DURABLE, USUAL, Stores

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
+from app.dev.processes.children import Program, Records, Running, end, start
+from app.dev.processes.parent_watchdog import watch
 from app.dev.stack.embedded import free_port
-from app.dev.stack.parent_watchdog import watch
-from app.dev.stack.processes import Program, Records, Running, end, start
 from bench.bodies import CONVERSATIONS, Kind, Numbers, Traffic
 from bench.load import post
 from bench.stores import Stores, until
@@ -141,7 +141,7 @@ def turn(
     """
     path.mkdir(parents=True, exist_ok=True)
     records = Records.of_this_process(path)
-    warden = watch(records)
+    watchdog = watch(records)
     running: dict[str, Running] = {}
     stores = None
     try:
@@ -165,7 +165,7 @@ def turn(
         end(running.values())
         if stores is not None:
             stores.end()
-        warden.dismiss()
+        watchdog.stop()
         records.clear()
 
 

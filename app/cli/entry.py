@@ -9,7 +9,7 @@ from importlib import import_module
 
 import click
 
-from app.dev.stack import data_directory
+from app.dev import data_directory
 from config.settings import SettingsError
 
 QUERY_CANCELED = "57014"  # SQLSTATE
@@ -20,8 +20,8 @@ JOINING = {"simulate", "migrate", "status", "trace", "dead", "pause", "resume", 
 # Each command in the file of its concept; imported only when it is called, so that `explain` starts at once.
 COMMANDS = {
     "up": "app.dev.stack.up:up",
-    "demo": "app.dev.demo.demo:demo",
-    "simulate": "app.dev.simulator.simulator:simulate",
+    "demo": "app.dev.demo.command:demo",
+    "simulate": "app.dev.simulator.command:simulate",
     "explain": "app.cli.explain:command",
     "migrate": "app.cli.commands:migrate",
     "status": "app.cli.commands:status",

@@ -2,3 +2,5 @@
 
 Only ``app.cli`` imports from here.
 """
+
+__all__ = ["data_directory"]

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from app.dev.demo import report as demo_report
-from app.dev.demo.demo import Script, run
+from app.dev.demo.run import Scenario, run
 from app.dev.demo.verdict import judge
 from app.dev.simulator.traffic import Fate, Options
 
@@ -21,7 +21,7 @@ def test_every_promise_is_kept_while_a_worker_is_killed(tmp_path: Path) -> None:
     shown = io.StringIO()
     log = tmp_path / "demo.log"
 
-    facts = run(Script(SMALL, rate=50), log, Console(file=shown))
+    facts = run(Scenario(SMALL, rate=50), log, Console(file=shown))
 
     judgements = judge(facts)
     assert {judgement.promise: judgement.faults for judgement in judgements if not judgement.kept} == {}

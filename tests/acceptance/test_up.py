@@ -15,8 +15,8 @@ import httpx
 import psutil
 import pytest
 
+from app.dev.processes.children import Records
 from app.dev.stack.embedded import free_port
-from app.dev.stack.processes import Records
 from tests.helpers import services as servers
 from tests.helpers.services import execute
 
@@ -96,9 +96,9 @@ def run_url(run: Up) -> str:
     return published["DATABASE_URL"].replace("+psycopg2", "")
 
 
-def warden_of(run: Up) -> psutil.Process:
+def watchdog_of(run: Up) -> psutil.Process:
     children = psutil.Process(run.process.pid).children()
-    return next(child for child in children if "app.dev.stack.parent_watchdog" in child.cmdline())
+    return next(child for child in children if "app.dev.processes" in child.cmdline())
 
 
 def gone(processes: list[psutil.Process]) -> bool:
@@ -127,12 +127,12 @@ def test_one_command_starts_everything_keeps_it_running_and_ends_it(up: Callable
 
 
 def test_the_data_outlives_a_stack_that_was_killed_and_nothing_lingers(up: Callable[..., Up]) -> None:
-    killed_with_its_warden = up("--no-flower")
-    killed_with_its_warden.until("ready: POST")
-    execute(run_url(killed_with_its_warden), "CREATE TABLE kept AS SELECT 1 AS one")
-    left = killed_with_its_warden.started()
-    warden_of(killed_with_its_warden).kill()
-    killed_with_its_warden.end(signal.SIGKILL)
+    killed_with_its_watchdog = up("--no-flower")
+    killed_with_its_watchdog.until("ready: POST")
+    execute(run_url(killed_with_its_watchdog), "CREATE TABLE kept AS SELECT 1 AS one")
+    left = killed_with_its_watchdog.started()
+    watchdog_of(killed_with_its_watchdog).kill()
+    killed_with_its_watchdog.end(signal.SIGKILL)
     assert all(process.is_running() for process in left)
 
     killed = up("--no-flower")

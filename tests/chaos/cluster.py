@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 from sqlalchemy import Engine
 
+from app.dev.processes.children import Program, Records, Running
+from app.dev.processes.supervisor import Printer, Supervisor
 from app.dev.stack import programs as pipeline
 from app.dev.stack.embedded import DURABLE, Server, free_port, postgres, valkey
-from app.dev.stack.processes import Program, Records, Running
 from app.dev.stack.readiness import consumers_answer, web_is_ready
-from app.dev.stack.supervisor import Printer, Supervisor
 from app.stores.connections import engine
 from app.stores.migrate import migrate
 from config.settings import settings
@@ -128,9 +128,9 @@ class Cluster:
         except psutil.NoSuchProcess:
             return []
 
-    def keep_away(self, name: str) -> None:
+    def disable_restart(self, name: str) -> None:
         """Do not start it again by itself when it ends."""
-        self.supervisor.forsake(name)
+        self.supervisor.disable_restart(name)
 
     def start(self, name: str, program: Program | None = None) -> None:
         """Start one that has ended."""
@@ -138,9 +138,9 @@ class Cluster:
         self.running(name).send_all(9)  # its own children would be in the way
         self.supervisor.start(program or (server.program if server else self.program(name)))
 
-    def keep(self) -> None:
+    def restart_ended(self) -> None:
         """Start again what has ended; to be called several times a second."""
-        self.supervisor.keep()
+        self.supervisor.restart_ended()
 
     def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = READY_SECONDS) -> None:
         """ClusterError if the condition does not come true in time."""
@@ -148,5 +148,5 @@ class Cluster:
         while not condition():
             if time.monotonic() > deadline:
                 raise ClusterError(f"{what} did not come up within {seconds:g} s; see {self.path}")
-            self.keep()
+            self.restart_ended()
             time.sleep(POLL_SECONDS)

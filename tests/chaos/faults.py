@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from app.dev.stack.processes import Running
+from app.dev.processes.children import Running
 from app.stores.connections import redis
 from app.stores.redis_keys import JOURNAL
 from tests.chaos.cluster import Cluster
@@ -140,7 +140,7 @@ class Faults:
     def _take_away(self, event: Happened, number: int, *, whole: bool) -> Steps:
         """End a server or beat, and start it after a while."""
         name = event.fault.target
-        self._cluster.keep_away(name)
+        self._cluster.disable_restart(name)
         running = self._cluster.running(name)
         (running.send_all if whole else running.send)(number)
         yield _after(event.fault.seconds)
@@ -159,7 +159,7 @@ class Faults:
         name = event.fault.target
         cluster = self._cluster
         for seconds, program in ((event.fault.seconds, cluster.fast_web(name)), (0, cluster.program(name))):
-            cluster.keep_away(name)
+            cluster.disable_restart(name)
             running = cluster.running(name)
             running.send(running.program.stop_signal)
             yield _ended(running, running.program.grace_seconds)
@@ -180,7 +180,7 @@ class Faults:
         """Valkey ends by itself at the first write that it cannot keep."""
         if self._disk is None:
             raise RuntimeError("the disk of this run cannot be filled")
-        self._cluster.keep_away("valkey")
+        self._cluster.disable_restart("valkey")
         empty = self._disk()
         running = self._cluster.running("valkey")
         yield _after(event.fault.seconds)

@@ -13,8 +13,8 @@ from pathlib import Path
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.dev.stack.parent_watchdog import watch
-from app.dev.stack.processes import Records
+from app.dev.processes.children import Records
+from app.dev.processes.parent_watchdog import watch
 from app.stores.connections import engine, redis
 from tests.chaos import bodies, disk, recovery, tables
 from tests.chaos.checker import Verdict, judge
@@ -71,11 +71,11 @@ def run(plan: Plan, say: Say, keep: Path | None = None) -> Result:
     with tempfile.TemporaryDirectory(prefix="nd-chaos-", ignore_cleanup_errors=True) as temporary:
         path = Path(temporary)
         path.chmod(0o755)  # Postgres is another user when root runs it
-        warden = watch(Records.of_this_process(path))
+        watchdog = watch(Records.of_this_process(path))
         try:
             return _run(plan, path, say, keep)
         finally:
-            warden.dismiss()
+            watchdog.stop()
 
 
 def _run(plan: Plan, path: Path, say: Say, keep: Path | None) -> Result:
@@ -110,7 +110,7 @@ def _run(plan: Plan, path: Path, say: Say, keep: Path | None) -> Result:
 def _play(cluster: Cluster, faults: Faults, start: float, seconds: float, say: Say) -> None:
     """Until the load is over and every fault has passed."""
     while time.time() - start < seconds or not faults.over:
-        cluster.keep()
+        cluster.restart_ended()
         for fault in faults.tick(time.time() - start):
             say(str(fault))
         time.sleep(TICK_SECONDS)
@@ -124,7 +124,7 @@ def _drain(cluster: Cluster, sender: Sender, patience: float, say: Say) -> float
     began = progress = time.monotonic()
     least, empty = math.inf, 0
     while empty < STEADY_LOOKS and time.monotonic() - progress < patience:
-        cluster.keep()
+        cluster.restart_ended()
         left = sender.open + _unfinished()
         if left < least:
             least, progress = left, time.monotonic()

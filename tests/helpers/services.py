@@ -13,9 +13,9 @@ from typing import Any
 import psycopg2
 import pytest
 
+from app.dev.processes.children import Records, Running, end, start
+from app.dev.processes.parent_watchdog import watch
 from app.dev.stack.embedded import FORGETFUL, Server, ServerMissingError, free_port, postgres, valkey
-from app.dev.stack.parent_watchdog import watch
-from app.dev.stack.processes import Records, Running, end, start
 
 START_SECONDS = 30
 POLL_SECONDS = 0.02
@@ -33,16 +33,16 @@ class Services:
 
 @contextmanager
 def directory() -> Iterator[Path]:
-    """A directory with a path short enough for a Unix socket, watched by a warden.
+    """A directory with a path short enough for a Unix socket, watched by a watchdog.
 
     It is not pytest's own: that is closed to other users, and Postgres is another user when root runs it.
     """
     path = Path(tempfile.mkdtemp(prefix="nd-"))
-    warden = watch(Records.of_this_process(path))
+    watchdog = watch(Records.of_this_process(path))
     try:
         yield path
     finally:
-        warden.dismiss()
+        watchdog.stop()
         shutil.rmtree(path, ignore_errors=True)
 
 

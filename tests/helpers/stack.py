@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import httpx
 
+from app.dev.processes.children import Program, Records, Running
+from app.dev.processes.supervisor import Printer, Supervisor
 from app.dev.stack import programs as pipeline
 from app.dev.stack.embedded import Server, free_port, postgres, valkey
-from app.dev.stack.processes import Program, Records, Running
 from app.dev.stack.readiness import consumers_answer, web_is_ready
-from app.dev.stack.supervisor import Printer, Supervisor
 from app.stores.migrate import migrate
 from app.web.signature import HEADER
 from config.settings import settings
@@ -110,7 +110,7 @@ class Stack:
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         """Signal a process and all that it has started, as a crash of its machine would."""
-        self.supervisor.forsake(name)
+        self.supervisor.disable_restart(name)
         self.process(name).send_all(number)
         if number == signal.SIGKILL:
             self.wait_until(lambda: not self.process(name).alive)

@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from app.cli.entry import COMMANDS
+from app.dev.processes.children import Program
 from app.dev.stack import programs as pipeline
-from app.dev.stack.processes import Program
 from config.settings import Settings, load
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TypeVar
 from uuid import UUID
 
-from app.dev.simulator.traffic_items import PlannedEvent
+from app.dev.simulator import PlannedEvent
 
 Key = TypeVar("Key")
 Thing = TypeVar("Thing")

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from app.dev.demo.facts import Facts
 from app.dev.demo.verdict import Judgement
-from app.dev.simulator.traffic_items import Fate
+from app.dev.simulator import Fate
 
 SHOWN_FAULTS = 5  # of one promise
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, text
 
 from app.dev.demo.effects import Base as DemoBase
 from app.dev.demo.facts import Effect, Facts, Kill, Run, Sent, Status, StoredEvent
-from app.dev.simulator.traffic_items import PlannedEvent
+from app.dev.simulator import PlannedEvent
 from app.stores import JOURNAL
 from config.celery import CONVERSATIONS, DEAD_LETTERS, WEBHOOKS
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from app.dev.demo.facts import Effect, Facts, Status, StoredEvent, grouped
-from app.dev.simulator.traffic_items import STATUSES, Fate, PlannedEvent
+from app.dev.simulator import STATUSES, Fate, PlannedEvent
 
 RECOVERY_SECONDS = 45  # from the kill of a worker until what it was in the middle of runs again
 # Between an event's being stored and the worker's looking at its lane, which may be too late to see it

@@ -1,5 +1,11 @@
 """Run every process and both stores on one machine.
 
-Promises: what is started is ended together with its parent, however that ends.
+Promises: the stack is ready when its web can store and each consumer answers; its data stays between runs.
 Relies on: Valkey and Postgres from wheels where no URL names others.
+Cannot see: another stack's processes on the same given stores.
 """
+
+from app.dev.stack.embedded import free_port
+from app.dev.stack.stack import Plan, Stack, running
+
+__all__ = ["Plan", "Stack", "free_port", "running"]

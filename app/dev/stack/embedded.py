@@ -29,7 +29,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from app.dev.stack.processes import Program, Running, end
+from app.dev.processes import Program, Running, end
 from app.errors import NeverdropError
 
 PROBE_SECONDS = 1

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.dev.stack.processes import Program
+from app.dev.processes import Program
 from config.celery import CONVERSATIONS, MAINTENANCE, SOFT_SHUTDOWN_SECONDS, WEBHOOKS
 
 WEB_GRACE_SECONDS = 15

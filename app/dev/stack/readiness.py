@@ -8,7 +8,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from app.broker import NeverdropCelery
-from app.dev.stack.processes import Program
+from app.dev.processes import Program
 from config.settings import Settings
 
 ANSWER_SECONDS = 2

@@ -2,7 +2,7 @@
 
 Order of the start: ports are checked, the data directory locked, leftovers ended; then the servers, the
 migrations, the processes. The end goes the other way, and comes about however this process ends: by itself,
-by a signal, or by its warden when it was killed.
+by a signal, or by its watchdog when it was killed.
 """
 
 import contextlib
@@ -13,14 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.dev.stack import data_directory
+from app.dev import data_directory
+from app.dev.data_directory import DATA_DIRECTORY, credential
+from app.dev.processes import Program, Records, Supervisor, watch
 from app.dev.stack import programs as pipeline
-from app.dev.stack.data_directory import DATA_DIRECTORY, credential
 from app.dev.stack.embedded import Server, postgres, valkey
-from app.dev.stack.parent_watchdog import watch
-from app.dev.stack.processes import Program, Records
 from app.dev.stack.readiness import consumers_answer, web_is_ready
-from app.dev.stack.supervisor import Supervisor
 from app.errors import NeverdropError
 from app.stores import connections, migrate
 from config.settings import Settings, load, settings
@@ -101,14 +99,14 @@ def running(plan: Plan, supervise: Callable[[Records], Supervisor]) -> Iterator[
         data_directory.end_leftovers(data)
         records = Records.of_this_process(data)
         supervisor = supervise(records)
-        warden = watch(records)
+        watchdog = watch(records)
         try:
             embedded = _open_stores(given, data, supervisor)
             yield _start(plan, data, embedded, supervisor)
         finally:
             data_directory.withdraw(data)
             supervisor.end()
-            warden.dismiss()
+            watchdog.stop()
             records.clear()
 
 

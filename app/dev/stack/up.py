@@ -13,14 +13,13 @@ from urllib.parse import urlsplit
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.dev.stack.data_directory import DATA_DIRECTORY
-from app.dev.stack.processes import Records
+from app.dev.data_directory import DATA_DIRECTORY
+from app.dev.processes import Printer, Records, Stopped, Supervisor, printer_for_terminal
 from app.dev.stack.stack import LOOPBACK, Plan, Stack, running
-from app.dev.stack.supervisor import Printer, Stopped, Supervisor, printer_for_terminal
 from app.errors import NeverdropError
 from config.settings import DEVELOPMENT_APP_SECRET, DEVELOPMENT_VERIFY_TOKEN, SettingsError
 
-KEEP_SECONDS = 0.2
+RESTART_CHECK_SECONDS = 0.2
 PROBE_EVERY_SECONDS = 0.5
 SLOW_START_SECONDS = 60
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -53,7 +52,7 @@ def up(
         with running(plan, lambda records: _supervisor(records, printer)) as stack:
             introduce(stack)
             threading.Thread(target=_announce, args=(stack,), daemon=True).start()
-            _keep(stack)
+            _supervise(stack)
     except Stopped:
         pass
     except (NeverdropError, SettingsError, OSError) as error:
@@ -79,11 +78,11 @@ def _supervisor(records: Records, printer: Printer) -> Supervisor:
     return supervisor
 
 
-def _keep(stack: Stack) -> None:
-    """Until somebody stops it, or nobody reads its log any more."""
+def _supervise(stack: Stack) -> None:
+    """Start again what ends, until somebody stops the stack or nobody reads its log any more."""
     supervisor = stack.supervisor
-    while not supervisor.stopping.wait(KEEP_SECONDS) and not supervisor.printer.closed.is_set():
-        supervisor.keep()
+    while not supervisor.stopping.wait(RESTART_CHECK_SECONDS) and not supervisor.printer.closed.is_set():
+        supervisor.restart_ended()
     supervisor.say("stopping (Ctrl-C once more: at once)")
 
 

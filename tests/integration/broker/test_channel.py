@@ -12,8 +12,8 @@ from kombu import Connection, Consumer, Exchange, Message, Queue
 from redis import Redis
 
 from app.broker.channel import Transport
+from app.dev.processes.children import Records, end
 from app.dev.stack.embedded import free_port, valkey
-from app.dev.stack.processes import Records, end
 from config.redis_endpoint import RedisEndpoint
 from tests.helpers import services as servers
 

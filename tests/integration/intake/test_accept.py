@@ -16,8 +16,8 @@ from redis import Redis
 from sqlalchemy import select, text
 
 from app.broker import envelope
+from app.dev.processes.children import Records, Running, end
 from app.dev.stack.embedded import Server, free_port, valkey
-from app.dev.stack.processes import Records, Running, end
 from app.intake import fallback_store as second_door
 from app.intake import primary_store as first_door
 from app.intake.accept import Intake, Unavailable

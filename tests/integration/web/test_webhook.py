@@ -13,8 +13,8 @@ from psycopg2.extensions import set_wait_callback
 from sqlalchemy import select
 from werkzeug.test import Client
 
+from app.dev.processes.children import Records, end, start
 from app.dev.stack.embedded import free_port
-from app.dev.stack.processes import Records, end, start
 from app.dev.stack.programs import web as web_program
 from app.intake import accept as intake
 from app.intake import fallback_store as second_door

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.dev.stack.data_directory import DirectoryError, credential, join, locked, publish, withdraw
+from app.dev.data_directory import DirectoryError, credential, join, locked, publish, withdraw
 
 
 @pytest.fixture(autouse=True)

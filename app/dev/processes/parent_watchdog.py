@@ -10,28 +10,29 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
-from app.dev.stack.processes import Records, end
+from app.dev.processes.children import Records, end
 
 
 @dataclass(frozen=True, slots=True)
-class Warden:
+class ParentWatchdog:
+    """A process that outlives its parent by as long as it takes to end the parent's children."""
+
     process: "subprocess.Popen[bytes]"
 
-    def dismiss(self) -> None:
-        """Let it go: it ends what is still recorded as running, which after a clean stop is nothing."""
+    def stop(self) -> None:
+        """Close its pipe and wait: it ends what is still recorded as running, after a clean stop nothing."""
         if self.process.stdin:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
         self.process.wait()
 
 
-def watch(records: Records) -> Warden:
-    """Start a warden over everything that is in ``records`` when this process ends."""
-    return Warden(
+def watch(records: Records) -> ParentWatchdog:
+    """Start a watchdog over everything that is in ``records`` when this process ends."""
+    return ParentWatchdog(
         subprocess.Popen(  # noqa: S603  (our own module)
-            [sys.executable, "-m", "app.dev.stack.parent_watchdog", str(records.path)],
+            [sys.executable, "-m", "app.dev.processes", str(records.path)],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
@@ -39,12 +40,9 @@ def watch(records: Records) -> Warden:
 
 
 def main(records: Records) -> None:
+    """Wait until standard input ends, then end what is recorded."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while os.read(sys.stdin.fileno(), 1):
         pass
     end(records.alive())
-
-
-if __name__ == "__main__":
-    main(Records(Path(sys.argv[1])))

@@ -1,6 +1,6 @@
 """Programs run as children: each in a session of its own, recorded on disk, ended without a trace.
 
-A record outlives a parent that was killed, so that the warden, or the next start, ends what is left.
+A record outlives a parent that was killed, so that the watchdog, or the next start, ends what is left.
 What it cannot see: a child whose parent was killed after the start and before the record, some microseconds.
 """
 
@@ -81,7 +81,7 @@ class Records:
 
     @classmethod
     def of_this_process(cls, directory: Path) -> "Records":
-        """A new file: a dead parent's warden must never read what its successor started."""
+        """A new file: a dead parent's watchdog must never read what its successor started."""
         return cls(directory / f"{RECORDS_PREFIX}{os.getpid()}")
 
     @classmethod

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.dev.stack.processes import Program, Records, Running, end, start
-from app.dev.stack.supervisor import Printer, Stopped, Supervisor
+from app.dev.processes.children import Program, Records, Running, end, start
+from app.dev.processes.supervisor import Printer, Stopped, Supervisor
 from tests.helpers.waiting import until
 
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
@@ -67,11 +67,11 @@ def test_what_ends_by_itself_is_started_again_later_each_time(
     first = supervisor.start(python("one", "raise SystemExit(3)"))
     for backoff in ("1", "2", "4"):
         until(lambda: not supervisor["one"].alive)
-        supervisor.keep()
+        supervisor.restart_ended()
         assert f"one ended with status 3: again in {backoff} s" in log.getvalue()
-        supervisor.keep()
+        supervisor.restart_ended()
         clock.now += float(backoff)
-        supervisor.keep()
+        supervisor.restart_ended()
     assert supervisor["one"].process.pid != first.process.pid
 
 
@@ -83,18 +83,18 @@ def test_the_backoff_begins_again_after_a_steady_run(
         clock.now += 60
         supervisor["one"].send(signal.SIGKILL)
         until(lambda: not supervisor["one"].alive)
-        supervisor.keep()
+        supervisor.restart_ended()
         clock.now += 1
-        supervisor.keep()
+        supervisor.restart_ended()
     assert log.getvalue().count("one ended with signal 9: again in 1 s") == 2
 
 
 def test_what_was_stopped_on_purpose_stays_stopped(supervisor: Supervisor, clock: Clock) -> None:
     supervisor.start(python("one", "import time; time.sleep(600)"))
     supervisor.stop("one")
-    supervisor.keep()
+    supervisor.restart_ended()
     clock.now += 3600
-    supervisor.keep()
+    supervisor.restart_ended()
     assert not supervisor["one"].alive
 
 

@@ -14,8 +14,8 @@ import psutil
 import pytest
 import redis
 
+from app.dev.processes.children import Program, Records, Running, end, start
 from app.dev.stack.embedded import ACCOUNTS, ServerMissingError, free_port, postgres, valkey, valkey_binary
-from app.dev.stack.processes import Program, Records, Running, end, start
 from tests.helpers import services as servers
 
 PASSWORD = "secret"

@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from app.dev.stack.processes import Records, end
+from app.dev.processes import Records, end
 from app.errors import NeverdropError
+
+__all__ = ["DATA_DIRECTORY", "DirectoryError", "credential", "join", "locked", "publish", "withdraw"]
 
 DATA_DIRECTORY = Path(".neverdrop")
 LOCK = "lock"
@@ -57,7 +59,7 @@ def _try_lock(file: IO[Any], kind: int) -> bool:
 
 
 def end_leftovers(data: Path) -> int:
-    """End what an earlier stack could not, since its warden was killed too; returns how many."""
+    """End what an earlier stack could not, since its watchdog was killed too; returns how many."""
     ended = 0
     for records in Records.all_in(data):
         alive = records.alive()

@@ -1,7 +1,7 @@
-"""Runs programs side by side, with one log, and starts again what ends by itself.
+"""Run programs side by side, with one log, and start again what ends by itself.
 
 A library for Procfiles ends everything when one process ends; here the others must go on, since that is what
-the pipeline promises. It relies on ``processes`` for the record and on ``warden`` for its own sudden death.
+the pipeline promises.
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import click
 
-from app.dev.stack.processes import Program, Records, Running, end, start
+from app.dev.processes.children import Program, Records, Running, end, start
 from app.errors import NeverdropError
 
 FIRST_BACKOFF_SECONDS = 1.0
@@ -61,8 +61,8 @@ class _Child:
     started: float
     backoff: float = FIRST_BACKOFF_SECONDS
     due: float | None = None  # monotonic time of its next start, once it has ended
-    wanted: bool = True  # False: somebody ended it on purpose
-    pump: threading.Thread | None = field(default=None, repr=False)
+    restarts: bool = True  # False: leave it ended
+    output_thread: threading.Thread | None = field(default=None, repr=False)
 
 
 class Supervisor:
@@ -90,8 +90,8 @@ class Supervisor:
     def start(self, program: Program) -> Running:
         """Start a program, or start it again under the same name; Stopped once ``stopping`` is set."""
         self.check()
-        running, pump = self._spawn(program)
-        self._children[program.name] = _Child(program, running, self._clock(), pump=pump)
+        running, output_thread = self._spawn(program)
+        self._children[program.name] = _Child(program, running, self._clock(), output_thread=output_thread)
         return running
 
     def check(self) -> None:
@@ -102,7 +102,7 @@ class Supervisor:
     def stop(self, name: str) -> None:
         """End a program as a deploy would, and leave it ended until ``restart``."""
         child = self._children[name]
-        child.wanted = False
+        child.restarts = False
         end([child.running])
 
     def restart(self, name: str) -> Running:
@@ -110,17 +110,17 @@ class Supervisor:
         self.stop(name)
         return self.start(self._children[name].program)
 
-    def forsake(self, name: str) -> None:
-        """From now on leave it ended when it ends."""
-        self._children[name].wanted = False
+    def disable_restart(self, name: str) -> None:
+        """Leave a program ended when it ends next."""
+        self._children[name].restarts = False
 
-    def keep(self) -> None:
+    def restart_ended(self) -> None:
         """Start again what has ended and whose backoff is over; call it a few times a second."""
         for child in self._children.values():
-            if child.wanted and not child.running.alive:
-                self._revive(child)
+            if child.restarts and not child.running.alive:
+                self._restart(child)
 
-    def _revive(self, child: _Child) -> None:
+    def _restart(self, child: _Child) -> None:
         now = self._clock()
         if child.due is None:
             if now - child.started >= STEADY_SECONDS:
@@ -130,22 +130,22 @@ class Supervisor:
             child.backoff = min(child.backoff * 2, LONGEST_BACKOFF_SECONDS)
             child.running.send_all(signal.SIGKILL)  # its own children would be in the way
         elif now >= child.due:
-            child.running, child.pump = self._spawn(child.program)
+            child.running, child.output_thread = self._spawn(child.program)
             child.started, child.due = now, None
 
     def end(self) -> None:
         """End everything, the servers last; nothing is started again."""
         for child in self._children.values():
-            child.wanted = False
+            child.restarts = False
         end(child.running for child in self._children.values())
         for child in self._children.values():
-            if child.pump:
-                child.pump.join(timeout=1)
+            if child.output_thread:
+                child.output_thread.join(timeout=1)
 
     def kill(self) -> None:
         """End at once whatever is no server; servers need a moment to keep their data tidy."""
         for child in self._children.values():
-            child.wanted = False
+            child.restarts = False
             if not child.program.server:
                 child.running.send_all(signal.SIGKILL)
 
@@ -154,9 +154,9 @@ class Supervisor:
 
     def _spawn(self, program: Program) -> tuple[Running, threading.Thread]:
         running = start(program, self.records, subprocess.PIPE)
-        pump = threading.Thread(target=_copy, args=(running, self.printer), daemon=True)
-        pump.start()
-        return running, pump
+        output_thread = threading.Thread(target=_copy, args=(running, self.printer), daemon=True)
+        output_thread.start()
+        return running, output_thread
 
 
 def _copy(running: Running, printer: Printer) -> None:

@@ -10,8 +10,10 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from app.dev.simulator import simulator
-from app.dev.simulator.simulator import Answer, Sender, Target, is_loopback, simulate, summary
+from app.dev.simulator import command
+from app.dev.simulator import sender as simulated_sender
+from app.dev.simulator.command import is_loopback, simulate, summary
+from app.dev.simulator.sender import Answer, Sender, Target
 from app.dev.simulator.traffic import Fate, Options, Post, expected_events, plan
 from app.payload.parse import parse
 from app.web.signature import HEADER, verify
@@ -30,7 +32,7 @@ def posts() -> list[Post]:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulator, "PAUSES_SECONDS", (0.0,) * 3)
+    monkeypatch.setattr(simulated_sender, "PAUSES_SECONDS", (0.0,) * 3)
 
 
 def send(posts: Sequence[Post], reply: Reply) -> list[Answer]:
@@ -162,7 +164,7 @@ def test_a_post_without_an_answer_is_given_up_at_last(posts: list[Post]) -> None
         raise httpx.ConnectError("refused", request=request)
 
     (answer,) = send(posts[:1], refuse)
-    assert answer.tries == (simulator.NO_ANSWER,) * 4
+    assert answer.tries == (simulated_sender.NO_ANSWER,) * 4
     assert not answer.acknowledged
 
 
@@ -240,7 +242,7 @@ def test_each_message_comes_with_three_statuses_of_another(monkeypatch: pytest.M
         posted.extend(posts)
         return [Answer(post, (200,)) for post in posts]
 
-    monkeypatch.setattr(simulator, "_send_with_bar", acknowledge)
+    monkeypatch.setattr(command, "_send_with_bar", acknowledge)
     result = CliRunner().invoke(simulate, ["--messages", "1"])
     assert result.exit_code == 0, result.output
     events = expected_events(posted)

@@ -1,0 +1,22 @@
+"""Run programs as children, and end every one of them.
+
+Promises: what a parent started ends with it, also when it is killed; what ends by itself is started again.
+Relies on: a record on disk of each child, and a watchdog process that holds a pipe of the parent.
+Cannot see: a child whose parent is killed between the start and the record, some microseconds.
+"""
+
+from app.dev.processes.children import Program, Records, Running, end
+from app.dev.processes.parent_watchdog import watch
+from app.dev.processes.supervisor import Printer, Stopped, Supervisor, printer_for_terminal
+
+__all__ = [
+    "Printer",
+    "Program",
+    "Records",
+    "Running",
+    "Stopped",
+    "Supervisor",
+    "end",
+    "printer_for_terminal",
+    "watch",
+]
