@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from sqlalchemy import text
 
 from app.cli.entry import cli
-from app.dev.stack.processes import Program
+from app.dev.processes.children import Program
 from app.stores import redis_keys
 from app.stores.connections import engine, redis
 from app.stores.migrate import migrate
