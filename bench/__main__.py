@@ -12,10 +12,11 @@ from typing import Any
 import click
 from rich.console import Console
 
-from bench import machine, report
 from bench.measure import Measured, measure
 from bench.options import Options
+from bench.report import results as report
 from bench.rows import all_rows
+from bench.subjects import machine
 
 OUT = Path(".neverdrop") / "bench"
 RESULT = "result.json"
@@ -90,7 +91,7 @@ def main(
 
 def _tell(out: Path, console: Console) -> None:
 
-    from bench import plots
+    from bench.report import plots
 
     result = json.loads((out / RESULT).read_text(encoding="utf-8"))
     report.show(result, console)

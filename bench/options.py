@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.subjects import Subject
-from bench.turn import turn
+from bench.subjects.catalog import Subject
+from bench.subjects.turn import turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,12 @@ from rich.console import Console
 from rich.table import Table
 
 from app.dev.processes.children import Program
-from bench.bodies import Kind
-from bench.load import prepared
 from bench.options import Options
-from bench.sender import Order
-from bench.subjects import NEVERDROP
-from bench.turn import Turn, tree
+from bench.subjects.catalog import NEVERDROP
+from bench.subjects.turn import Turn, tree
+from bench.traffic.bodies import Kind
+from bench.traffic.load import prepared
+from bench.traffic.sender import Order
 
 RATE = 250  # samples a second
 CONNECTIONS = 16

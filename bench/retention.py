@@ -20,12 +20,12 @@ from sqlalchemy import Engine, create_engine
 
 from app.recovery import retention
 from app.recovery.retention import Purged, purge
-from bench import fill
-from bench.fill import EVENTS_A_CONVERSATION
 from bench.options import Options
 from bench.rows.pipeline import through
-from bench.subjects import NEVERDROP, Subject
-from bench.turn import Turn
+from bench.subjects import fill
+from bench.subjects.catalog import NEVERDROP, Subject
+from bench.subjects.fill import EVENTS_A_CONVERSATION
+from bench.subjects.turn import Turn
 
 BATCHES = (200, 5000, retention.AT_ONCE)  # that of the product comes last, and stays
 SIZES = """

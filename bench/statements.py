@@ -17,9 +17,9 @@ from rich.table import Table
 from sqlalchemy import create_engine, text
 
 from bench.options import Options
-from bench.stores import until
-from bench.subjects import NEVERDROP
-from bench.turn import Turn
+from bench.subjects.catalog import NEVERDROP
+from bench.subjects.stores import until
+from bench.subjects.turn import Turn
 
 EVENTS = 1_500
 LANES = 500

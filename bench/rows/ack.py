@@ -2,16 +2,26 @@
 
 from functools import partial
 
-from bench import push, wrk
-from bench.bodies import Traffic
-from bench.load import prepared
 from bench.measure import Figures, Ratio, Row
 from bench.options import Options
-from bench.sender import Order
-from bench.stores import DURABLE, USUAL
-from bench.subjects import BARE, BARE_ALONE, BARE_SAME, CORES, LPUSH_SAME, NEVERDROP, PEERS, TUTORIAL, Subject
-from bench.tally import Tally
-from bench.turn import Turn
+from bench.subjects.catalog import (
+    BARE,
+    BARE_ALONE,
+    BARE_SAME,
+    CORES,
+    LPUSH_SAME,
+    NEVERDROP,
+    PEERS,
+    TUTORIAL,
+    Subject,
+)
+from bench.subjects.stores import DURABLE, USUAL
+from bench.subjects.turn import Turn
+from bench.traffic import push, wrk
+from bench.traffic.bodies import Traffic
+from bench.traffic.load import prepared
+from bench.traffic.sender import Order
+from bench.traffic.tally import Tally
 
 CONNECTIONS = 16
 RATE = 500  # a second, open loop

@@ -4,12 +4,12 @@ import re
 from collections import Counter
 from functools import partial
 
-from bench.bodies import Kind
 from bench.measure import Figures, Ratio, Row
 from bench.options import Options
 from bench.rows.pipeline import through
-from bench.subjects import NEVERDROP, TUTORIAL, Subject
-from bench.turn import Turn
+from bench.subjects.catalog import NEVERDROP, TUTORIAL, Subject
+from bench.subjects.turn import Turn
+from bench.traffic.bodies import Kind
 
 LOGGED = {"log_statement": "all", "log_line_prefix": "%a|", "logging_collector": "off"}
 STATEMENT = re.compile(r"^[^|\n]*\|LOG:  (?:statement|execute [^:]*): *(.*)", re.MULTILINE)

@@ -3,13 +3,13 @@
 import time
 from functools import partial
 
-from bench.bodies import CONVERSATIONS
 from bench.measure import Figures, Ratio, Row
 from bench.options import Options
 from bench.rows.pipeline import drain
-from bench.stores import until
-from bench.subjects import NEVERDROP, neverdrop_consumers
-from bench.turn import Turn
+from bench.subjects.catalog import NEVERDROP, neverdrop_consumers
+from bench.subjects.stores import until
+from bench.subjects.turn import Turn
+from bench.traffic.bodies import CONVERSATIONS
 
 INGEST, WORKER, BEAT = "ingest1", "worker1", "beat"
 WAIT_SECONDS = "0.05"  # of a handler

@@ -13,14 +13,14 @@ from functools import partial
 
 import click
 
-from bench.load import Load, prepared
 from bench.measure import Figures, Ratio, Row
 from bench.options import Options
 from bench.rows.ack import figures_of
-from bench.sender import Order
-from bench.subjects import NEVERDROP, TUTORIAL, Subject
-from bench.tally import Tally
-from bench.turn import Turn
+from bench.subjects.catalog import NEVERDROP, TUTORIAL, Subject
+from bench.subjects.turn import Turn
+from bench.traffic.load import Load, prepared
+from bench.traffic.sender import Order
+from bench.traffic.tally import Tally
 
 CONNECTIONS = 16
 TRIAL = 0.1  # of the time

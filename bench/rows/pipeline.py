@@ -5,15 +5,15 @@ import time
 from functools import partial
 from itertools import islice
 
-from bench.bodies import Kind, Traffic, requests
-from bench.load import prepared
 from bench.measure import Figures, Ratio, Row
 from bench.options import Options
-from bench.sender import Connection, Order
-from bench.stores import until
-from bench.subjects import NEVERDROP, PEERS, PYWA, TUTORIAL, TUTORIAL_GRANIAN, Subject
-from bench.tally import Histogram
-from bench.turn import Turn
+from bench.subjects.catalog import NEVERDROP, PEERS, PYWA, TUTORIAL, TUTORIAL_GRANIAN, Subject
+from bench.subjects.stores import until
+from bench.subjects.turn import Turn
+from bench.traffic.bodies import Kind, Traffic, requests
+from bench.traffic.load import prepared
+from bench.traffic.sender import Connection, Order
+from bench.traffic.tally import Histogram
 
 CONNECTIONS = 16
 QUEUED = tuple(peer for peer in PEERS if peer not in (PYWA, TUTORIAL_GRANIAN))

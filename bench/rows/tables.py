@@ -4,13 +4,13 @@ import shutil
 from dataclasses import replace
 from functools import partial
 
-from bench import fill
 from bench.measure import Figures, Ratio, Row
 from bench.options import Options
 from bench.rows.cost import wal_bytes
 from bench.rows.pipeline import through
-from bench.subjects import NEVERDROP
-from bench.turn import Turn
+from bench.subjects import fill
+from bench.subjects.catalog import NEVERDROP
+from bench.subjects.turn import Turn
 
 DRAINS = 2  # of events: what is compared differs by less than two short measurements of the same do
 BYTES_AN_EVENT = 4_000  # of disk while filling: rows, indexes and the log of what is written

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.bodies import MIX
-from bench.load import prepared
-from bench.sender import Order
-from bench.subjects import BARE, NEVERDROP, TUTORIAL_GRANIAN, Subject
-from bench.turn import turn
+from bench.subjects.catalog import BARE, NEVERDROP, TUTORIAL_GRANIAN, Subject
+from bench.subjects.turn import turn
+from bench.traffic.bodies import MIX
+from bench.traffic.load import prepared
+from bench.traffic.sender import Order
 from tests.helpers import services as servers
 
 EVENTS = 10 * MIX

@@ -8,8 +8,8 @@ from itertools import count
 
 import pytest
 
-from bench.bodies import Traffic
-from bench.sender import Order, Sender
+from bench.traffic.bodies import Traffic
+from bench.traffic.sender import Order, Sender
 
 REQUESTS = 40
 CONNECTIONS = 4

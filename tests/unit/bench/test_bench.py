@@ -12,10 +12,11 @@ import click
 import pytest
 
 from app.payload.parse import parse
-from bench import limits, report
-from bench.bodies import MIX, SECRET, Numbers, Traffic, body, requests
 from bench.measure import Ratio, Row, measure
-from bench.tally import Histogram, Tally
+from bench.report import limits
+from bench.report import results as report
+from bench.traffic.bodies import MIX, SECRET, Numbers, Traffic, body, requests
+from bench.traffic.tally import Histogram, Tally
 
 
 @pytest.mark.parametrize("kind", ["messages", "mix"])

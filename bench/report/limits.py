@@ -1,7 +1,7 @@
 """What a rate of webhooks takes, reckoned from what an event costs; where the one thread of a Valkey ends.
 
-``python -m bench.limits RESULT.json`` reckons from the row ``cost``; with ``--write docs/scaling.md`` it takes the
-place of what stands there between its marks. A core is one of the machine that measured. What it cannot see:
+``python -m bench.report.limits RESULT.json`` reckons from the row ``cost``; with ``--write docs/scaling.md`` it
+replaces what stands there between its marks. A core is one of the machine that measured. What it cannot see:
 handlers, whose own work comes on top, and what a part costs less where more of its work comes at once.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench.report import Result, markdown_table, number, put, table
+from bench.report.results import Result, markdown_table, number, put, table
 
 CASE = "Neverdrop, mix"
 RATES = (100, 1_000, 4_000, 10_000)  # webhooks a second, of one event each
@@ -28,7 +28,7 @@ US_PER_SECOND = 1_000_000
 DAY_SECONDS = 24 * 3600
 MIB, GIB = 2**20, 2**30
 ONE_CORE = "one core ends at, webhooks/s"
-BEGIN, END = "<!-- limits: begin (python -m bench.limits) -->", "<!-- limits: end -->"
+BEGIN, END = "<!-- limits: begin (python -m bench.report.limits) -->", "<!-- limits: end -->"
 
 Costs = Mapping[str, float]
 

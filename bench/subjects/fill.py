@@ -1,7 +1,7 @@
 """Fills the real tables with years of events, as SQL: the indexes are dropped, and made anew over the full tables."""
 
-from bench.stores import Stores
-from bench.subjects import NEVERDROP
+from bench.subjects.catalog import NEVERDROP
+from bench.subjects.stores import Stores
 
 SLICE = 500_000
 EVENTS_A_CONVERSATION = 20

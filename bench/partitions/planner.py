@@ -9,7 +9,7 @@ be run on such tables afterwards but EXPLAIN.
 import os
 from pathlib import Path
 
-from bench.stores import Stores
+from bench.subjects.stores import Stores
 
 PAGE = 8192
 SEGMENT = 2**30  # bytes of one file of a table

@@ -14,11 +14,11 @@ import psutil
 from app.dev.processes.children import Program, Records, Running, end, start
 from app.dev.processes.parent_watchdog import watch
 from app.dev.stack.embedded import free_port
-from bench.bodies import CONVERSATIONS, Kind, Numbers, Traffic
-from bench.load import post
-from bench.stores import Stores, until
-from bench.subjects import Subject
-from bench.tally import Tally
+from bench.subjects.catalog import Subject
+from bench.subjects.stores import Stores, until
+from bench.traffic.bodies import CONVERSATIONS, Kind, Numbers, Traffic
+from bench.traffic.load import post
+from bench.traffic.tally import Tally
 
 READY_SECONDS = 60
 WARM_EVENTS = 200

@@ -7,7 +7,7 @@ there between the marks, and the plots go beside it into ``images/``.
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +121,8 @@ def markdown(result: Result, images: Iterable[Path]) -> str:
     parts = [
         "Measured on: " + ", ".join(f"{name} {value}" for name, value in result["machine"].items()) + "."
     ]
-    told = ", ".join(f"{name} {value}" for name, value in result["options"].items())
-    parts.append(f"By `python -m bench` with {told}.")
+    options = ", ".join(f"{name} {value}" for name, value in result["options"].items())
+    parts.append(f"By `python -m bench` with {options}.")
     for row in result["rows"]:
         parts.append(f"### {row['name']}: {row['title']}")
         if row["ratios"]:
@@ -138,42 +138,10 @@ def markdown_table(header: list[str], lines: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *lines])
 
 
-def put(document: Path, begin: str, end: str, told: str) -> None:
-    """What is told between two marks of a document; ClickException if they are missing."""
+def put(document: Path, begin: str, end: str, content: str) -> None:
+    """Replace what stands between two marks of a document; ClickException if they are missing."""
     text = document.read_text(encoding="utf-8")
     if begin not in text or end not in text:
         raise click.ClickException(f"{document} lacks the marks {begin} and {end}")
     inside = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-    document.write_text(inside.sub(lambda _: f"{begin}\n\n{told}\n\n{end}", text), encoding="utf-8")
-
-
-@click.command()
-@click.argument(
-    "results", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
-@click.option(
-    "--write", "document", type=click.Path(exists=True, path_type=Path), help="Markdown to fill in."
-)
-@click.option("--only", help="Comma-separated rows.")
-def main(results: Sequence[Path], document: Path | None, only: str | None) -> None:
-    """Show results, or write them into a document."""
-    found: list[Result] = [json.loads(each.read_text(encoding="utf-8")) for each in results]
-    for each in found:
-        each["rows"] = [row for row in each["rows"] if not only or row["name"] in only.split(",")]
-    if document is None:
-        for each in found:
-            show(each, Console())
-        return
-    from bench import plots
-
-    images = document.parent / "images"
-    put(
-        document,
-        BEGIN,
-        END,
-        "\n\n".join(markdown(each, plots.draw(each, images)) for each in found if each["rows"]),
-    )
-
-
-if __name__ == "__main__":
-    main()
+    document.write_text(inside.sub(lambda _: f"{begin}\n\n{content}\n\n{end}", text), encoding="utf-8")

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from app.dev.stack.embedded import valkey_binary
-from bench.subjects import CORES
+from bench.subjects.catalog import CORES
 
 PACKAGES = (
     "flask", "uvicorn", "granian", "gunicorn", "celery", "kombu", "redis", "hiredis", "sqlalchemy", "psycopg2-binary",

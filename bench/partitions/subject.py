@@ -1,51 +1,24 @@
-"""Whether the table of events were better in parts: ``python -m bench.partitions``.
-
-Each of ``bench.variants`` is filled with the same events and asked the same, in turns: the insert of ingest, the
-statements of a lane, the end of what is old. Then the planner is asked about so many more events as no disk here
-holds (``bench.planner``). Ratios are to the table as it is.
-"""
+"""A variant of the table in a database of its own, and the figures that it is asked for."""
 
 import json
-import shutil
 import statistics
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import click
-import psycopg2
-from rich.console import Console
-from rich.table import Table
-
-from app.dev.processes.children import Records
-from app.dev.processes.parent_watchdog import watch
 from app.lanes.statements import BEGIN, FINISH, HEADS
 from app.recovery import retention
 from app.stores.delivery_id import ids
-from bench import fill, planner
-from bench.rows.tables import NoRoomError
-from bench.stores import Stores
-from bench.subjects import NEVERDROP
-from bench.variants import FINISH_IN_PART, PARTS, VARIANTS, Variant
+from bench.partitions import planner
+from bench.partitions.variants import FINISH_IN_PART, PARTS, VARIANTS, Variant
+from bench.subjects import fill
+from bench.subjects.catalog import NEVERDROP
+from bench.subjects.stores import Stores
 
-BYTES_AN_EVENT = 2_500  # of disk, in each variant
-MOST_BYTES = 8 * 2**30
-# Whole pages in the log come by chance, after each checkpoint: they would hide what a variant writes
-POSTGRES = {
-    "autovacuum": "off",
-    "full_page_writes": "off",
-    "shared_buffers": "256MB",
-    "max_wal_size": "512MB",
-}
 GROUP = 16  # events that one ingest stores together
 GROUPS = 20  # a round
-ROUNDS = 9
 AT_ONCE = retention.AT_ONCE
 CONNECTION = "SET plan_cache_mode = force_generic_plan; SET synchronous_commit = off"
 PAYLOAD = json.dumps({"item": {"text": {"body": "x" * 400}}})
@@ -58,8 +31,6 @@ SELECT count(*) FROM gone
 """  # noqa: S608  (constants)
 BESIDES = 10 * AT_ONCE
 EVENT_ID, ACCEPTED_AT = 9, 15  # places in a row of lane_heads
-
-Figures = dict[str, dict[str, list[float]]]  # variant → figure → one value a round
 
 
 class Subject:
@@ -100,9 +71,12 @@ class Subject:
             if lane % 2:
                 self._timed(took, "finish", "EXECUTE lane_finish (%s, 1::smallint)", event)
             else:
-                told = (event, head[ACCEPTED_AT])
+                arguments = (event, head[ACCEPTED_AT])
                 self._timed(
-                    took, "finish in its part", "EXECUTE lane_finish_in_part (%s, 1::smallint, %s)", *told
+                    took,
+                    "finish in its part",
+                    "EXECUTE lane_finish_in_part (%s, 1::smallint, %s)",
+                    *arguments,
                 )
         for name, seconds in took.items():
             yield f"{name}, µs", statistics.median(seconds) * 1e6
@@ -136,13 +110,13 @@ class Subject:
 
     def _purges(self) -> dict[str, float]:
         """What the statements of ``app.recovery.retention`` would cost: an index is read, or a table as a whole."""
-        told = "'-infinity'", "now()", str(AT_ONCE), "ARRAY['a','b']"
+        values = "'-infinity'", "now()", str(AT_ONCE), "ARRAY['a','b']"
         found = {}
         for name in ("DELETE_DONE", "DELETE_DISCARDED", "DELETE_STATUSES", "DELETE_DELIVERIES"):
             statement = getattr(retention, name).text
-            for parameter, value in zip((":after", ":before", ":at_most", ":ids"), told, strict=True):
+            for parameter, value in zip((":after", ":before", ":at_most", ":ids"), values, strict=True):
                 statement = statement.replace(parameter, value)
-            cost, _ = planner.explain(self.stores, statement.replace(":keys", told[-1]))
+            cost, _ = planner.explain(self.stores, statement.replace(":keys", values[-1]))
             found[f"{name}, cost"] = cost
         return found
 
@@ -229,75 +203,3 @@ class Subject:
             "SELECT sum(pg_relation_size(oid)) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
             " AND relkind IN ('r', 'i', 't')"
         ))  # fmt: skip
-
-
-@contextmanager
-def subjects(path: Path, events: int) -> Iterator[list[Subject]]:
-    """One server; each variant in a database of its own."""
-    records = Records.of_this_process(path)
-    with ExitStack() as opened:
-        opened.callback(watch(records).stop)  # which ends the servers if this process is killed
-        stores = Stores.start(path, NEVERDROP.redis_options, POSTGRES)
-        opened.callback(stores.end)
-        found = []
-        for variant in VARIANTS:
-            stores.query(f"CREATE DATABASE {variant.name}")
-            url = stores.database_url.replace("/bench?", f"/{variant.name}?")
-            connection: Any = psycopg2.connect(url)
-            connection.autocommit = True
-            opened.callback(connection.close)
-            found.append(Subject(variant, replace(stores, database_url=url, connection=connection), events))
-        yield found
-
-
-def in_turns(found: list[Subject], ask: Callable[[Subject], Any], rounds: int) -> Figures:
-    """Each round asks every variant, the first of them another each time."""
-    figures: Figures = defaultdict(lambda: defaultdict(list))
-    for number in range(rounds):
-        first = number % len(found)
-        for subject in found[first:] + found[:first]:
-            for figure, value in dict(ask(subject)).items():
-                figures[subject.variant.name][figure].append(value)
-    return figures
-
-
-def show(console: Console, title: str, figures: Figures) -> None:
-    """Medians, and beside each the median of its ratios to the table as it is, round by round."""
-    names = [variant.name for variant in VARIANTS if variant.name in figures]
-    table = Table("", *names, title=title, title_justify="left", box=None, pad_edge=False)
-    for figure in dict.fromkeys(figure for found in figures.values() for figure in found):
-        base = figures["plain"].get(figure)
-        table.add_row(figure, *(_cell(figures[name].get(figure), base) for name in names))
-    console.print(table)
-
-
-def _cell(values: list[float] | None, base: list[float] | None) -> str:
-    if not values:
-        return ""
-    shown = f"{statistics.median(values):,.{2 if statistics.median(values) < 10 else 0}f}"
-    if base is None or base is values or not all(base):
-        return shown
-    return f"{shown} ({statistics.median(v / b for v, b in zip(values, base, strict=True)):.2f})"
-
-
-@click.command()
-@click.option("--events", default=400_000, show_default=True, help="in each variant")
-@click.option("--planned", default=100_000_000, show_default=True, help="events that the planner is told of")
-def main(events: int, planned: int) -> None:
-    """Print what each variant costs."""
-    needed = events * BYTES_AN_EVENT * len(VARIANTS)
-    with tempfile.TemporaryDirectory(prefix="nb-") as data:
-        if needed > min(MOST_BYTES, shutil.disk_usage(data).free / 2):
-            raise NoRoomError(f"{events:,} events in each variant take {needed / 2**30:.0f} GiB")
-        console = Console(width=140)
-        with subjects(Path(data), events) as found:
-            show(console, f"{events:,} events, {ROUNDS} rounds", in_turns(found, lambda s: s.round(), ROUNDS))
-            show(console, "pages", in_turns(found, Subject.pages, 3))
-            show(console, "the end of what is old", in_turns(found, lambda s: s.end_of_the_oldest(events), 1))
-            show(console, "besides", in_turns(found, Subject.besides, 1))
-            factor = planned / events
-            show(console, f"planned for {planned:,} events", in_turns(found, lambda s: s.planned(factor), 1))
-
-
-if __name__ == "__main__":
-    main()

@@ -16,8 +16,8 @@ from redis import Redis
 from app.dev.processes.children import Records, end
 from app.dev.stack.embedded import valkey
 from bench.measure import Figures
-from bench.stores import PASSWORD, launch
-from bench.tally import Histogram
+from bench.subjects.stores import PASSWORD, launch
+from bench.traffic.tally import Histogram
 
 MESSAGE_BYTES = 1_700  # of a task that carries one body
 KEY = b"queue"

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from app.dev.processes.children import Program
 from app.dev.stack import programs as pipeline
-from bench.bodies import SECRET
 from bench.peers.items import TABLE
-from bench.stores import DURABLE, USUAL, Stores
+from bench.subjects.stores import DURABLE, USUAL, Stores
+from bench.traffic.bodies import SECRET
 from config.redis_endpoint import RedisEndpoint
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 THREADS = 4  # requests that a peer's web process answers at a time: with more each of them is slower
 
@@ -49,7 +49,7 @@ class Subject:
             "DATABASE_URL": stores.database_url,
             "WHATSAPP_APP_SECRET": SECRET,
             "WHATSAPP_VERIFY_TOKEN": "bench",
-            "HANDLERS": "bench.handlers",
+            "HANDLERS": "bench.subjects.handlers",
             "FLOWER_BASIC_AUTH": "",
             "SENTRY_DSN": "",
             "LOG_FORMAT": "json",

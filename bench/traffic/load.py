@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.bodies import Traffic
-from bench.sender import Order
-from bench.tally import Tally
+from bench.traffic.bodies import Traffic
+from bench.traffic.sender import Order
+from bench.traffic.tally import Tally
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 class LoadError(Exception):
@@ -46,7 +46,7 @@ def prepared(order: Order, processes: int = 1) -> Iterator[Load]:
     """Senders with their bodies signed; they share the order's connections, count and rate."""
     senders = [
         subprocess.Popen(
-            [sys.executable, "-m", "bench.sender"],
+            [sys.executable, "-m", "bench.traffic.sender"],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

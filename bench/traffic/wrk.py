@@ -7,8 +7,8 @@ import tempfile
 from itertools import islice
 from pathlib import Path
 
-from bench.bodies import Traffic, body, numbers, signature
 from bench.measure import Figures
+from bench.traffic.bodies import Traffic, body, numbers, signature
 
 SCRIPT = Path(__file__).with_suffix(".lua")
 THREADS = 1

@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from typing import Any
 
-from bench.bodies import Traffic, requests
-from bench.tally import Histogram, Tally
+from bench.traffic.bodies import Traffic, requests
+from bench.traffic.tally import Histogram, Tally
 
 SIGNED_AHEAD = 300_000  # requests, about 1 kB each; what goes beyond is signed while sending
 RECEIVE_BYTES = 65_536

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from app.ingest.statements import INSERT_EVENTS
 from app.lanes.statements import FINISH
-from bench.stores import Stores
+from bench.subjects.stores import Stores
 
 PARTS = 12
 _, _, INSERT = INSERT_EVENTS.partition(" AS\n")

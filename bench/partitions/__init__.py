@@ -1,0 +1,1 @@
+"""Whether the table of events were better in parts: ``python -m bench.partitions``."""

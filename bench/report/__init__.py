@@ -1,0 +1,1 @@
+"""What was measured, as tables, Markdown and plots, and what a rate of webhooks takes."""

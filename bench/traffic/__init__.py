@@ -1,0 +1,1 @@
+"""The load: bodies, the processes that send them, and the tally of their answers."""
