@@ -31,7 +31,7 @@ MAX_HIDDEN_VALUES = 200  # values of a payload beyond this many are not looked f
 # Our own fields: numbers, constants and ids that name no person.
 OPEN_FIELDS = frozenset(
     """
-    accepted alert attempt attempts bytes code count dead delivery_id delivery_ids door due_at
+    accepted alert attempt attempts bytes code count dead delivery_id delivery_ids due_at
     duplicates event_id event_ids events exit_code field handler handlers held hostname ingested
     kind lane lanes late limit max_attempts path pid pool port position process queue queues
     reason_code release retry_in seconds signal size state status task task_id threshold total type

@@ -30,7 +30,7 @@ def sweep_due() -> None:
 
 @app.task(name=names.SWEEP_STORED, time_limit=names.MAINTENANCE_TIME_LIMIT_SECONDS)
 def sweep_stored() -> None:
-    """Ingest what was accepted through the second door."""
+    """Ingest what was stored in the fallback store."""
     stop_at = time.monotonic() + STORED_BUDGET_SECONDS
     while time.monotonic() < stop_at:
         with engine().connect() as connection:

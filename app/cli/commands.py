@@ -59,7 +59,7 @@ def _status_table(measured: backlog.Backlog) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_row("unfinished", f"{measured.size} (oldest {_age(measured.oldest_seconds)})")
     table.add_row("  in the journal", str(measured.transport.journal))
-    table.add_row("  behind the second door", str(measured.stored.deliveries))
+    table.add_row("  in the fallback store", str(measured.stored.deliveries))
     table.add_row("  pending events", str(measured.stored.pending))
     table.add_row("lanes held by a failing event", str(measured.stored.held_lanes))
     if measured.stored.paused_lanes:

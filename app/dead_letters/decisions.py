@@ -19,7 +19,7 @@ from app.errors import NeverdropError
 from app.handlers import Registry
 from app.ingest import Incoming, ingest
 from app.payload import canonical
-from app.stores import Door
+from app.stores import StoredIn
 from app.views import DeadLetter, Filter, content, find
 from config.celery import DEAD_LETTERS
 from config.logging import get_logger
@@ -215,7 +215,7 @@ def _read_again(
     with engine.connect() as connection:
         found = connection.execute(UNREADABLE_OF, {"ids": list(ids)}).all()
     for row in found:
-        ingest(engine, redis, registry, [Incoming(row.delivery_id, bytes(row.body), Door(row.door))])
+        ingest(engine, redis, registry, [Incoming(row.delivery_id, bytes(row.body), StoredIn(row.door))])
         with engine.begin() as connection:
             if connection.execute(READ_AT_LAST, {"id": row.id, "who": who}).scalar() is None:
                 decided.refused[row.id] = "its body still cannot be read"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from app.payload import ParsedEvent
-from app.stores import Door, EventState
+from app.stores import EventState, StoredIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Incoming:
 
     id: UUID
     body: bytes
-    door: Door = Door.JOURNAL
+    stored_in: StoredIn = StoredIn.JOURNAL
 
 
 @dataclass(slots=True)

@@ -84,7 +84,7 @@ def insert_deliveries(
         {
             "id": delivery.id,
             "accepted_at": accepted_at(delivery.id),
-            "door": delivery.door,
+            "door": delivery.stored_in,
             "state": _delivery_state(body),
             "body": bytea(delivery.body) if body.unreadable else None,
             "error": body.unreadable,

@@ -1,4 +1,4 @@
-"""Store an accepted body before anybody is told that it was accepted.
+"""Store the raw body of a webhook durably before it is acknowledged.
 
 Promises: a body is in Redis's journal, else in Postgres, or the caller gets ``Unavailable``.
 Relies on: Redis with ``appendfsync always``; Postgres with ``synchronous_commit=on``.
@@ -6,6 +6,6 @@ Cannot see: a disk that loses what it confirmed.
 """
 
 from app.intake import fallback_store, primary_store
-from app.intake.accept import Unavailable, intake
+from app.intake.accept import Unavailable, store_body
 
-__all__ = ["Unavailable", "fallback_store", "intake", "primary_store"]
+__all__ = ["Unavailable", "fallback_store", "primary_store", "store_body"]

@@ -1,7 +1,7 @@
-"""Makes a body durable: the journal first, Postgres as the second door, then and only then it is accepted.
+"""Store a body in the primary store (the journal in Redis), or in the fallback store (Postgres).
 
-Every step is bounded: Meta waits, and what it is not told in time it sends again. After a failure of the
-first door the next groups go straight to the second; one group a second tries the first again.
+Every step has a timeout: Meta resends whatever is not acknowledged in time. After the primary store has failed, all
+groups go straight to the fallback store, except for one a second, which tries the primary store again.
 """
 
 import asyncio
@@ -12,10 +12,9 @@ from functools import cache
 from prometheus_client import Counter
 
 from app.errors import NeverdropError
-from app.intake import fallback_store as second_door
-from app.intake import primary_store as first_door
+from app.intake import fallback_store, primary_store
 from app.intake.group_commit import GroupCommit, NotWritten
-from app.stores import Door, delivery_id
+from app.stores import StoredIn, delivery_id
 from config.logging import describe, get_logger
 
 PROBE_SECONDS = 1.0
@@ -23,7 +22,9 @@ PROBE_SECONDS = 1.0
 Deliveries = Sequence[tuple[str, bytes]]  # id and body of each
 
 log = get_logger(__name__)
-accepted = Counter("neverdrop_deliveries_accepted", "Deliveries stored, by the door they took", ["door"])
+accepted = Counter(
+    "neverdrop_deliveries_accepted", "Deliveries stored, by the store that took them", ["door"]
+)
 
 
 class Unavailable(NeverdropError):
@@ -31,66 +32,76 @@ class Unavailable(NeverdropError):
 
 
 class Intake:
-    """Two doors behind one group commit, on one event loop. The second door, and ``sync_clock``, may block."""
+    """Writes groups of bodies to one of two stores, on one event loop.
+
+    ``fallback`` and ``sync_clock`` are called in threads, so they may block.
+    """
 
     def __init__(
         self,
-        first: Callable[[Deliveries], Awaitable[None]],
-        second: Callable[[Deliveries], None],
+        primary: Callable[[Deliveries], Awaitable[None]],
+        fallback: Callable[[Deliveries], None],
         clock: Callable[[], float] = time.monotonic,
         sync_clock: Callable[[], None] | None = None,
     ) -> None:
-        self._first = first
-        self._second = second
+        self._primary = primary
+        self._fallback = fallback
         self._sync_clock = sync_clock
         self._clock = clock
-        self._closed_until: float | None = None  # the first door; None while it is open
+        self._primary_retry_at: float | None = None  # None while the primary store works
         self._groups = GroupCommit(self._store)
 
     async def accept(self, body: bytes) -> None:
-        """Returns when ``body`` is stored; Unavailable when it may not be."""
+        """Return when ``body`` is stored; raise Unavailable when it may not be."""
         try:
             await self._groups.submit(body)
         except NotWritten as error:
             raise Unavailable("neither Redis nor Postgres could take the webhook") from error
 
     async def _store(self, bodies: Sequence[bytes]) -> None:
-        deliveries = _named(bodies)
-        door = Door.JOURNAL if await self._through_first(deliveries) else Door.POSTGRES
-        if door is Door.POSTGRES:
+        deliveries = _with_ids(bodies)
+        if await self._try_primary(deliveries):
+            stored_in = StoredIn.JOURNAL
+        else:
+            stored_in = StoredIn.POSTGRES
             if self._sync_clock and not delivery_id.ids.clock_synced:
                 await asyncio.to_thread(self._sync_clock)
-                deliveries = _named(bodies)  # the first names followed a clock that nobody has confirmed
-            await asyncio.to_thread(self._second, deliveries)
-        accepted.labels(door).inc(len(bodies))
+                deliveries = _with_ids(bodies)  # the first ids followed a clock that no store has confirmed
+            await asyncio.to_thread(self._fallback, deliveries)
+        accepted.labels(stored_in).inc(len(bodies))
 
-    async def _through_first(self, deliveries: Deliveries) -> bool:
-        if self._closed_until is not None and self._clock() < self._closed_until:
+    async def _try_primary(self, deliveries: Deliveries) -> bool:
+        if self._primary_retry_at is not None and self._clock() < self._primary_retry_at:
             return False
         try:
-            await self._first(deliveries)
-        except Exception as error:  # whatever it is, the second door is still there
-            self._close(error)
+            await self._primary(deliveries)
+        except Exception as error:  # whatever it is, the fallback store is still there
+            self._avoid_primary(error)
             return False
-        self._reopen()
+        self._use_primary()
         return True
 
-    def _close(self, error: Exception) -> None:
-        if self._closed_until is None:
+    def _avoid_primary(self, error: Exception) -> None:
+        if self._primary_retry_at is None:
             log.error("journal.unavailable", error=describe(error))
-        self._closed_until = self._clock() + PROBE_SECONDS
+        self._primary_retry_at = self._clock() + PROBE_SECONDS
 
-    def _reopen(self) -> None:
-        if self._closed_until is not None:
+    def _use_primary(self) -> None:
+        if self._primary_retry_at is not None:
             log.info("journal.available")
-            self._closed_until = None
+            self._primary_retry_at = None
 
 
-def _named(bodies: Sequence[bytes]) -> list[tuple[str, bytes]]:
+def _with_ids(bodies: Sequence[bytes]) -> list[tuple[str, bytes]]:
     return list(zip(delivery_id.ids.take(len(bodies)), bodies, strict=True))
 
 
 @cache
-def intake() -> Intake:
-    """The process's own."""
-    return Intake(first_door.write, second_door.write, sync_clock=second_door.sync_clock)
+def process_intake() -> Intake:
+    """Return the one Intake of this process."""
+    return Intake(primary_store.write, fallback_store.write, sync_clock=fallback_store.sync_clock)
+
+
+async def store_body(body: bytes) -> None:
+    """Return when ``body`` is on disk in one of the stores; raise Unavailable when it may not be."""
+    await process_intake().accept(body)

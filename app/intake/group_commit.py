@@ -1,7 +1,7 @@
-"""Requests that arrive while a write is under way are written together by the next one.
+"""Write requests that arrive while a write is under way together, in the next write.
 
-For one event loop. Nobody is told of success before the write that holds its item was confirmed, and every way out
-of a write tells all its members.
+For one event loop. An item's future is resolved only after the write of its group, and every exit path of a write
+resolves the futures of its whole group.
 """
 
 import asyncio
@@ -10,43 +10,44 @@ from collections.abc import Awaitable, Callable, Sequence
 
 MAX_ITEMS = 64
 MAX_BYTES = 1024 * 1024  # a larger item is a group of its own
-# A write is bounded by its own store, and comes after those before it; this is for a store that is not
+# From the first item of a group, also while it waits for the groups before it. Each store has a shorter timeout of its
+# own; this one is for a store whose timeout fails.
 WAIT_SECONDS = 10
 
 Write = Callable[[Sequence[bytes]], Awaitable[None]]
 
 
 class NotWritten(Exception):
-    """The write that held this item failed, or its turn did not come in time; the cause says why."""
+    """The write that held this item failed, or did not begin in time; ``__cause__`` says why."""
 
 
 class _Group:
-    """Items that are written together, and what each of those who submitted them waits for."""
+    """Items that are written together, and a future for each of them."""
 
     def __init__(self, now: float) -> None:
         self.since = now
         self.items: list[bytes] = []
         self.size = 0
-        self.untold: list[asyncio.Future[None]] = []
+        self.waiters: list[asyncio.Future[None]] = []
 
     def fits(self, item: bytes) -> bool:
         return len(self.items) < MAX_ITEMS and self.size + len(item) <= MAX_BYTES
 
-    def add(self, item: bytes, told: "asyncio.Future[None]") -> None:
+    def add(self, item: bytes, future: "asyncio.Future[None]") -> None:
         self.items.append(item)
         self.size += len(item)
-        self.untold.append(told)
+        self.waiters.append(future)
 
-    def tell(self, error: BaseException | None) -> None:
-        for told in self.untold:
-            if told.done():  # nobody waits for it any more
+    def resolve(self, error: BaseException | None) -> None:
+        for future in self.waiters:
+            if future.done():  # cancelled: its caller has gone
                 continue
             if error is None:
-                told.set_result(None)
+                future.set_result(None)
             else:
                 failure = NotWritten(str(error) or type(error).__name__)
                 failure.__cause__ = error
-                told.set_exception(failure)
+                future.set_exception(failure)
 
 
 class GroupCommit:
@@ -59,15 +60,15 @@ class GroupCommit:
         self._writer: asyncio.Task[None] | None = None
 
     def submit(self, item: bytes) -> "asyncio.Future[None]":
-        """Done when ``item`` has been written; NotWritten when it may not have been."""
+        """Return a future that is done when ``item`` is written, and fails with NotWritten when it may not be."""
         loop = asyncio.get_running_loop()
         if not self._waiting or not self._waiting[-1].fits(item):
             self._waiting.append(_Group(loop.time()))
-        told = loop.create_future()
-        self._waiting[-1].add(item, told)
+        future = loop.create_future()
+        self._waiting[-1].add(item, future)
         if self._writer is None:
             self._writer = loop.create_task(self._write_all())
-        return told
+        return future
 
     async def _write_all(self) -> None:
         try:
@@ -75,7 +76,7 @@ class GroupCommit:
                 await self._write_group(self._waiting.popleft())
         except BaseException as error:  # the process ends
             while self._waiting:
-                self._waiting.popleft().tell(error)
+                self._waiting.popleft().resolve(error)
             raise
         finally:
             self._writer = None
@@ -91,4 +92,4 @@ class GroupCommit:
             error = raised
             raise
         finally:
-            group.tell(error)
+            group.resolve(error)

@@ -1,7 +1,7 @@
-"""The first door: a body into the journal and its task into the queue, in one write to Redis.
+"""The primary store: put bodies into the journal and their task into the queue, in one write to Redis.
 
-What it relies on: with ``appendfsync always`` Redis answers after the write is on disk. What it cannot
-see: a write that timed out may still have happened; the same ids in both stores do no harm.
+With ``appendfsync always`` Redis replies after the write is on disk. A write that timed out may still have happened;
+the same ids in both stores do no harm.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any
 import hiredis
 
 from app.broker import envelope
-from app.intake.pinned_connection import Disconnected, KeptConnection
+from app.intake.pinned_connection import Disconnected, PinnedConnection
 from app.stores import (
     JOURNAL,
     JOURNAL_INDEX,
@@ -27,7 +27,7 @@ from app.stores import (
 from config.celery import WEBHOOKS
 from config.settings import settings
 
-# It goes along with each write: Redis knows it by its text, and nothing is to be done when it has lost it
+# Sent with EVAL each time, so a flushed script cache needs no handling
 SCRIPT = Path(__file__).with_name("accept.lua").read_text(encoding="utf-8")
 NS_PER_SECOND = 1_000_000_000
 NS_PER_US = 1_000
@@ -36,9 +36,9 @@ _durability_checked = threading.Event()
 
 
 def check_durability() -> None:
-    """Look once at how Redis keeps what it is given, and at its clock.
+    """Check that Redis writes to disk before it replies, and sync the clock of delivery ids.
 
-    UnsafeJournal where it must not be used (in production mode), RedisError where it does not answer.
+    Raises UnsafeJournal in production mode when Redis does not, RedisError when Redis does not answer.
     """
     redis_checks.check_durability(web_redis(), production=settings().neverdrop_env == "production")
     asked = delivery_id.local_ns()
@@ -48,28 +48,28 @@ def check_durability() -> None:
 
 
 def ping() -> None:
-    """RedisError when Redis does not answer."""
+    """Raise RedisError when Redis does not answer."""
     web_redis().ping()
 
 
-class FirstDoor:
-    """Writes over one connection that it keeps; one write at a time, on one event loop."""
+class PrimaryStore:
+    """Writes over one pinned connection; one write at a time, on one event loop."""
 
     def __init__(self) -> None:
-        self._connection: KeptConnection | None = None
-        self._connecting: asyncio.Task[KeptConnection] | None = None
+        self._connection: PinnedConnection | None = None
+        self._connecting: asyncio.Task[PinnedConnection] | None = None
 
     async def write(self, deliveries: Sequence[tuple[str, bytes]]) -> None:
-        """All of ``deliveries`` (id, body) on disk in the journal, and one task for them.
+        """Write all ``deliveries`` (id, body) to the journal, and one task that ingests them.
 
-        Else RedisError, OSError, TimeoutError or UnsafeJournal, and that within WEB_REDIS_TIMEOUT_SECONDS, whatever
-        Redis does; it may then have been written nevertheless.
+        Raises RedisError, OSError, TimeoutError or UnsafeJournal, at the latest after WEB_REDIS_TIMEOUT_SECONDS; the
+        deliveries may be written nevertheless.
         """
         command = hiredis.pack_command(_command(deliveries))
-        # From here on: a body of 3 MiB takes its time to be written down
+        # The timeout begins after packing: a body of 3 MiB takes several milliseconds
         async with asyncio.timeout(connections.WEB_REDIS_TIMEOUT_SECONDS):
             if self._connection is not None:
-                # Closed perhaps long ago, by a Redis that was restarted; what is written twice does no harm
+                # A restarted Redis has closed it: connect again. To write the same ids twice does no harm.
                 with suppress(Disconnected):
                     await self._send(self._connection, command)
                     return
@@ -77,16 +77,16 @@ class FirstDoor:
 
     @property
     def is_open(self) -> bool:
-        """Whether a connection is kept."""
+        """Whether there is a connection."""
         return self._connection is not None
 
     async def close(self) -> None:
-        """The next write connects anew."""
+        """Close the connection; the next write opens a new one."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
 
-    async def _send(self, connection: KeptConnection, command: bytes) -> None:
+    async def _send(self, connection: PinnedConnection, command: bytes) -> None:
         asked = delivery_id.local_ns()
         try:
             microseconds = await connection.integer(command)
@@ -95,14 +95,14 @@ class FirstDoor:
             raise
         _record_server_time(microseconds * NS_PER_US, asked)
 
-    async def _connected(self) -> KeptConnection:
-        """A new connection. When it comes too late for this write, it is there for the next one."""
+    async def _connected(self) -> PinnedConnection:
+        """Return a new connection; if it opens too late for this write, the next write uses it."""
         if self._connecting is None:
             self._connecting = asyncio.create_task(self._connect())
-            self._connecting.add_done_callback(_heard)
+            self._connecting.add_done_callback(_retrieve_exception)
         return await asyncio.shield(self._connecting)
 
-    async def _connect(self) -> KeptConnection:
+    async def _connect(self) -> PinnedConnection:
         try:
             if not _durability_checked.is_set():
                 await asyncio.to_thread(check_durability)  # Redis was away when this process started
@@ -110,12 +110,12 @@ class FirstDoor:
             await connection.connect()  # type: ignore[no-untyped-call]
         finally:
             self._connecting = None
-        self._connection = KeptConnection(connection)
+        self._connection = PinnedConnection(connection)
         return self._connection
 
 
-def _heard(connecting: "asyncio.Task[KeptConnection]") -> None:
-    """Its failure was told to whoever still waited for it."""
+def _retrieve_exception(connecting: "asyncio.Task[PinnedConnection]") -> None:
+    """Mark the task's exception as retrieved: when every waiter has timed out, asyncio would log it."""
     if not connecting.cancelled():
         connecting.exception()
 
@@ -134,5 +134,5 @@ def _record_server_time(redis_ns: int, asked_ns: int) -> None:
     delivery_id.ids.sync_clock(redis_ns, asked_ns, delivery_id.local_ns())
 
 
-door = FirstDoor()  # this process's
-write = door.write
+store = PrimaryStore()  # the one of this process
+write = store.write

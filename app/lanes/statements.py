@@ -127,7 +127,7 @@ class Head:
     merged: list[int]  # lanes that were merged into this one: their claims are taken too
     paused: bool  # by a person; a conversation that was merged into this one counts too
     due: bool
-    settled: bool  # no earlier delivery waits behind the second door
+    settled: bool  # no earlier delivery waits in the fallback store
     attempts: int
     attempts_at_retry: int
     delivery_id: str

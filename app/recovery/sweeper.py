@@ -1,6 +1,6 @@
 """Finds what was lost between the stores and enqueues it again.
 
-Promises: whatever is in the journal, behind the second door or pending in the tables is worked on again within
+Promises: whatever is in the journal, in the fallback store or pending in the tables is worked on again within
 seconds, however it was lost. Relies on queues being first in, first out: what is older than the oldest message
 that waits is not in the queue any more, so a mere backlog is never enqueued twice. It cannot see whether a
 worker that took a message is slow or dead; running a message twice does no harm.
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, text
 
 from app.broker import arguments_of, ingest_message, wake
 from app.ingest import Incoming
-from app.stores import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WOKEN, Door, accepted_ms, lane_claim
+from app.stores import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WOKEN, StoredIn, accepted_ms, lane_claim
 from config.celery import CONVERSATIONS, WEBHOOKS
 from config.logging import get_logger
 
@@ -71,9 +71,9 @@ def due_lanes(connection: Connection) -> list[int]:
 
 
 def stored_deliveries(connection: Connection) -> list[Incoming]:
-    """The oldest deliveries that wait behind the second door, as many as fit into memory comfortably."""
+    """The oldest deliveries that wait in the fallback store, as many as fit into memory comfortably."""
     rows = connection.execute(STORED, {"at_most": STORED_AT_ONCE, "bytes": STORED_BYTES_AT_ONCE})
-    return [Incoming(row.id, bytes(row.body), Door.POSTGRES) for row in rows]
+    return [Incoming(row.id, bytes(row.body), StoredIn.POSTGRES) for row in rows]
 
 
 def sweep_lanes(engine: Engine, redis: "Redis", grace_seconds: float) -> int:

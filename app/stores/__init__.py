@@ -18,7 +18,7 @@ from app.stores.connections import (
 from app.stores.delivery_id import accepted_at, accepted_ms
 from app.stores.faults import STORE_ERRORS, Fault, judge, sqlstate
 from app.stores.migrate import migrate
-from app.stores.models import Base, Delivery, DeliveryState, Door, EventState, MessageState, MessageStatus
+from app.stores.models import Base, Delivery, DeliveryState, EventState, MessageState, MessageStatus, StoredIn
 from app.stores.prepared import Prepared
 from app.stores.recordset import bytea, recordset
 from app.stores.redis_keys import (
@@ -50,12 +50,12 @@ __all__ = [
     "Base",
     "Delivery",
     "DeliveryState",
-    "Door",
     "EventState",
     "Fault",
     "MessageState",
     "MessageStatus",
     "Prepared",
+    "StoredIn",
     "accepted_at",
     "accepted_ms",
     "bytea",

@@ -34,15 +34,15 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
-class Door(StrEnum):
+class StoredIn(StrEnum):
     """Which store took a delivery."""
 
     JOURNAL = "journal"
-    POSTGRES = "postgres"  # the second door, when Redis could not
+    POSTGRES = "postgres"  # the fallback store, when Redis could not
 
 
 class DeliveryState(StrEnum):
-    STORED = "stored"  # waits in Postgres to be split; only second-door deliveries are ever in it
+    STORED = "stored"  # waits in Postgres to be split; only the fallback store's deliveries are ever in it
     SPLIT = "split"  # its events are rows
     UNREADABLE = "unreadable"  # kept with its body; its one event is a dead letter
 
@@ -73,7 +73,7 @@ class Base(DeclarativeBase):
         datetime: DateTime(timezone=True),
         int: BigInteger,
         str: Text,
-        Door: _enum(Door, "door"),
+        StoredIn: _enum(StoredIn, "door"),
         DeliveryState: _enum(DeliveryState, "delivery_state"),
         EventState: _enum(EventState, "event_state"),
         MessageStatus: _enum(MessageStatus, "message_status"),
@@ -87,7 +87,7 @@ class Delivery(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)  # UUIDv7: its order is the order of acceptance
     accepted_at: Mapped[datetime]
-    door: Mapped[Door]
+    stored_in: Mapped[StoredIn] = mapped_column("door", key="stored_in")
     state: Mapped[DeliveryState]
     body: Mapped[bytes | None]
     error: Mapped[str | None]

@@ -29,7 +29,7 @@ UNACKED = "unacked"
 class Stored:
     """What Postgres knows; ages in seconds, None where there is nothing."""
 
-    deliveries: int = 0  # behind the second door, not split yet
+    deliveries: int = 0  # in the fallback store, not split yet
     deliveries_oldest_seconds: float | None = None
     pending: int = 0  # events
     pending_oldest_seconds: float | None = None  # since acceptance, or since a person's retry

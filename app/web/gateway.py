@@ -1,8 +1,8 @@
 """HTTP on one event loop: an ASGI server on one side, Flask on the other.
 
-A request that waits for a store keeps no thread: its view returns ``deferred(...)``, and the loop goes on with the next
-one. With a thread for each request, handing the GIL from one to the other costs more than all that a request
-computes. Views that may block, which are all but those named in ``on_loop``, run in threads.
+A view that waits for a store uses no thread: it returns ``deferred(...)``, and the loop goes on with the next request.
+With a thread for each request, switching the GIL between them costs more than the rest of a request. Views that may
+block, which are all except those named in ``on_loop``, run in threads.
 
 ASGI is https://asgi.readthedocs.io/en/latest/specs/www.html, WSGI is PEP 3333.
 """
@@ -25,10 +25,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 DEFERRED = "neverdrop.deferred"
-# What a body may take of memory before anybody knows whether it is signed
+# Bodies above LARGE_BYTES that are received at once: their signature is not known yet
 LARGE_BYTES = 256 * 1024
 LARGE_AT_ONCE = 16
-UNCHANGING: Environ = {
+BASE_ENVIRON: Environ = {
     "SCRIPT_NAME": "",
     "SERVER_PROTOCOL": "HTTP/1.1",
     "wsgi.version": (1, 0),
@@ -40,37 +40,37 @@ UNCHANGING: Environ = {
 }
 
 
-class _Later(Response):
-    """Says nothing to WSGI: the answer comes from ``DEFERRED``."""
+class _DeferredResponse(Response):
+    """Sends nothing by WSGI: the gateway awaits the response under ``DEFERRED``."""
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:  # noqa: ARG002
         return ()
 
 
-LATER = _Later()
+DEFERRED_RESPONSE = _DeferredResponse()
 
 
 def deferred(request: Request, answer: Coroutine[Any, Any, Response]) -> Response:
-    """What a view returns while the answer to its request is not known yet; the gateway awaits ``answer``."""
+    """Return what a view returns before its response is known; the gateway awaits ``answer``."""
     request.environ[DEFERRED] = answer
-    return LATER
+    return DEFERRED_RESPONSE
 
 
 class Gateway:
     """Serves a Flask application. ``on_loop``: method and path of the views that never block, but may defer.
 
-    A body of more than ``most_bytes`` reaches its view cut off behind the first byte that is too many.
+    A body of more than ``max_bytes`` is cut after ``max_bytes + 1`` bytes, so that its view can see its excess.
     """
 
-    def __init__(self, app: Flask, on_loop: Iterable[tuple[str, str]], most_bytes: int) -> None:
+    def __init__(self, app: Flask, on_loop: Iterable[tuple[str, str]], max_bytes: int) -> None:
         self._app = app
         self._on_loop = frozenset(on_loop)
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = await self._body(scope, receive)
+            body = await self._read_body(scope, receive)
         except _ClientGone:
             return
         status, headers, content = await self.answer(_environ(scope, body))
@@ -79,13 +79,13 @@ class Gateway:
         await send({"type": "http.response.body", "body": content})
 
     async def answer(self, environ: Environ) -> Answer:
-        """What the application answers to a request, whose body is there as a whole."""
+        """Return the application's answer to a request whose body has arrived in full."""
         if (environ["REQUEST_METHOD"], environ["PATH_INFO"]) in self._on_loop:
-            called = self._call(environ)
+            answer = self._call(environ)
         else:
-            called = await asyncio.to_thread(self._call, environ)
+            answer = await asyncio.to_thread(self._call, environ)
         if DEFERRED not in environ:
-            return called
+            return answer
         response: Response = await environ[DEFERRED]
         return response.status_code, list(response.headers.items()), response.get_data()
 
@@ -95,38 +95,38 @@ class Gateway:
         def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
             started[:] = int(status.partition(" ")[0]), headers
 
-        parts: Any = self._app(environ, cast(Any, start_response))  # without the write() that nobody uses
+        parts: Any = self._app(environ, cast(Any, start_response))  # without PEP 3333's write()
         try:
             return started[0], started[1], b"".join(parts)
         finally:
             if hasattr(parts, "close"):
                 parts.close()
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        first, more = await _part(receive)
+    async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
+        first, more = await _read_part(receive)
         if not more:
             return first
         announced = dict(scope["headers"]).get(b"content-length")
         if announced is not None and int(announced) <= LARGE_BYTES:
-            return await self._joined(first, receive)
+            return await self._read_rest(first, receive)
         async with self._large:
-            return await self._joined(first, receive)
+            return await self._read_rest(first, receive)
 
-    async def _joined(self, first: bytes, receive: Receive) -> bytes:
+    async def _read_rest(self, first: bytes, receive: Receive) -> bytes:
         parts, size, more = [first], len(first), True
-        while more and size <= self._most_bytes:
-            part, more = await _part(receive)
+        while more and size <= self._max_bytes:
+            part, more = await _read_part(receive)
             parts.append(part)
             size += len(part)
-        return b"".join(parts)[: self._most_bytes + 1]
+        return b"".join(parts)[: self._max_bytes + 1]
 
 
 class _ClientGone(Exception):
-    """In the middle of its request."""
+    """The client closed the connection before its request was complete."""
 
 
-async def _part(receive: Receive) -> tuple[bytes, bool]:
-    """The next part of a body, and whether there is more."""
+async def _read_part(receive: Receive) -> tuple[bytes, bool]:
+    """Return the next part of a body, and whether there is more."""
     message = await receive()
     if message["type"] == "http.disconnect":
         raise _ClientGone
@@ -134,11 +134,11 @@ async def _part(receive: Receive) -> tuple[bytes, bool]:
 
 
 def _environ(scope: Scope, body: bytes) -> Environ:
-    """As WSGI describes a request."""
-    host, port = scope["server"] or ("", "")  # ASGI lets a server not know either
+    """Return the WSGI environ (PEP 3333) of an ASGI request."""
+    host, port = scope["server"] or ("", "")  # ASGI: either may be None
     address, _ = scope["client"] or ("", 0)
     environ = {
-        **UNCHANGING,
+        **BASE_ENVIRON,
         "REQUEST_METHOD": scope["method"],
         "PATH_INFO": scope["path"].encode().decode("latin-1"),  # as PEP 3333 has it
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
@@ -149,7 +149,7 @@ def _environ(scope: Scope, body: bytes) -> Environ:
         "wsgi.input": BytesIO(body),
     }
     for raw, value in scope["headers"]:
-        name = _variable(raw)
+        name = _environ_key(raw)
         value = value.decode("latin-1")
         environ[name] = f"{environ[name]},{value}" if name in environ else value
     if "HTTP_CONTENT_TYPE" in environ:
@@ -159,5 +159,5 @@ def _environ(scope: Scope, body: bytes) -> Environ:
 
 
 @lru_cache(maxsize=256)
-def _variable(header: bytes) -> str:
+def _environ_key(header: bytes) -> str:
     return "HTTP_" + header.decode("latin-1").upper().replace("-", "_")

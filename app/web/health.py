@@ -6,29 +6,28 @@ from flask import Blueprint
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.intake import fallback_store as second_door
-from app.intake import primary_store as first_door
+from app.intake import fallback_store, primary_store
 
 blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/healthz")
 def healthz() -> dict[str, str]:
-    """Asks nobody: whoever restarts processes must not do so because a store is away."""
+    """Answer without asking a store: a process must not be restarted because a store is away."""
     return {"status": "alive"}
 
 
 @blueprint.get("/readyz")
 def readyz() -> tuple[dict[str, bool], int]:
-    """200 while either store answers, else 503; in both cases which one does."""
-    redis, postgres = _answers(first_door.ping), _answers(second_door.ping)
+    """Answer 200 while at least one store answers, else 503."""
+    redis, postgres = _is_up(primary_store.ping), _is_up(fallback_store.ping)
     ready = redis or postgres
     return {"ready": ready, "redis": redis, "postgres": postgres}, 200 if ready else 503
 
 
-def _answers(ask: Callable[[], None]) -> bool:
+def _is_up(ping: Callable[[], None]) -> bool:
     try:
-        ask()
+        ping()
     except (RedisError, SQLAlchemyError):
         return False
     return True

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP, with an end to what a client may take before anybody knows who it is.
+"""uvicorn's HTTP protocol, with limits on what an unauthenticated client may use.
 
 By itself uvicorn waits for ever for a request that was begun, or for the first one of a connection, collects headers
 without end, and loses the body of a request that asks for an upgrade.
@@ -34,7 +34,7 @@ class GuardedProtocol(HttpToolsProtocol):
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lift_deadline()
+        self._cancel_deadline()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -63,13 +63,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._arriving = False
-        self._lift_deadline()
+        self._cancel_deadline()
         super().on_message_complete()
 
     def _set_deadline(self) -> None:
         self._deadline = self.loop.call_later(REQUEST_SECONDS, self._refuse, HTTPStatus.REQUEST_TIMEOUT)
 
-    def _lift_deadline(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -77,12 +77,12 @@ class GuardedProtocol(HttpToolsProtocol):
     def _refuse(self, status: HTTPStatus) -> None:
         if self.transport.is_closing():
             return
-        if self._next_answer_is_ours():
+        if self._can_answer():
             line = f"HTTP/1.1 {status} {status.phrase}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
             self.transport.write(line.encode())
         self.transport.close()
 
-    def _next_answer_is_ours(self) -> bool:
+    def _can_answer(self) -> bool:
         """Whether the client will take what is written now for the answer to the request that is refused."""
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None:

@@ -92,7 +92,7 @@ def _backlog_families(measured: Backlog) -> Iterable[GaugeMetricFamily]:
 
 
 def _stored_families(stored: Stored) -> Iterable[GaugeMetricFamily]:
-    yield _gauge("stored_deliveries", "Deliveries behind the second door", stored.deliveries)
+    yield _gauge("stored_deliveries", "Deliveries in the fallback store", stored.deliveries)
     yield _gauge("pending_events", "Events that wait", stored.pending)
     yield _gauge("dead_letters", "Dead letters that wait for a person", stored.dead_letters)
     yield _gauge("held_lanes", "Lanes whose first event waits for its next attempt", stored.held_lanes)

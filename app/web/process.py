@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from uvicorn.config import STARTUP_FAILURE
 
 from app.broker import envelope
-from app.intake import primary_store as first_door
+from app.intake import primary_store
 from app.stores import redis_checks
 from app.watch import reporting
 from app.web import health, metrics, webhook
@@ -23,7 +23,7 @@ log = logging.get_logger(__name__)
 
 
 def create_app() -> Flask:
-    """The routes; needs no server."""
+    """Return the Flask application with all routes."""
     app = Flask(__name__, static_folder=None)
     for part in (webhook, health, metrics):
         app.register_blueprint(part.blueprint)
@@ -31,26 +31,29 @@ def create_app() -> Flask:
 
 
 def gateway(app: Flask) -> Gateway:
-    """The application on an event loop."""
-    return Gateway(app, on_loop=[("POST", "/webhook")], most_bytes=webhook.MAX_BODY_BYTES)
+    """Return the ASGI application that serves ``app``."""
+    return Gateway(app, on_loop=[("POST", "/webhook")], max_bytes=webhook.MAX_BODY_BYTES)
 
 
 @cache
 def start() -> Gateway:
-    """Set the process up, then the routes; SystemExit, after a word on what keeps it from accepting safely."""
+    """Set up the process and return its ASGI application.
+
+    Raises SystemExit, after printing why, when bodies could not be stored safely.
+    """
     try:
         logging.configure(settings(), "web")
     except SettingsError as error:
         raise _cannot_start(f"\n{error}") from error
     reporting.start(settings(), "web")
     envelope.prepare()
-    _inspect_redis()
+    _check_redis()
     return gateway(create_app())
 
 
-def _inspect_redis() -> None:
+def _check_redis() -> None:
     try:
-        first_door.check_durability()
+        primary_store.check_durability()
     except redis_checks.UnsafeJournal as error:
         raise _cannot_start(f" {error}") from error
     except RedisError as error:
@@ -59,4 +62,4 @@ def _inspect_redis() -> None:
 
 def _cannot_start(why: str) -> SystemExit:
     print(f"neverdrop cannot start:{why}", file=sys.stderr)  # noqa: T201  (for whoever started it)
-    return SystemExit(STARTUP_FAILURE)  # which uvicorn knows: it does not try again
+    return SystemExit(STARTUP_FAILURE)  # uvicorn does not start a worker again after this code

@@ -1,4 +1,4 @@
-"""Requests that were turned away: all counted, logged at most once a second, however many they are."""
+"""Count rejected requests, and log them at most once a second."""
 
 import threading
 import time
@@ -18,16 +18,16 @@ class Rejections:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._untold: Counter[str] = Counter()
+        self._unlogged: Counter[str] = Counter()
         self._quiet_until = float("-inf")
 
     def count(self, reason: str) -> None:
-        """One more; the log line says how many there were since the line before it, by reason."""
+        """Count one rejected request; the log line has the numbers since the line before it, by reason."""
         with self._lock:
-            self._untold[reason] += 1
+            self._unlogged[reason] += 1
             now = self._clock()
             if now < self._quiet_until:
                 return
             self._quiet_until = now + LOG_INTERVAL_SECONDS
-            told, self._untold = self._untold, Counter()
-        log.warning("webhook.rejected", reason=reason, requests=dict(told))
+            counts, self._unlogged = self._unlogged, Counter()
+        log.warning("webhook.rejected", reason=reason, requests=dict(counts))

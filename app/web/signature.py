@@ -1,7 +1,7 @@
-"""Who may post: HMAC-SHA256 over the raw bytes, under the secret of the Meta app. Pure: no I/O.
+"""Verify Meta's signature: HMAC-SHA256 of the raw body, with the secret of the Meta app as key. Pure: no I/O.
 
-Several secrets may be valid at once, while one is replaced or when several apps post here. All of them are
-always tried, each in constant time, so that the time taken tells nothing.
+Several secrets may be valid at once, while one is replaced or when several apps post here. All of them are always
+tried, each in constant time, so that the duration shows nothing about the secrets.
 """
 
 import hmac
@@ -14,24 +14,24 @@ _FORM = re.compile(r"sha256=([0-9a-fA-F]{64})")
 
 
 def sign(body: bytes, secret: bytes) -> str:
-    """The value of HEADER for ``body``, as Meta sends it."""
+    """Return the value of HEADER that Meta sends with ``body``."""
     return "sha256=" + _digest(body, secret).hex()
 
 
 def verify(body: bytes, header: str | None, secrets: Iterable[bytes]) -> bool:
-    """Whether ``header`` is the signature of ``body`` under any of ``secrets``; a malformed one is not."""
+    """Return whether ``header`` is the signature of ``body`` with any of ``secrets``."""
     form = _FORM.fullmatch(header or "")
     if form is None:
         return False
-    given = bytes.fromhex(form[1])
-    matches = [hmac.compare_digest(_digest(body, secret), given) for secret in secrets]
+    digest = bytes.fromhex(form[1])
+    matches = [hmac.compare_digest(_digest(body, secret), digest) for secret in secrets]
     return any(matches)
 
 
 def verify_token(token: str | None, tokens: Iterable[bytes]) -> bool:
-    """Whether ``token`` is any of ``tokens``."""
-    given = (token or "").encode(errors="surrogatepass")
-    matches = [hmac.compare_digest(known, given) for known in tokens if known]
+    """Return whether ``token`` is one of ``tokens``."""
+    raw = (token or "").encode(errors="surrogatepass")
+    matches = [hmac.compare_digest(valid, raw) for valid in tokens if valid]
     return any(matches)
 
 
@@ -43,5 +43,8 @@ def _digest(body: bytes, secret: bytes) -> bytes:
 
 @lru_cache(maxsize=32)
 def _keyed(secret: bytes) -> hmac.HMAC:
-    """Where each digest under ``secret`` begins. ``hmac.digest`` lets go of the GIL for the shortest body."""
+    """Return the HMAC to copy for each body: hashing the key once is faster.
+
+    ``hmac.digest`` would release the GIL even for the shortest body, which costs more than the digest.
+    """
     return hmac.new(secret, digestmod="sha256")

@@ -1,6 +1,6 @@
-"""The endpoint that Meta calls: the signature, then intake, then 200. Nothing is parsed here.
+"""The endpoint that Meta calls: verify the signature, store the body, answer 200. Nothing is parsed here.
 
-Meta takes 200 as "yours now" and anything else as "send it again", for seven days.
+Meta resends whatever is not answered with 200, for up to seven days.
 """
 
 import time
@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 from flask.globals import request_ctx
 from prometheus_client import Counter, Histogram
 
-from app.intake import Unavailable, intake
+from app.intake import Unavailable, store_body
 from app.web import signature
 from app.web.gateway import deferred
 from app.web.rejections import Rejections
@@ -33,7 +33,7 @@ BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 blueprint = Blueprint("webhook", __name__)
 seconds = Histogram(
     "neverdrop_webhook_seconds",
-    "From a request that is there as a whole to its answer",
+    "From a request that has arrived in full to its answer",
     buckets=BUCKETS_SECONDS,
 )
 answers = Counter("neverdrop_webhook_answers", "Answers to POST /webhook by HTTP status", ["status"])
@@ -43,7 +43,7 @@ rejections = Rejections()
 
 @blueprint.get("/webhook", provide_automatic_options=False)
 def verify() -> Response:
-    """Meta's check that this endpoint is ours; it carries no signature."""
+    """Answer Meta's check that this endpoint is ours; it has no signature."""
     challenge = request.args.get("hub.challenge", "")
     if (
         request.args.get("hub.mode") != "subscribe"
@@ -56,10 +56,10 @@ def verify() -> Response:
 
 @blueprint.post("/webhook", provide_automatic_options=False)
 def receive() -> Response:
-    """200 with an empty body means stored; 401, 413 and 503 mean that it is not. Never blocks."""
+    """Store the body and answer 200; 401, 413 or 503 mean that it is not stored. Never blocks."""
     began = time.perf_counter()
-    post = request_ctx.request  # without a proxy that looks it up at each use
-    body = post.environ["wsgi.input"].read()  # there as a whole, see the gateway
+    post = request_ctx.request  # not the proxy ``flask.request``, which looks it up at each use
+    body = post.environ["wsgi.input"].read()  # complete, see the gateway
     if len(body) > MAX_BODY_BYTES:
         return _answered(_rejected("too_large", TOO_LARGE, 413), began)
     if not signature.verify(body, post.headers.get(signature.HEADER), settings().app_secrets):
@@ -69,7 +69,7 @@ def receive() -> Response:
 
 async def _store(body: bytes, began: float) -> Response:
     try:
-        await intake().accept(body)
+        await store_body(body)
     except Unavailable:
         refusal = _rejected("unavailable", NOT_STORED, 503)
         refusal.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -78,7 +78,7 @@ async def _store(body: bytes, began: float) -> Response:
 
 
 def _answered(response: Response, began: float) -> Response:
-    """The response, counted and timed; ``began`` by ``time.perf_counter``."""
+    """Count and time the response; ``began`` is from ``time.perf_counter``."""
     _counted[response.status_code].inc()
     seconds.observe(time.perf_counter() - began)
     return response
@@ -95,4 +95,4 @@ def _plain(text: str, status: int) -> Response:
     return response
 
 
-STORED = _plain("", 200)  # one for all requests: nothing may be changed in it
+STORED = _plain("", 200)  # shared by all requests: never changed

@@ -12,4 +12,4 @@ def receive() -> tuple[str, int]:
     return "", 200
 
 
-gateway = Gateway(app, on_loop=[("POST", "/webhook")], most_bytes=1024 * 1024)
+gateway = Gateway(app, on_loop=[("POST", "/webhook")], max_bytes=1024 * 1024)

@@ -11,7 +11,7 @@ import hiredis
 from flask import Flask, Response
 from flask.globals import request_ctx
 
-from app.intake.pinned_connection import KeptConnection
+from app.intake.pinned_connection import PinnedConnection
 from app.stores.connections import web_connection
 from app.web.gateway import Gateway, deferred
 
@@ -24,7 +24,7 @@ class Queue:
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
-        self._connection: KeptConnection | None = None
+        self._connection: PinnedConnection | None = None
 
     async def push(self, body: bytes) -> Response:
         """200, after the write is on disk."""
@@ -32,7 +32,7 @@ class Queue:
             if self._connection is None:
                 connection = web_connection()
                 await connection.connect()  # type: ignore[no-untyped-call]
-                self._connection = KeptConnection(connection)
+                self._connection = PinnedConnection(connection)
             command: Any = ("LPUSH", "bodies", body)
             await self._connection.integer(hiredis.pack_command(command))
         return STORED
@@ -50,4 +50,4 @@ def receive() -> Response:
     return deferred(post, queue().push(post.environ["wsgi.input"].read()))
 
 
-gateway = Gateway(app, on_loop=[("POST", "/webhook")], most_bytes=1024 * 1024)
+gateway = Gateway(app, on_loop=[("POST", "/webhook")], max_bytes=1024 * 1024)

@@ -29,7 +29,7 @@ def in_journal(sent: Sequence[Item]) -> list[Item]:
     return [each for each in sent if signed(each.content).body in waiting]
 
 
-def behind_the_second_door(pipeline: Pipeline) -> int:
+def in_fallback_store(pipeline: Pipeline) -> int:
     count: int = pipeline.rows(STORED_BEHIND_THE_SECOND_DOOR)[0][0]
     return count
 
@@ -83,7 +83,7 @@ def test_what_was_acknowledged_before_redis_was_killed_is_in_its_journal_afterwa
     stack.kill("valkey")
     meanwhile = conversations(10, 3)
     pipeline.accept(meanwhile)
-    assert behind_the_second_door(pipeline) == len(meanwhile)
+    assert in_fallback_store(pipeline) == len(meanwhile)
 
     stack.start("valkey")
     assert in_journal(before) == before

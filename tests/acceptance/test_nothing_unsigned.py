@@ -30,7 +30,7 @@ def forgeries(sent: Item) -> list[tuple[bytes, dict[str, str]]]:
 
 
 @pytest.mark.parametrize("redis_is_there", [True, False])
-def test_what_is_not_signed_is_refused_by_both_doors(pipeline: Pipeline, redis_is_there: bool) -> None:
+def test_what_is_not_signed_is_refused_by_both_stores(pipeline: Pipeline, redis_is_there: bool) -> None:
     if not redis_is_there:
         pipeline.stack.kill("valkey")
     sent = message()

@@ -26,7 +26,7 @@ from app.handlers.registration import Handler, HandlerFunction, OnFailure, Regis
 from app.handlers.retry import RetryPolicy
 from app.ingest.rows import Incoming, Ingested
 from app.ingest.split import ingest
-from app.intake import primary_store as first_door
+from app.intake import primary_store
 from app.lanes.claims import Claim, Claims
 from app.lanes.lane import Lanes
 from app.lanes.outcome import Step
@@ -133,17 +133,19 @@ class Core:
     # Deliveries
 
     def accept(self, *contents: f.Json | bytes, at_ms: float | None = None) -> list[str]:
-        """Through the first door, as one task; ``at_ms`` dates the acceptance (Unix ms)."""
+        """Write to the primary store, as one task; ``at_ms`` dates the acceptance (Unix ms)."""
         taken = ids.take(len(contents)) if at_ms is None else [delivery_id_at(at_ms) for _ in contents]
         with pytest.MonkeyPatch.context() as patch:
             # It waits, where the machine is busy
             patch.setattr(connections, "WEB_REDIS_TIMEOUT_SECONDS", loop.PATIENCE_SECONDS)
             loop.run(
-                first_door.write([(id_, raw(content)) for id_, content in zip(taken, contents, strict=True)])
+                primary_store.write(
+                    [(id_, raw(content)) for id_, content in zip(taken, contents, strict=True)]
+                )
             )
         return taken
 
-    def accept_behind_second_door(self, content: f.Json | bytes, seconds_old: float = 0) -> str:
+    def accept_in_fallback_store(self, content: f.Json | bytes, seconds_old: float = 0) -> str:
         """A delivery that Postgres took, not split yet."""
         id_ = delivery_id_at(now_ms(self.redis) - seconds_old * 1000)
         self.execute(

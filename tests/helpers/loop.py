@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from flask import Flask
 from werkzeug.test import Client
 
-from app.intake import primary_store as first_door
+from app.intake import primary_store
 from app.intake.accept import Intake
-from app.intake.primary_store import FirstDoor
+from app.intake.primary_store import PrimaryStore
 from app.web import process as web
 
 PATIENCE_SECONDS = 60
@@ -61,7 +61,7 @@ def client(app: Flask | None = None) -> Client:
     return Client(serve)
 
 
-def close(door: FirstDoor = first_door.door) -> None:
+def close(store: PrimaryStore = primary_store.store) -> None:
     """So that the next write connects to what is Redis then."""
-    if door.is_open:
-        run(door.close())
+    if store.is_open:
+        run(store.close())

@@ -13,9 +13,9 @@ from app.stores.models import (
     DeadLetterAction,
     Delivery,
     DeliveryState,
-    Door,
     Event,
     EventState,
+    StoredIn,
 )
 
 numbers = count(1)
@@ -55,12 +55,12 @@ def add_events(engine: Engine, count: int = 1, **different: Any) -> list[int]:
 
 
 def add_stored_delivery(engine: Engine, seconds_old: float = 0) -> UUID:
-    """One that came through the second door and waits to be split."""
+    """One in the fallback store that waits to be split."""
     with Session(engine) as session:
         row = Delivery(
             id=uuid4(),
             accepted_at=ago(seconds_old),
-            door=Door.POSTGRES,
+            stored_in=StoredIn.POSTGRES,
             state=DeliveryState.STORED,
             body=b"{}",
         )

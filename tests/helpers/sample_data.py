@@ -20,9 +20,9 @@ from app.stores.models import (
     ConversationAlias,
     Delivery,
     DeliveryState,
-    Door,
     Event,
     EventState,
+    StoredIn,
 )
 from tests.helpers import factories as f
 
@@ -133,7 +133,7 @@ def _delivery(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": row["delivery_id"],
         "accepted_at": row["accepted_at"],
-        "door": Door.JOURNAL,
+        "stored_in": StoredIn.JOURNAL,
         "state": DeliveryState.SPLIT,
         "ingested_at": row["accepted_at"] + timedelta(milliseconds=8),
         "events": 1,

@@ -17,7 +17,7 @@ from app.cli.entry import COMMANDS, cli
 from app.handlers import Context, Event, on_event, on_message, on_status
 from app.handlers.registration import registry
 from app.stores import redis_keys
-from app.stores.models import DeliveryState, Door, EventState, MessageStatus
+from app.stores.models import DeliveryState, EventState, MessageStatus, StoredIn
 from app.watch.alerts import Name
 from app.web.process import create_app
 from config import celery
@@ -146,7 +146,7 @@ def test_every_command_is_in_the_docs(command: str) -> None:
     assert f"neverdrop {command}" in EVERYTHING
 
 
-@pytest.mark.parametrize("state", [*EventState, *DeliveryState, *Door, *MessageStatus])
+@pytest.mark.parametrize("state", [*EventState, *DeliveryState, *StoredIn, *MessageStatus])
 def test_every_state_is_in_the_architecture(state: str) -> None:
     assert str(state) in code(ARCHITECTURE)
 

@@ -54,7 +54,7 @@ const nothing = (columns, text) => el("tr", {}, el("td", { class: "empty-table-m
 function showPlaces(now) {
   const rows = [
     ["journal (deliveries not split yet)", now.journal],
-    ["second door (deliveries in Postgres, not split yet)", now.second_door],
+    ["fallback store (deliveries in Postgres, not split yet)", now.second_door],
     ["pending events", now.pending],
     [`in paused conversations (${number(now.paused_lanes)})`, now.paused],
     ...Object.entries(now.queues).map(([queue, length]) => [`queue ${queue}`, length, queue === "dead_letters" ? deadLetters : null]),

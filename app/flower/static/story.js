@@ -46,7 +46,7 @@ function line({ at, what, detail }) {
 
 function words(what, detail) {
   if (what === "attempt") return `${detail.number}: ${detail.error ?? (detail.seconds == null ? "under way, or its worker died" : "succeeded")}`;
-  if (what === "received") return `delivery ${detail.delivery_id}${detail.door === "postgres" ? ", by the second door" : ""}`;
+  if (what === "received") return `delivery ${detail.delivery_id}${detail.door === "postgres" ? ", stored in Postgres" : ""}`;
   if (detail.who) return `by ${detail.who}${detail.reason ? `: ${detail.reason}` : ""}`;
   return "";
 }

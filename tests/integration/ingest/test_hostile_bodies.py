@@ -133,7 +133,7 @@ def post(web: Client, body: f.Json | bytes) -> int:
 
 
 def accepted(core: Core) -> list[tuple[str, bytes]]:
-    """What came in, through whichever door: on a busy machine through both, under one id."""
+    """What came in, through whichever store: on a busy machine through both, under one id."""
     tasks = [core.take_task() for _ in range(core.redis.llen(WEBHOOKS))]
     with core.engine.connect() as connection:
         stored = sweeper.stored_deliveries(connection)

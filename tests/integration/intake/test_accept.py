@@ -18,12 +18,11 @@ from sqlalchemy import select, text
 from app.broker import envelope
 from app.dev.processes.children import Records, Running, end
 from app.dev.stack.embedded import Server, free_port, valkey
-from app.intake import fallback_store as second_door
-from app.intake import primary_store as first_door
+from app.intake import fallback_store, primary_store
 from app.intake.accept import Intake, Unavailable
 from app.stores import connections
 from app.stores.delivery_id import accepted_at, accepted_ms
-from app.stores.models import Delivery, DeliveryState, Door
+from app.stores.models import Delivery, DeliveryState, StoredIn
 from app.stores.redis_checks import UnsafeJournal, findings
 from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX
 from config.celery import WEBHOOKS, celery_config
@@ -77,7 +76,7 @@ def own_valkey(env: Callable[..., Any]) -> Iterator[Valkey]:
     with servers.directory() as path:
         own = Valkey(path)
         env(REDIS_URL=own.server.url)
-        first_door._durability_checked.clear()
+        primary_store._durability_checked.clear()
         try:
             yield own
         finally:
@@ -87,9 +86,11 @@ def own_valkey(env: Callable[..., Any]) -> Iterator[Valkey]:
 
 @pytest.fixture
 def bounded(own_valkey: Valkey) -> Iterator[Blocking]:
-    """As a web process has it, but that every group tries the first door."""
+    """As a web process has it, but that every group tries the primary store."""
     envelope.prepare()
-    yield Blocking(Intake(first_door.write, second_door.write, clock=count(step=PATIENCE_SECONDS).__next__))
+    yield Blocking(
+        Intake(primary_store.write, fallback_store.write, clock=count(step=PATIENCE_SECONDS).__next__)
+    )
     connections.web_engine().dispose()
     set_wait_callback(None)
 
@@ -172,7 +173,11 @@ def test_while_redis_is_stopped_postgres_takes_the_body(bounded: Blocking, own_v
     with own_valkey.stopped():
         bounded.accept(b"\xff during \x00")
         row = stored()[-1]
-    assert (row.body, row.door, row.state) == (b"\xff during \x00", Door.POSTGRES, DeliveryState.STORED)
+    assert (row.body, row.stored_in, row.state) == (
+        b"\xff during \x00",
+        StoredIn.POSTGRES,
+        DeliveryState.STORED,
+    )
     assert row.accepted_at == accepted_at(row.id)
 
 
@@ -234,7 +239,7 @@ def test_a_write_that_fails_in_the_middle_is_not_taken_for_done(intake: Blocking
     assert journal(own_valkey) == {str(row.id): b"body"}
 
 
-def test_many_at_once_are_one_statement_at_the_second_door(intake: Blocking, own_valkey: Valkey) -> None:
+def test_many_at_once_are_one_statement_in_the_fallback_store(intake: Blocking, own_valkey: Valkey) -> None:
     own_valkey.kill()
     bodies = [b"%d" % number for number in range(POSTED)]
     with ThreadPoolExecutor(32) as pool:
@@ -269,10 +274,10 @@ def test_a_redis_that_evicts_is_refused_in_production_only(
     own_valkey: Valkey, env: Callable[..., Any]
 ) -> None:
     own_valkey.client.config_set("maxmemory-policy", "allkeys-lru")
-    first_door.check_durability()
+    primary_store.check_durability()
     env(NEVERDROP_ENV="production")
     with pytest.raises(UnsafeJournal, match="noeviction"):
-        first_door.check_durability()
+        primary_store.check_durability()
 
 
 def test_in_production_a_redis_that_evicts_is_never_written_to(

@@ -10,8 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from app.dev.stack.embedded import free_port
-from app.intake import fallback_store as second_door
-from app.intake import primary_store as first_door
+from app.intake import fallback_store, primary_store
 from app.intake.accept import Intake
 from app.stores import delivery_id
 from app.stores.connections import engine
@@ -31,7 +30,7 @@ def test_a_web_that_starts_without_redis_goes_by_the_clock_of_postgres(
     env(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
     monkeypatch.setattr(delivery_id, "_WALL_AT_START_NS", delivery_id._WALL_AT_START_NS + AHEAD_NS)
     monkeypatch.setattr(delivery_id, "ids", DeliveryIds())
-    intake = Intake(first_door.write, second_door.write, sync_clock=second_door.sync_clock)
+    intake = Intake(primary_store.write, fallback_store.write, sync_clock=fallback_store.sync_clock)
     loop.run(intake.accept(b"{}"))
     with engine().connect() as connection:
         assert connection.execute(OFF_BY).scalar_one() < NEAR_SECONDS

@@ -1,4 +1,4 @@
-"""A write through the first door ends in time, whatever is at the other end of the connection."""
+"""A write to the primary store ends in time, whatever is at the other end of the connection."""
 
 import asyncio
 import socket
@@ -13,8 +13,8 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.broker import envelope
-from app.intake import primary_store as first_door
-from app.intake.primary_store import FirstDoor
+from app.intake import primary_store
+from app.intake.primary_store import PrimaryStore
 from app.stores import connections, delivery_id
 from app.stores.connections import redis
 from app.stores.redis_keys import JOURNAL
@@ -92,9 +92,9 @@ def peer(env: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[C
         env(REDIS_URL=f"redis://127.0.0.1:{started[-1].port}/0")
         return started[-1]
 
-    inspected = threading.Event()
-    inspected.set()
-    monkeypatch.setattr(first_door, "_durability_checked", inspected)
+    checked = threading.Event()
+    checked.set()
+    monkeypatch.setattr(primary_store, "_durability_checked", checked)
     monkeypatch.setattr(delivery_id, "ids", delivery_id.DeliveryIds())
     envelope.prepare()
     yield start
@@ -103,10 +103,10 @@ def peer(env: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[C
 
 
 @pytest.fixture
-def door() -> Iterator[FirstDoor]:
-    found = FirstDoor()
-    yield found
-    loop.close(found)
+def store() -> Iterator[PrimaryStore]:
+    created = PrimaryStore()
+    yield created
+    loop.close(created)
 
 
 @pytest.fixture
@@ -115,8 +115,8 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "WEB_REDIS_TIMEOUT_SECONDS", PATIENCE_SECONDS)
 
 
-def write(door: FirstDoor, what: list[tuple[str, bytes]]) -> None:
-    loop.run(door.write(what))
+def write(store: PrimaryStore, what: list[tuple[str, bytes]]) -> None:
+    loop.run(store.write(what))
 
 
 def deliveries() -> list[tuple[str, bytes]]:
@@ -125,66 +125,68 @@ def deliveries() -> list[tuple[str, bytes]]:
 
 @pytest.mark.parametrize("answer", [says_nothing, trickles])
 def test_an_answer_that_does_not_end_is_not_waited_for(
-    door: FirstDoor, peer: Callable[[Answer], Peer], answer: Answer
+    store: PrimaryStore, peer: Callable[[Answer], Peer], answer: Answer
 ) -> None:
     peer(answer)
     with pytest.raises((RedisTimeoutError, TimeoutError)):
-        write(door, deliveries())
+        write(store, deliveries())
 
 
-def test_a_body_that_is_not_taken_is_not_pressed_on(door: FirstDoor, peer: Callable[[Answer], Peer]) -> None:
+def test_a_body_that_is_not_taken_is_not_pressed_on(
+    store: PrimaryStore, peer: Callable[[Answer], Peer]
+) -> None:
     peer(says_nothing)
     with pytest.raises((RedisTimeoutError, TimeoutError)):
-        write(door, [(delivery_id.ids.take(1)[0], b"x" * 50_000_000)])
+        write(store, [(delivery_id.ids.take(1)[0], b"x" * 50_000_000)])
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_refusal_says_why(door: FirstDoor, peer: Callable[[Answer], Peer]) -> None:
+def test_a_refusal_says_why(store: PrimaryStore, peer: Callable[[Answer], Peer]) -> None:
     peer(refuses)
     with pytest.raises(ResponseError, match="MISCONF"):
-        write(door, deliveries())
+        write(store, deliveries())
 
 
 @pytest.mark.usefixtures("patient")
-def test_an_answer_in_pieces_is_an_answer(door: FirstDoor, peer: Callable[[Answer], Peer]) -> None:
+def test_an_answer_in_pieces_is_an_answer(store: PrimaryStore, peer: Callable[[Answer], Peer]) -> None:
     peer(answers_in_pieces)
-    write(door, deliveries())
+    write(store, deliveries())
     assert delivery_id.ids.clock_synced
 
 
-def test_an_answer_that_breaks_off_is_no_answer(door: FirstDoor, peer: Callable[[Answer], Peer]) -> None:
+def test_an_answer_that_breaks_off_is_no_answer(store: PrimaryStore, peer: Callable[[Answer], Peer]) -> None:
     peer(breaks_off)
     with pytest.raises((RedisError, TimeoutError)):
-        write(door, deliveries())
+        write(store, deliveries())
 
 
 def test_a_host_that_takes_no_connection_is_not_waited_for(
-    door: FirstDoor, env: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    store: PrimaryStore, env: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Unreachable(Connection):
         async def connect(self) -> None:
             await asyncio.sleep(PATIENCE_SECONDS)
 
     env()
-    monkeypatch.setattr(first_door, "web_connection", Unreachable)
+    monkeypatch.setattr(primary_store, "web_connection", Unreachable)
     with pytest.raises(TimeoutError):
-        write(door, deliveries())
+        write(store, deliveries())
 
 
 @pytest.mark.usefixtures("patient")
-def test_all_writes_share_one_connection(door: FirstDoor, peer: Callable[[Answer], Peer]) -> None:
+def test_all_writes_share_one_connection(store: PrimaryStore, peer: Callable[[Answer], Peer]) -> None:
     other = peer(answers_in_pieces)
     for _ in range(3):
-        write(door, deliveries())
+        write(store, deliveries())
     assert other.connections == 1
 
 
 @pytest.mark.usefixtures("patient")
 def test_a_connection_that_redis_has_closed_is_replaced_within_the_write(
-    door: FirstDoor, env: Callable[..., Any]
+    store: PrimaryStore, env: Callable[..., Any]
 ) -> None:
     env()
-    write(door, deliveries())
+    write(store, deliveries())
     redis().client_kill_filter(skipme=True)
-    write(door, deliveries())
+    write(store, deliveries())
     assert (redis().hlen(JOURNAL), redis().llen(WEBHOOKS)) == (4, 2)

@@ -202,10 +202,10 @@ def test_an_old_delivery_in_the_journal_does_not_hide_a_younger_one(core: Core) 
 
 
 @pytest.mark.parametrize(("age", "expected"), [(0, Outcome.AWAITING_EARLIER), (SETTLE_SECONDS, Outcome.DONE)])
-def test_an_earlier_delivery_behind_the_second_door_holds_the_lane_for_a_while(
+def test_an_earlier_delivery_in_the_fallback_store_holds_the_lane_for_a_while(
     core: Core, age: float, expected: Outcome
 ) -> None:
     core.on("message")
-    core.accept_behind_second_door(text_body("earlier"), age)
+    core.accept_in_fallback_store(text_body("earlier"), age)
     core.ingest(text_body("later"))
     assert core.step(only_lane(core)).outcome is expected

@@ -121,13 +121,13 @@ class Pipeline(RuleBasedStateMachine):
         self.accepted[id_] = set(found)
 
     @rule(found=st.lists(numbers, min_size=1, max_size=3))
-    def accept_behind_the_second_door(self, found: list[int]) -> None:
-        id_ = self.core.accept_behind_second_door(f.body(f.messages(*map(message, found))))
+    def accept_in_fallback_store(self, found: list[int]) -> None:
+        id_ = self.core.accept_in_fallback_store(f.body(f.messages(*map(message, found))))
         self.accepted[id_] = set(found)
 
     @precondition(lambda self: self.core.redis.hlen(JOURNAL))
     @rule(which=st.integers(0, 9))
-    def accept_behind_both_doors(self, which: int) -> None:
+    def accept_in_both_stores(self, which: int) -> None:
         """The write to Redis timed out, and had happened."""
         waiting = sorted(id_.decode() for id_ in self.core.redis.hkeys(JOURNAL))
         id_ = waiting[which % len(waiting)]

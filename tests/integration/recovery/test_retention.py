@@ -213,7 +213,7 @@ def test_what_was_retried_and_done_since_counts_from_then(core: Core) -> None:
     assert purged(core) == Purged()
 
 
-def test_a_delivery_behind_the_second_door_stays(core: Core) -> None:
+def test_a_delivery_in_the_fallback_store_stays(core: Core) -> None:
     add_stored_delivery(core.engine, seconds_old=100 * DAY)
     assert purged(core) == Purged()
     assert core.value("SELECT count(*) FROM deliveries") == 1
@@ -244,7 +244,7 @@ def test_a_repeat_within_the_window_is_a_duplicate(core: Core) -> None:
     assert core.seen == ["a"]
 
 
-@pytest.mark.parametrize("waits", ["journal", "second door", "taken"])
+@pytest.mark.parametrize("waits", ["journal", "fallback store", "taken"])
 def test_an_age_counts_from_the_oldest_delivery_that_waits(core: Core, waits: str) -> None:
     """A repeat that was accepted in time, while Postgres was away or ingest stood still, is known when it comes."""
     days = 20
@@ -254,8 +254,8 @@ def test_an_age_counts_from_the_oldest_delivery_that_waits(core: Core, waits: st
     age(core, days=days + 7)
     if waits == "journal":
         core.accept(text_body("a"), at_ms=sweeper.now_ms(core.redis) - seconds_old * 1000)
-    elif waits == "second door":
-        core.accept_behind_second_door(text_body("a"), seconds_old)
+    elif waits == "fallback store":
+        core.accept_in_fallback_store(text_body("a"), seconds_old)
     else:
         core.redis.zadd(
             retention.UNACKED_INDEX, {"a message": sweeper.now_ms(core.redis) / 1000 - seconds_old}

@@ -253,7 +253,7 @@ def test_behind_old_events_that_merely_wait_nothing_is_looked_for_until_they_are
     assert sorted(core.woken_lanes()) == lost
 
 
-# The second door
+# The fallback store
 
 
 def stored(core: Core) -> list[str]:
@@ -261,29 +261,27 @@ def stored(core: Core) -> list[str]:
         return [str(delivery.id) for delivery in sweeper.stored_deliveries(connection)]
 
 
-def test_deliveries_behind_the_second_door_come_oldest_first(core: Core) -> None:
-    old, older = (
-        core.accept_behind_second_door(text_body(words), age) for words, age in (("a", 5), ("b", 9))
-    )
+def test_deliveries_in_the_fallback_store_come_oldest_first(core: Core) -> None:
+    old, older = (core.accept_in_fallback_store(text_body(words), age) for words, age in (("a", 5), ("b", 9)))
     assert stored(core) == [older, old]
 
 
-def test_deliveries_behind_the_second_door_are_taken_in_bounded_numbers_and_bytes(
+def test_deliveries_in_the_fallback_store_are_taken_in_bounded_numbers_and_bytes(
     core: Core, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeper, "STORED_AT_ONCE", 3)
     monkeypatch.setattr(sweeper, "STORED_BYTES_AT_ONCE", 100)
-    ids = [core.accept_behind_second_door(b"x" * 60, 10 - nth) for nth in range(3)]
+    ids = [core.accept_in_fallback_store(b"x" * 60, 10 - nth) for nth in range(3)]
     assert stored(core) == ids[:2]
     core.execute("UPDATE deliveries SET body = 'x'")
-    core.accept_behind_second_door(b"y")
+    core.accept_in_fallback_store(b"y")
     assert stored(core) == ids
 
 
 def test_a_delivery_larger_than_the_bound_is_taken_alone(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeper, "STORED_BYTES_AT_ONCE", 10)
-    large = core.accept_behind_second_door(b"x" * 1000, 2)
-    core.accept_behind_second_door(b"y", 1)
+    large = core.accept_in_fallback_store(b"x" * 1000, 2)
+    core.accept_in_fallback_store(b"y", 1)
     assert stored(core) == [large]
 
 

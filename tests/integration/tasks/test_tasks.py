@@ -240,13 +240,13 @@ def test_the_sweep_of_what_is_due_wakes_its_lanes(core: Core, maintenance: Modul
     assert core.woken_lanes() == [lane]
 
 
-def test_the_sweep_of_the_second_door_brings_all_in(
+def test_the_sweep_of_the_fallback_store_brings_all_in(
     core: Core, maintenance: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.recovery.sweeper.STORED_AT_ONCE", 2)
     core.on("message")
     for words in ("a", "b", "c"):
-        core.accept_behind_second_door(text_body(words))
+        core.accept_in_fallback_store(text_body(words))
     maintenance.sweep_stored()
     core.run()
     assert core.seen == ["a", "b", "c"]

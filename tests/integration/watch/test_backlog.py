@@ -56,13 +56,13 @@ def test_a_count_stops_at_its_limit(engine: Engine, redis: "Redis", monkeypatch:
     assert measure(engine, redis).stored.pending == 4
 
 
-@pytest.mark.parametrize("place", ["event", "second door", "journal"])
+@pytest.mark.parametrize("place", ["event", "fallback store", "journal"])
 def test_the_age_is_that_of_the_oldest_unfinished(place: str, engine: Engine, redis: "Redis") -> None:
     add_events(engine)
     add_events(engine, state=EventState.DONE, accepted_at=ago(10 * OLD_SECONDS))
     if place == "event":
         add_events(engine, accepted_at=ago(OLD_SECONDS))
-    elif place == "second door":
+    elif place == "fallback store":
         add_stored_delivery(engine, OLD_SECONDS)
     else:
         redis.zadd(JOURNAL_INDEX, {"a": (time.time() - OLD_SECONDS) * 1000, "b": time.time() * 1000})

@@ -17,8 +17,7 @@ from app.dev.processes.children import Records, end, start
 from app.dev.stack.embedded import free_port
 from app.dev.stack.programs import web as web_program
 from app.intake import accept as intake
-from app.intake import fallback_store as second_door
-from app.intake import primary_store as first_door
+from app.intake import fallback_store, primary_store
 from app.stores import connections
 from app.stores.models import Delivery
 from app.stores.redis_keys import JOURNAL
@@ -35,10 +34,10 @@ SUBSCRIBE = {"hub.mode": "subscribe", "hub.verify_token": VERIFY_TOKEN, "hub.cha
 @pytest.fixture
 def client(env: Callable[..., Any]) -> Iterator[Client]:
     """The routes of a web process on the test's stores."""
-    intake.intake.cache_clear()
-    first_door._durability_checked.clear()
+    intake.process_intake.cache_clear()
+    primary_store._durability_checked.clear()
     yield loop.client()
-    intake.intake.cache_clear()
+    intake.process_intake.cache_clear()
     if connections.web_engine.cache_info().currsize:
         connections.web_engine().dispose()
     set_wait_callback(None)
@@ -57,7 +56,7 @@ def journal() -> list[bytes]:
 
 
 def stored() -> list[bytes]:
-    """By whichever door: on a busy machine a large body may take longer than Redis is waited for, then by both."""
+    """By whichever store: on a busy machine a large body may take longer than Redis is waited for, then by both."""
     kept = {id_.decode(): body for id_, body in connections.redis().hgetall(JOURNAL).items()}
     with connections.engine().connect() as connection:
         rows = connection.execute(select(Delivery.id, Delivery.body))
@@ -187,8 +186,8 @@ def test_head_answers_as_get_does_without_a_body(client: Client) -> None:
 
 
 def test_alive_asks_no_store(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_door, "ping", None)
-    monkeypatch.setattr(second_door, "ping", None)
+    monkeypatch.setattr(primary_store, "ping", None)
+    monkeypatch.setattr(fallback_store, "ping", None)
     assert client.get("/healthz").status_code == 200
 
 

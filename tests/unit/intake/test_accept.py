@@ -1,4 +1,4 @@
-"""Two doors: the journal, and Postgres while the journal cannot take anything."""
+"""Two stores: the journal, and Postgres while the journal cannot take anything."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from tests.helpers.loop import Blocking
 POSTGRES_IS_AWAY = OperationalError("INSERT", {}, Exception("gone"))
 
 
-class FakeDoor:
+class FakeStore:
     """Keeps what it is given, or raises ``error``."""
 
     def __init__(self) -> None:
@@ -22,11 +22,11 @@ class FakeDoor:
         self.deliveries: list[tuple[str, bytes]] = []
         self.error: Exception | None = None
 
-    async def first(self, deliveries: Sequence[tuple[str, bytes]]) -> None:
+    async def write_on_loop(self, deliveries: Sequence[tuple[str, bytes]]) -> None:
         """On the loop."""
-        self.second(deliveries)
+        self.write(deliveries)
 
-    def second(self, deliveries: Sequence[tuple[str, bytes]]) -> None:
+    def write(self, deliveries: Sequence[tuple[str, bytes]]) -> None:
         """In a thread."""
         self.tried += 1
         if self.error is not None:
@@ -49,13 +49,13 @@ class Clock:
 
 
 @pytest.fixture
-def first() -> FakeDoor:
-    return FakeDoor()
+def primary() -> FakeStore:
+    return FakeStore()
 
 
 @pytest.fixture
-def second() -> FakeDoor:
-    return FakeDoor()
+def fallback() -> FakeStore:
+    return FakeStore()
 
 
 @pytest.fixture
@@ -64,21 +64,23 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def intake(first: FakeDoor, second: FakeDoor, clock: Clock) -> Blocking:
-    return Blocking(Intake(first.first, second.second, clock))
+def intake(primary: FakeStore, fallback: FakeStore, clock: Clock) -> Blocking:
+    return Blocking(Intake(primary.write_on_loop, fallback.write, clock))
 
 
-def test_a_body_goes_through_the_first_door_only(intake: Blocking, first: FakeDoor, second: FakeDoor) -> None:
+def test_a_body_goes_to_the_primary_store_only(
+    intake: Blocking, primary: FakeStore, fallback: FakeStore
+) -> None:
     intake.accept(b"body")
-    assert (first.bodies, second.bodies) == ([b"body"], [])
+    assert (primary.bodies, fallback.bodies) == ([b"body"], [])
 
 
-def test_ids_rise_in_the_order_of_acceptance(intake: Blocking, first: FakeDoor) -> None:
+def test_ids_rise_in_the_order_of_acceptance(intake: Blocking, primary: FakeStore) -> None:
     for number in range(50):
         intake.accept(b"%d" % number)
-    ids = [delivery_id for delivery_id, _ in first.deliveries]
+    ids = [delivery_id for delivery_id, _ in primary.deliveries]
     assert ids == sorted(ids)
-    assert first.bodies == [b"%d" % number for number in range(50)]
+    assert primary.bodies == [b"%d" % number for number in range(50)]
 
 
 @pytest.mark.parametrize(
@@ -92,57 +94,57 @@ def test_ids_rise_in_the_order_of_acceptance(intake: Blocking, first: FakeDoor) 
         RuntimeError("a fault of our own"),
     ],
 )
-def test_whatever_fails_at_the_first_door_the_second_takes_the_body(
-    intake: Blocking, first: FakeDoor, second: FakeDoor, error: Exception
+def test_whatever_fails_in_the_primary_store_the_fallback_takes_the_body(
+    intake: Blocking, primary: FakeStore, fallback: FakeStore, error: Exception
 ) -> None:
-    first.error = error
+    primary.error = error
     intake.accept(b"body")
-    assert second.bodies == [b"body"]
+    assert fallback.bodies == [b"body"]
 
 
-def test_after_a_failure_the_next_ones_do_not_wait_for_the_first_door(
-    intake: Blocking, first: FakeDoor, second: FakeDoor, clock: Clock
+def test_after_a_failure_the_next_ones_do_not_wait_for_the_primary_store(
+    intake: Blocking, primary: FakeStore, fallback: FakeStore, clock: Clock
 ) -> None:
-    first.error = RedisTimeoutError("no answer")
+    primary.error = RedisTimeoutError("no answer")
     for body in (b"1", b"2", b"3"):
         intake.accept(body)
         clock.now += PROBE_SECONDS / 10
-    assert first.tried == 1
-    assert second.bodies == [b"1", b"2", b"3"]
+    assert primary.tried == 1
+    assert fallback.bodies == [b"1", b"2", b"3"]
 
 
-def test_the_first_door_is_tried_once_a_second_and_used_when_it_is_back(
-    intake: Blocking, first: FakeDoor, second: FakeDoor, clock: Clock
+def test_the_primary_store_is_tried_once_a_second_and_used_when_it_is_back(
+    intake: Blocking, primary: FakeStore, fallback: FakeStore, clock: Clock
 ) -> None:
-    first.error = RedisTimeoutError("no answer")
+    primary.error = RedisTimeoutError("no answer")
     for _ in range(2):
-        intake.accept(b"through the second")
+        intake.accept(b"to the fallback")
         clock.now += PROBE_SECONDS
-    assert first.tried == 2
-    first.error = None
+    assert primary.tried == 2
+    primary.error = None
     for _ in range(3):
-        intake.accept(b"through the first")
-    assert first.bodies == [b"through the first"] * 3
-    assert len(second.bodies) == 2
+        intake.accept(b"to the primary")
+    assert primary.bodies == [b"to the primary"] * 3
+    assert len(fallback.bodies) == 2
 
 
 def test_a_body_that_neither_store_takes_is_not_accepted(
-    intake: Blocking, first: FakeDoor, second: FakeDoor, clock: Clock
+    intake: Blocking, primary: FakeStore, fallback: FakeStore, clock: Clock
 ) -> None:
-    first.error, second.error = RedisConnectionError("refused"), POSTGRES_IS_AWAY
+    primary.error, fallback.error = RedisConnectionError("refused"), POSTGRES_IS_AWAY
     with pytest.raises(Unavailable):
         intake.accept(b"body")
-    second.error = None
+    fallback.error = None
     intake.accept(b"sent again")
-    assert second.bodies == [b"sent again"]
+    assert fallback.bodies == [b"sent again"]
 
 
-def test_what_went_through_both_doors_has_one_id(first: FakeDoor, second: FakeDoor) -> None:
+def test_what_both_stores_took_has_one_id(primary: FakeStore, fallback: FakeStore) -> None:
     """A write to Redis that was given up may have happened."""
 
     async def late(deliveries: Sequence[tuple[str, bytes]]) -> None:
-        await first.first(deliveries)
+        await primary.write_on_loop(deliveries)
         raise RedisTimeoutError("no answer")
 
-    Blocking(Intake(late, second.second)).accept(b"body")
-    assert first.deliveries == second.deliveries
+    Blocking(Intake(late, fallback.write)).accept(b"body")
+    assert primary.deliveries == fallback.deliveries

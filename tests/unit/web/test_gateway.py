@@ -11,7 +11,7 @@ from flask import Flask, Response, request
 from app.web import gateway
 from app.web.gateway import Gateway, deferred
 
-MOST_BYTES = 1_000
+MAX_BYTES = 1_000
 PATIENCE_SECONDS = 20
 
 
@@ -82,7 +82,7 @@ def app() -> Flask:
 
 @pytest.fixture
 def served(app: Flask) -> Gateway:
-    return Gateway(app, on_loop=[("POST", "/on-loop"), ("POST", "/later")], most_bytes=MOST_BYTES)
+    return Gateway(app, on_loop=[("POST", "/on-loop"), ("POST", "/later")], max_bytes=MAX_BYTES)
 
 
 def ask(served: Gateway, scope: dict[str, Any], client: Client) -> Client:
@@ -109,13 +109,13 @@ def test_a_view_gets_the_body_whole(served: Gateway) -> None:
 
 def test_a_body_that_is_too_large_is_cut_off_and_the_rest_not_taken(served: Gateway) -> None:
     client = ask(served, scope("/on-loop", CHUNKED), Client(*[b"x" * 400] * 10))
-    assert len(client.content) == MOST_BYTES + 1
+    assert len(client.content) == MAX_BYTES + 1
     assert client.taken == 3
 
 
 def test_only_so_many_large_bodies_are_taken_at_a_time(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway, "LARGE_AT_ONCE", 2)
-    served = Gateway(app, on_loop=[("POST", "/on-loop")], most_bytes=MOST_BYTES)
+    served = Gateway(app, on_loop=[("POST", "/on-loop")], max_bytes=MAX_BYTES)
     clients = [Client(*[b"x"] * 5) for _ in range(6)]
     under_way = []
 
@@ -193,7 +193,7 @@ def test_a_view_sees_the_request_as_wsgi_describes_it(app: Flask) -> None:
 
     headers = ("host", "h:1"), ("x-twice", "1"), ("x-twice", "2")
     asked = scope("/caf\xe9", *headers, method="GET", query_string=b"a=1&b=%20")
-    assert ask(Gateway(app, [], MOST_BYTES), asked, Client()).status == 200
+    assert ask(Gateway(app, [], MAX_BYTES), asked, Client()).status == 200
     assert (seen["path"], seen["args"], seen["twice"]) == ("/caf\xe9", {"a": "1", "b": " "}, "1,2")
     assert (seen["REMOTE_ADDR"], seen["SERVER_PORT"], seen["HTTP_HOST"]) == ("127.0.0.1", "8000", "h:1")
 
@@ -217,6 +217,6 @@ def test_what_an_application_opened_for_its_answer_is_closed() -> None:
         start_response("200 OK", [])
         return Parts()
 
-    served = Gateway(app, [], MOST_BYTES)  # type: ignore[arg-type]
+    served = Gateway(app, [], MAX_BYTES)  # type: ignore[arg-type]
     assert ask(served, scope(), Client()).content == b"part"
     assert closed
