@@ -124,6 +124,7 @@ def _masked_story(story: timeline.Story, reveal: bool) -> dict[str, Any]:
             shown["conversation"] = masked_conversation(story.conversation)
             shown["error"] = masked_text(story.error)
             for moment in shown["moments"]:
+                moment["detail"].pop("payload", None)  # of a changed duplicate
                 for name in ("error", "traceback"):
                     if moment["detail"].get(name):
                         moment["detail"][name] = masked_text(moment["detail"][name])

@@ -47,6 +47,7 @@ def story(found: Story, payload: str, reveal: bool) -> dict[str, Any]:
             moment["detail"] = {
                 name: masked_text(value) if name in ("error", "traceback") else value
                 for name, value in moment["detail"].items()
+                if name != "payload"  # of a changed duplicate: its texts are another's than the event's
             }
     return shown | {"payload": _as_text(masked_payload(content))}
 

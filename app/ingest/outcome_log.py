@@ -11,14 +11,14 @@ log = get_logger(__name__)
 def log_outcome(row: EventRow) -> None:
     """Log that the event was accepted, or why it was not."""
     fields = {
-        "key": row.event.key,
+        "key": row.key,
         "delivery_id": str(row.delivery.id),
         "kind": row.event.kind,
         "type": row.event.type,
         "conversation": row.event.conversation,
     }
     if row.id is None:
-        log.info("event.duplicate", **fields)
+        log.info("event.duplicate", changed=row.changed, **fields)
     elif row.state is EventState.DEAD:
         log.error("delivery.unreadable", event_id=row.id, error=row.error, **fields)
         reporting.unreadable_delivery(event_id=row.id)

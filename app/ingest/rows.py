@@ -28,6 +28,11 @@ class EventRow:
     error: str | None  # why the body could not be read: then the event is dead from the start
     lane: int = 0
     id: int | None = None  # once it is inserted; None: an event with its key was known
+    key: str = ""  # the event's, or that of the state's event: see ``recurrences``
+    changed: bool = False  # a duplicate whose item differs from that of its event
+
+    def __post_init__(self) -> None:
+        self.key = self.key or self.event.key
 
     @property
     def state(self) -> EventState:

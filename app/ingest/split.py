@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.broker import wake
 from app.handlers import Registry
-from app.ingest import conversations, statuses
+from app.ingest import changed_duplicates, conversations, recurrences, statuses
 from app.ingest.outcome_log import log_outcome
 from app.ingest.rows import EventRow, Incoming, Ingested
 from app.ingest.statements import acceptance, insert_deliveries, insert_events
@@ -96,12 +96,14 @@ def _store(
 ) -> Ingested:
     """Write all rows of a transaction. All are written in the order of their keys, so that two never deadlock."""
     rows = _rows(registry, parsed)
+    recurrences.find_keys(connection, rows)
     first_of_key: dict[str, EventRow] = {}
     for row in rows:
-        first_of_key.setdefault(row.event.key, row)
+        first_of_key.setdefault(row.key, row)
     incoming = [first_of_key[key] for key in sorted(first_of_key)]
     _find_lanes(connection, incoming)
     insert_events(connection, incoming)
+    changed_duplicates.keep(connection, rows)
     statuses.move_forward(
         connection,
         ((row.event.status, row.accepted_at) for row in incoming if row.id is not None and row.event.status),

@@ -35,15 +35,16 @@ RETURNING id, key, xmax = 0 AS inserted
 
 INSERT_DELIVERIES = """
 PREPARE ingest_deliveries (json) AS
-INSERT INTO deliveries AS known (id, accepted_at, door, state, body, error, ingested_at, events, duplicates)
+INSERT INTO deliveries AS known (id, accepted_at, door, state, body, error, ingested_at, events, duplicates,
+                                 changed)
 -- now(): the beginning of the transaction, so that no event is finished before its delivery was stored
-SELECT id, accepted_at, door, state, body, error, now(), events, duplicates
+SELECT id, accepted_at, door, state, body, error, now(), events, duplicates, changed
 FROM json_to_recordset($1) AS incoming (
   id uuid, accepted_at timestamptz, door door, state delivery_state, body bytea, error text, events int,
-  duplicates int)
+  duplicates int, changed int)
 ON CONFLICT (id) DO UPDATE SET
   state = excluded.state, body = excluded.body, error = excluded.error, ingested_at = excluded.ingested_at,
-  events = known.events + excluded.events, duplicates = excluded.duplicates
+  events = known.events + excluded.events, duplicates = excluded.duplicates, changed = excluded.changed
   WHERE known.state <> 'split'
 """
 
@@ -54,7 +55,7 @@ def insert_events(connection: Connection, rows: Sequence[EventRow]) -> None:
         return
     values = [
         {
-            "key": row.event.key,
+            "key": row.key,
             "delivery_id": row.delivery.id,
             "position": row.event.index,
             "lane": row.lane,
@@ -69,7 +70,7 @@ def insert_events(connection: Connection, rows: Sequence[EventRow]) -> None:
         }
         for row in rows
     ]
-    row_of = {row.event.key: row for row in rows}
+    row_of = {row.key: row for row in rows}
     for id_, key, inserted in Prepared(connection).rows(INSERT_EVENTS, recordset(values)):
         if inserted:
             row_of[key].id = id_
@@ -80,6 +81,7 @@ def insert_deliveries(
 ) -> None:
     accepted = Counter(row.delivery.id for row in rows if row.id is not None)
     duplicates = Counter(row.delivery.id for row in rows if row.id is None)
+    changed = Counter(row.delivery.id for row in rows if row.changed)
     values = [
         {
             "id": delivery.id,
@@ -90,6 +92,7 @@ def insert_deliveries(
             "error": body.unreadable,
             "events": accepted[delivery.id],
             "duplicates": duplicates[delivery.id],
+            "changed": changed[delivery.id],
         }
         for delivery, body in sorted(parsed, key=acceptance)
     ]

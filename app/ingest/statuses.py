@@ -28,7 +28,8 @@ ON CONFLICT (message_id, participant) DO UPDATE SET
   failed_at = least(known.failed_at, excluded.failed_at),
   delivered_at = least(known.delivered_at, excluded.delivered_at),
   read_at = least(known.read_at, excluded.read_at),
-  played_at = least(known.played_at, excluded.played_at)
+  played_at = least(known.played_at, excluded.played_at),
+  purge_after = NULL
 """
 
 

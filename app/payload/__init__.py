@@ -5,6 +5,7 @@ Relies on: the shapes that Meta documents; what it does not know is kept whole.
 Cannot see: what came before, so duplicates are for ``ingest`` to find.
 """
 
+from app.payload.difference import item_digest
 from app.payload.identity import UNSTORABLE, build_key, canonical, message_id_of, message_key_ranges
 from app.payload.parse import ParsedBody, ParsedEvent, StatusUpdate, parse, unreadable_body
 
@@ -15,6 +16,7 @@ __all__ = [
     "StatusUpdate",
     "build_key",
     "canonical",
+    "item_digest",
     "message_id_of",
     "message_key_ranges",
     "parse",

@@ -34,6 +34,7 @@ from app.stores.redis_keys import (
     event_claim,
     lane_claim,
 )
+from app.stores.repeat_models import ChangedDuplicate, SubjectState
 from app.stores.scripts import script
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "WOKEN",
     "WORKERS",
     "Base",
+    "ChangedDuplicate",
     "Delivery",
     "DeliveryState",
     "EventState",
@@ -56,6 +58,7 @@ __all__ = [
     "MessageStatus",
     "Prepared",
     "StoredIn",
+    "SubjectState",
     "accepted_at",
     "accepted_ms",
     "bytea",

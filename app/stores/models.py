@@ -4,6 +4,8 @@
                          │ lane
     conversations ───────┘        conversation_aliases: every name of a conversation → its id
     message_statuses              one row for each message we sent (and group participant)
+    subject_states                what Meta told without an id: what came back is no repeat
+    changed_duplicates            repeats of an event that differ from it
     dead_letter_actions           who retried, mended or discarded what, when and why
 
 States of an event::
@@ -94,6 +96,7 @@ class Delivery(Base):
     ingested_at: Mapped[datetime | None]
     events: Mapped[int] = mapped_column(Integer, server_default="0")  # accepted from this delivery
     duplicates: Mapped[int] = mapped_column(Integer, server_default="0")  # known from an earlier one
+    changed: Mapped[int] = mapped_column(Integer, server_default="0")  # of the duplicates, whose items differ
 
     __table_args__ = (
         Index("deliveries_stored", "id", postgresql_where=text("state = 'stored'")),
@@ -215,6 +218,12 @@ class MessageState(Base):
     delivered_at: Mapped[datetime | None]
     read_at: Mapped[datetime | None]
     played_at: Mapped[datetime | None]
+    # Its events are purged; so are its times when Meta repeats none of them any more
+    purge_after: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("message_statuses_purge", "purge_after", postgresql_where=text("purge_after IS NOT NULL")),
+    )
 
 
 class DeadLetterAction(Base):

@@ -39,6 +39,10 @@ WHERE e.id IN (
 BY_KEYS = text(EVENTS + OF_KEYS + ORDER)
 ATTEMPTS = text("SELECT * FROM attempts WHERE event_id = ANY(:ids) ORDER BY event_id, number")
 ACTIONS = text("SELECT * FROM dead_letter_actions WHERE event_id = ANY(:ids) ORDER BY id")
+CHANGED = text("""
+SELECT event_id, accepted_at, delivery_id, payload FROM changed_duplicates
+WHERE event_id = ANY(:ids) ORDER BY event_id, accepted_at
+""")
 STATUSES = text("SELECT * FROM message_statuses WHERE message_id = :id ORDER BY participant")
 
 
@@ -47,7 +51,7 @@ class Moment:
     """Something that happened to an event."""
 
     at: datetime
-    what: str  # received, stored, attempt, retry, edit, discard, or the outcome
+    what: str  # received, stored, changed, attempt, retry, edit, discard, or the outcome
     detail: dict[str, Any]
 
 
@@ -79,11 +83,13 @@ def trace(connection: Connection, identifier: str) -> list[Story]:
     ids = [row["id"] for row in rows]
     attempts = connection.execute(ATTEMPTS, {"ids": ids}).mappings().all()
     actions = connection.execute(ACTIONS, {"ids": ids}).mappings().all()
+    changed = connection.execute(CHANGED, {"ids": ids}).mappings().all()
     return [
         _story(
             row,
             [attempt for attempt in attempts if attempt["event_id"] == row["id"]],
             [action for action in actions if action["event_id"] == row["id"]],
+            [duplicate for duplicate in changed if duplicate["event_id"] == row["id"]],
         )
         for row in rows
     ]
@@ -123,7 +129,7 @@ def _uuid(identifier: str) -> UUID | None:
         return None
 
 
-def _story(row: Any, attempts: Sequence[Any], actions: Sequence[Any]) -> Story:
+def _story(row: Any, attempts: Sequence[Any], actions: Sequence[Any], changed: Sequence[Any]) -> Story:
     moments = [
         Moment(row["accepted_at"], "received", {"delivery_id": str(row["delivery_id"]), "door": row["door"]}),
         Moment(row["ingested_at"], "stored", {}),
@@ -132,6 +138,7 @@ def _story(row: Any, attempts: Sequence[Any], actions: Sequence[Any]) -> Story:
             Moment(action["at"], action["action"], {"who": action["who"], "reason": action["reason"]})
             for action in actions
         ),
+        *(_changed(duplicate) for duplicate in changed),
     ]
     if row["finished_at"] is not None:
         moments.append(Moment(row["finished_at"], _outcome(row), {}))
@@ -150,6 +157,12 @@ def _attempt(attempt: Any) -> Moment:
         "traceback": attempt["traceback"],
     }
     return Moment(attempt["started_at"], "attempt", detail)
+
+
+def _changed(duplicate: Any) -> Moment:
+    """A repeat whose item differed."""
+    detail = {"delivery_id": str(duplicate["delivery_id"]), "payload": duplicate["payload"]}
+    return Moment(duplicate["accepted_at"], "changed", detail)
 
 
 def _outcome(row: Any) -> str:

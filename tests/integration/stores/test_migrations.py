@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from alembic import command
 from sqlalchemy import inspect, text
 
 from app.stores.connections import engine
-from app.stores.migrate import migrate
+from app.stores.migrate import alembic_config, migrate
 from app.stores.models import Base
 from config.settings import Settings
 from tests.helpers import services as servers
@@ -45,7 +46,7 @@ def test_statistics_of_the_states_that_an_older_release_gathered_are_dropped(set
     with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ALTER TABLE events ALTER COLUMN state SET STATISTICS -1"))
         connection.execute(text("ANALYZE events"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
+        command.downgrade(alembic_config(connection), "0003")
         assert connection.scalar(text(known)) == 1
         migrate()
         connection.execute(text("ANALYZE events"))
