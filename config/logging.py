@@ -19,6 +19,7 @@ import orjson
 import structlog
 
 from config.masking import (
+    MAX_TEXT,
     describe,
     hiding,
     mask_error,
@@ -116,13 +117,20 @@ def _traceback(error: BaseException, masked: bool, limit: int) -> Iterator[str]:
     if error.__traceback__ is not None:
         yield "Traceback (most recent call last):\n"
         frames = "".join(traceback.format_tb(error.__traceback__))
-        yield mask_text(frames) if masked else frames
+        yield mask_text(_last_lines(frames)) if masked else frames
     yield (describe(error) if masked else "".join(traceback.format_exception_only(error)).rstrip("\n")) + "\n"
     for note in getattr(error, "__notes__", ()) if masked else ():
         yield mask_error(str(note)) + "\n"
     if isinstance(error, BaseExceptionGroup) and limit:
         for inner in error.exceptions:
             yield from _traceback(inner, masked, limit - 1)
+
+
+def _last_lines(frames: str) -> str:
+    """Return the end of a long traceback, from the beginning of a line on: what failed stands last."""
+    if len(frames) <= MAX_TEXT:
+        return frames
+    return frames[-MAX_TEXT:].partition("\n")[2]
 
 
 _output = _Output()

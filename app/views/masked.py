@@ -1,6 +1,6 @@
 """How the command line shows what belongs to a person. Pure: no I/O."""
 
-from config.masking import PROTOCOL_KEYS, mask_error, mask_id, mask_name, mask_phone
+from config.masking import PROTOCOL_KEYS, mask_conversation, mask_error, mask_id, mask_name
 
 
 def masked_id(value: str, reveal: bool = False) -> str:
@@ -12,9 +12,7 @@ def masked_conversation(key: str | None) -> str | None:
     """``<phone_number_id>/<name>``: the business's own number stays, the user's name is masked."""
     if key is None:
         return None
-    account, _, name = key.rpartition("/")
-    digits = name.removeprefix("+")
-    return f"{account}/{mask_phone(name) if digits.isdecimal() else mask_id(name)}"
+    return mask_conversation(key)
 
 
 def masked_text(value: str | None) -> str | None:

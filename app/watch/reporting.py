@@ -145,15 +145,14 @@ def _masked_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _mask_event(event: Any, hint: Mapping[str, Any]) -> Any:
+def _mask_event(event: Any, _hint: Mapping[str, Any]) -> Any:
     """What Sentry's integrations gathered by themselves, without persons in it."""
     if request := event.get("request"):
         event["request"] = {name: request[name] for name in ("method", "url") if name in request}
     event.get("extra", {}).pop("celery-job", None)
     event.get("extra", {}).pop("sys.argv", None)
-    raised = hint["exc_info"][1] if hint.get("exc_info") else None
     for value in event.get("exception", {}).get("values", []):
-        value["value"] = mask_error(value.get("value") or "", _of_class(raised, value.get("type")))
+        value["value"] = mask_error(value.get("value") or "", value.get("type") or "")
     entry = event.get("logentry") or {}
     for name in ("message", "formatted"):
         if name in entry:
@@ -162,13 +161,6 @@ def _mask_event(event: Any, hint: Mapping[str, Any]) -> Any:
     if "message" in event:
         event["message"] = mask_text(event["message"])
     return event
-
-
-def _of_class(error: BaseException | None, name: str | None) -> BaseException | None:
-    """The exception of a chain that has this class: how its text is masked depends on it."""
-    while error is not None and type(error).__name__ != name:
-        error = error.__cause__ or error.__context__
-    return error
 
 
 def _mask_breadcrumb(crumb: Any, _hint: Mapping[str, Any]) -> Any:
