@@ -6,11 +6,11 @@ from sqlalchemy import BigInteger, DateTime, Identity, Text, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
-class Base(DeclarativeBase):
+class DemoBase(DeclarativeBase):
     """Apart from the tables of the pipeline."""
 
 
-class Effect(Base):
+class DemoEffect(DemoBase):
     """One row for each run that was committed. Nothing in it is unique, so a second run would show."""
 
     __tablename__ = "demo_effects"

@@ -7,7 +7,7 @@ from datetime import datetime
 from redis import Redis
 from sqlalchemy import Connection, Engine, text
 
-from app.dev.demo.effects import Base as DemoBase
+from app.dev.demo.effects import DemoBase
 from app.dev.demo.facts import Effect, Facts, Kill, Run, Sent, Status, StoredEvent
 from app.dev.simulator import PlannedEvent
 from app.stores import JOURNAL

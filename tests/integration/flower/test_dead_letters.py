@@ -67,7 +67,7 @@ def ids(found: dict[str, Any]) -> list[int]:
 def queue(page: Page) -> int:
     """The depth that Flower's Broker page shows."""
     queues = page.get("/api/queues/length").json()["active_queues"]
-    return next(each["messages"] for each in queues if each["name"] == DEAD_LETTERS)
+    return int(next(each["messages"] for each in queues if each["name"] == DEAD_LETTERS))
 
 
 # The table

@@ -207,7 +207,7 @@ def redis(redis_url: str) -> Iterator["Redis"]:
 @pytest.fixture
 def configured(redis: "Redis") -> Iterator[Callable[..., None]]:
     """Sets options of the server, and puts them back."""
-    before: dict[str, str] = {}
+    before: dict[str, str | None] = {}
 
     def configure(**options: str) -> None:
         for name, value in options.items():
@@ -278,7 +278,7 @@ def test_a_wrong_password_and_a_missing_right_are_away(redis: "Redis", redis_url
 def test_a_script_that_redis_has_lost_and_a_watched_key_that_changed_are_tried_again(redis: "Redis") -> None:
     assert fault_of(lambda: redis.evalsha("0" * 40, 0)) is Fault.AGAIN
     with redis.pipeline() as pipe:
-        pipe.watch("key")
+        pipe.watch("key")  # type: ignore[no-untyped-call]
         redis.set("key", 1)
         pipe.multi()
         pipe.set("key", 2)

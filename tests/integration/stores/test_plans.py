@@ -68,4 +68,5 @@ def _scans_of_events(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _read(scan: dict[str, Any]) -> float:
     """Rows that it looked at, those that it did not want too."""
     rows: float = scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0)
-    return rows * scan["Actual Loops"]
+    loops: int = scan["Actual Loops"]
+    return rows * loops
