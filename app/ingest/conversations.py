@@ -3,18 +3,17 @@
 A user is known by a BSUID, by a phone number, or by both, and either may be missing from a body or change; a
 conversation stays one as long as some body once carried two of its names together. The strongest name wins:
 a weaker one that stands for another conversation is pointed at the winner, and a conversation that has no name
-left is merged into it.
+left is merged into it. A phone number that comes with another BSUID has a new owner, unless Meta tells of a change:
+the number goes along, and the first owner keeps the conversation.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
+from app.ingest.merge_plan import MergePlan, NameGroup, is_phone, plan_merges
 from app.stores import Prepared
 from config.logging import get_logger
-
-Aliases = tuple[str, ...]  # every name in one event, the strongest first
 
 MAX_PLANS = 5  # each further one means that another transaction created a name of ours meanwhile
 
@@ -39,11 +38,19 @@ ADD_CONVERSATIONS = """
 PREPARE add_conversations (bigint[], text[]) AS
 INSERT INTO conversations (id, key) SELECT * FROM unnest($1, $2)
 """
+NAMES_OF = """
+PREPARE names_of_conversations (bigint[]) AS
+SELECT conversation_id, key FROM conversation_aliases WHERE conversation_id = ANY($1)
+"""
+# Merges wait for each other: two that overlap would leave a chain that no lane follows to its end, or a conversation
+# that neither sees without a name
+LOCK_MERGES = text("SELECT pg_advisory_xact_lock(hashtextextended('neverdrop conversation merges', 0))")
 REPOINT_ALIAS = text("UPDATE conversation_aliases SET conversation_id = :winner WHERE key = :key")
-MERGE_NAMELESS = text("""
-UPDATE conversations SET merged_into = :winner
-WHERE id = :loser AND NOT EXISTS (SELECT FROM conversation_aliases WHERE conversation_id = :loser)
+IS_NAMELESS = text("""
+SELECT EXISTS (SELECT FROM conversations WHERE id = :loser AND merged_into IS NULL)
+   AND NOT EXISTS (SELECT FROM conversation_aliases WHERE conversation_id = :loser)
 """)
+MARK_MERGED = text("UPDATE conversations SET merged_into = :winner WHERE id = :loser")
 FLATTEN_MERGES = text("UPDATE conversations SET merged_into = :winner WHERE merged_into = :loser")
 # What is earlier than the last event handled in either comes late
 MERGE_WATERMARK = text("""
@@ -63,67 +70,49 @@ FROM conversations l WHERE w.id = :winner AND l.id = :loser
 MOVE_EVENTS = text("UPDATE events SET lane = :winner WHERE lane = :loser")
 
 
-@dataclass(slots=True)
-class MergePlan:
-    """What has to change so that names that came together stand for one conversation."""
-
-    lanes: dict[Aliases, int]
-    new_conversations: dict[int, str]  # id → the name it is shown by
-    new_names: dict[str, int]
-    moved_names: dict[str, tuple[int, int]]  # name → (loser, winner)
-
-
-def connected_groups(groups: Iterable[Aliases]) -> list[list[Aliases]]:
-    """Return the groups of names in parts: those that share a name are in one. Pure: no I/O."""
-    parts: dict[str, list[Aliases]] = {}
-    for names in groups:
-        joined = {id(part): part for name in names if (part := parts.get(name)) is not None}
-        part = [group for known in joined.values() for group in known] + [names]
-        for group in part:
-            parts.update(dict.fromkeys(group, part))
-    return list({id(part): part for part in parts.values()}.values())
-
-
-def plan_merges(parts: Sequence[list[Aliases]], known: dict[str, int], fresh: Iterator[int]) -> MergePlan:
-    """Choose each part's conversation: that of its strongest known name, else a new one. Pure: no I/O."""
-    decided = MergePlan({}, {}, {}, {})
-    for part in parts:
-        ranked = sorted({(rank, name) for group in part for rank, name in enumerate(group)})
-        winner = next((known[name] for _, name in ranked if name in known), None)
-        if winner is None:
-            winner = next(fresh)
-            decided.new_conversations[winner] = ranked[0][1]
-        for _, name in ranked:
-            if name not in known:
-                decided.new_names[name] = winner
-            elif known[name] != winner:
-                decided.moved_names[name] = (known[name], winner)
-        decided.lanes.update(dict.fromkeys(part, winner))
-    return decided
-
-
-def resolve(connection: Connection, groups: Iterable[Aliases]) -> dict[Aliases, int]:
+def resolve(connection: Connection, groups: Sequence[NameGroup]) -> list[int]:
     """Return the conversation of each group of names; create, link and merge conversations as needed.
 
-    Names are written in their order, so that two transactions never wait for each other in a circle. If somebody
-    else created one of them between our reading and our writing, all is read again.
+    In the caller's transaction. The groups are in the order of acceptance. Names are written in their order, so that
+    two transactions never wait for each other in a circle. If somebody else created one of them between our reading
+    and our writing, or if conversations are to be merged, all is read again, a merge under a lock.
     """
-    parts = connected_groups(sorted(set(groups)))
-    if not parts:
-        return {}
-    names = sorted({name for part in parts for group in part for name in group})
+    if not groups:
+        return []
+    names = sorted({name for group in groups for name in group.names})
     created: dict[int, str] = {}  # by any of our plans: a name of ours may stand for it already
+    locked = False
     for _ in range(MAX_PLANS):
         known = dict(Prepared(connection).rows(KNOWN, names))
-        unknown = sum(not any(name in known for group in part for name in group) for part in parts)
-        decided = plan_merges(parts, known, iter(new_lanes(connection, unknown)))
-        created |= decided.new_conversations
-        if _write_names(connection, decided.new_names):
-            chosen = set(decided.lanes.values())
-            decided.new_conversations = {id_: name for id_, name in created.items() if id_ in chosen}
-            _write_conversations(connection, decided)
-            return decided.lanes
+        plan = plan_merges(groups, known, _identified(connection, groups, known))
+        if plan.moved_names and not locked:
+            connection.execute(LOCK_MERGES)
+            locked = True
+            continue
+        plan.number(new_lanes(connection, len(plan.new_conversations)))
+        created |= plan.new_conversations
+        if _write_names(connection, plan.new_names):
+            used = set(plan.lanes)
+            _write_conversations(connection, {id_: name for id_, name in created.items() if id_ in used})
+            merged = _move_names(connection, plan)
+            return [merged.get(lane, lane) for lane in plan.lanes]
     raise RuntimeError("conversation names kept changing under us; the delivery will be ingested again")
+
+
+def _identified(connection: Connection, groups: Sequence[NameGroup], known: dict[str, int]) -> set[int]:
+    """Return the conversations that have a BSUID, of those that a new BSUID might join by its phone number.
+
+    Costs a round trip where there is such a BSUID, and none elsewhere.
+    """
+    asked: set[int] = set()
+    for names, change_notice in groups:
+        if change_notice or len(names) == 1 or is_phone(names[0]) or names[0] in known:
+            continue
+        asked.update(known[name] for name in names if name in known)
+    if not asked:
+        return set()
+    rows = Prepared(connection).rows(NAMES_OF, sorted(asked))
+    return {conversation for conversation, name in rows if not is_phone(name)}
 
 
 def new_lanes(connection: Connection, count: int) -> list[int]:
@@ -141,26 +130,34 @@ def _write_names(connection: Connection, new_names: dict[str, int]) -> bool:
     return len(inserted) == len(keys)
 
 
-def _write_conversations(connection: Connection, decided: MergePlan) -> None:
-    if decided.new_conversations:
-        ids = list(decided.new_conversations)
-        names = [decided.new_conversations[id_] for id_ in ids]
-        Prepared(connection).rows(ADD_CONVERSATIONS, ids, names)
-    for name, (loser, winner) in sorted(decided.moved_names.items()):
+def _write_conversations(connection: Connection, conversations: dict[int, str]) -> None:
+    if conversations:
+        ids = list(conversations)
+        Prepared(connection).rows(ADD_CONVERSATIONS, ids, [conversations[id_] for id_ in ids])
+
+
+def _move_names(connection: Connection, plan: MergePlan) -> dict[int, int]:
+    """Point names at the conversations that they stand for now; return the merged lanes, each with its winner."""
+    for name, (_, winner) in sorted(plan.moved_names.items()):
         connection.execute(REPOINT_ALIAS, {"key": name, "winner": winner})
-        _merge(connection, loser, winner)
+    winner_of = dict(sorted(plan.moved_names.values()))
+    return {loser: winner for loser, winner in winner_of.items() if _merge(connection, loser, winner)}
 
 
-def _merge(connection: Connection, loser: int, winner: int) -> None:
+def _merge(connection: Connection, loser: int, winner: int) -> bool:
     """Merge a conversation that has no name left: its events go on in the winner's lane.
 
-    An attempt that runs in the loser's lane right now keeps that lane's claim; who runs the winner's takes it too
-    (``lane.Head.merged``), so the two do not overlap.
+    Its events are locked before the conversations, as an attempt that finishes locks them. An attempt that runs in the
+    loser's lane right now keeps that lane's claim; who runs the winner's takes it too (``lanes.statements``), so the
+    two do not overlap.
     """
     parameters = {"loser": loser, "winner": winner}
-    if connection.execute(MERGE_NAMELESS, parameters).rowcount:
-        connection.execute(FLATTEN_MERGES, parameters)
-        connection.execute(MERGE_WATERMARK, parameters)
-        connection.execute(MERGE_FENCE, parameters)
-        connection.execute(MOVE_EVENTS, parameters)
-        log.info("conversation.merged", lane=loser, into=winner)
+    if not connection.execute(IS_NAMELESS, parameters).scalar_one():
+        return False
+    connection.execute(MOVE_EVENTS, parameters)
+    connection.execute(MARK_MERGED, parameters)
+    connection.execute(FLATTEN_MERGES, parameters)
+    connection.execute(MERGE_WATERMARK, parameters)
+    connection.execute(MERGE_FENCE, parameters)
+    log.info("conversation.merged", lane=loser, into=winner)
+    return True

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from app.broker import wake
 from app.handlers import Registry
 from app.ingest import changed_duplicates, conversations, recurrences, statuses
+from app.ingest.merge_plan import NameGroup
 from app.ingest.outcome_log import log_outcome
 from app.ingest.rows import EventRow, Incoming, Ingested
 from app.ingest.statements import acceptance, insert_deliveries, insert_events
@@ -101,7 +102,7 @@ def _store(
     for row in rows:
         first_of_key.setdefault(row.key, row)
     incoming = [first_of_key[key] for key in sorted(first_of_key)]
-    _find_lanes(connection, incoming)
+    _find_lanes(connection, rows, [link for _, body in parsed for link in body.links])
     insert_events(connection, incoming)
     changed_duplicates.keep(connection, rows)
     statuses.move_forward(
@@ -125,11 +126,14 @@ def _rows(registry: Registry, parsed: Sequence[tuple[Incoming, ParsedBody]]) -> 
     return rows
 
 
-def _find_lanes(connection: Connection, rows: Sequence[EventRow]) -> None:
-    lanes = conversations.resolve(connection, (row.event.aliases for row in rows if row.event.aliases))
-    without_names = [row for row in rows if not row.event.aliases]
-    for row, lane in zip(without_names, conversations.new_lanes(connection, len(without_names)), strict=True):
+def _find_lanes(connection: Connection, rows: Sequence[EventRow], links: Sequence[tuple[str, ...]]) -> None:
+    """Give each row its lane, and learn the names that the bodies tell beside their events."""
+    named = [row for row in rows if row.event.aliases]
+    groups = [NameGroup(row.event.aliases, row.event.change_notice) for row in named]
+    lanes = conversations.resolve(connection, [*groups, *map(NameGroup, links)])
+    for row, lane in zip(named, lanes, strict=False):  # what follows are the lanes of the links
         row.lane = lane
-    for row in rows:
-        if row.event.aliases:
-            row.lane = lanes[row.event.aliases]
+    without_names = [row for row in rows if not row.event.aliases]
+    new_lanes = conversations.new_lanes(connection, len(without_names))
+    for row, lane in zip(without_names, new_lanes, strict=True):
+        row.lane = lane

@@ -5,6 +5,7 @@ cannot see: where an object repeats a name, JSON readers keep the last of the tw
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -49,6 +50,7 @@ class ParsedEvent:
     status: StatusUpdate | None = None
     subject: str | None = None  # of an item without ids or a time of its own: what it tells the state of
     entry_time: int | None = None  # Meta's time of the entry, Unix seconds
+    change_notice: bool = False  # it tells that the user's names have changed
 
     @property
     def conversation(self) -> str | None:
@@ -61,6 +63,7 @@ class ParsedBody:
 
     events: list[ParsedEvent]
     unreadable: str | None = None
+    links: tuple[tuple[str, ...], ...] = ()  # names of one user each that no event of the body is of
 
 
 def parse(body: bytes) -> ParsedBody:
@@ -72,7 +75,8 @@ def parse(body: bytes) -> ParsedBody:
         if not body_items:
             return unreadable_body(body, "no item in it")
         limit = min(CONTEXT_LIMIT, ALL_CONTEXT_LIMIT // max(len(body_items), 1))
-        return ParsedBody([_event(index, item, limit) for index, item in enumerate(body_items)])
+        events = [_event(index, item, limit) for index, item in enumerate(body_items)]
+        return ParsedBody(events, links=_links(body_items, events))
     except UnreadableBody as error:
         return unreadable_body(body, str(error))
     except RecursionError:
@@ -132,7 +136,25 @@ def _event(index: int, item: BodyItem, limit: int) -> ParsedEvent:
         _status_update(fields, occurred_at) if kind == "status" else None,
         None if complete or own_time is not None else change.subject(list_name),
         entry_time,
+        participant.change_notice,
     )
+
+
+def _links(body_items: Sequence[BodyItem], events: Sequence[ParsedEvent]) -> tuple[tuple[str, ...], ...]:
+    """Return the names of users that a body tells beside its events: in contacts, and of who writes in a group."""
+    known = {event.aliases for event in events}
+    links: dict[tuple[str, ...], None] = {}
+    change = None
+    for item in body_items:
+        if item.change is not change and item.change.account:
+            change = item.change
+            links |= dict.fromkeys(change.contacts.links(change.account, known))
+        if isinstance(item.raw, dict) and ("group_id" in item.raw or "recipient_type" in item.raw):
+            participant, _ = _participant(item)
+            names = aliases(item.change.account, participant._replace(group=""), None)
+            if participant.group and len(names) > 1:
+                links[names] = None
+    return tuple(links)
 
 
 def _participant(item: BodyItem) -> tuple[Participant, Contact | None]:

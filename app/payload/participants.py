@@ -6,7 +6,7 @@ carries two names of one user links them, and so does a system message that tell
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from app.payload.identity import TEXT_LIMIT, Item, id_text, storable
@@ -41,6 +41,14 @@ class Contacts:
             self._by_user_id.setdefault(contact.user_id, contact)
             self._by_phone.setdefault(contact.phone, contact)
 
+    def links(self, account: str, known: Container[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+        """Yield the two names of each contact that has both, but for pairs in ``known``."""
+        for contact in self._all:
+            if contact.user_id and contact.phone:
+                names = (_alias(account, contact.user_id), _alias(account, contact.phone))
+                if names not in known:
+                    yield names
+
     def of(self, participant: "Participant", alone: bool) -> Contact | None:
         """Return the contact of an item's user, or None.
 
@@ -63,6 +71,7 @@ class Participant(NamedTuple):
     group: str = ""
     user_ids: tuple[str, ...] = ()
     phones: tuple[str, ...] = ()
+    change_notice: bool = False  # Meta tells that the user's names have changed
 
 
 NO_PARTICIPANT = Participant()
@@ -133,6 +142,7 @@ def _changed_participant(group: str, user_id: str, phone: str, system: Item) -> 
         group,
         (user_id, new_user_id, _name(system.get("previous_user_id")), by_user_id[0]),
         (phone, by_phone[0], _name(system.get("customer")), new_phone),
+        change_notice=True,
     )
 
 
@@ -186,7 +196,7 @@ def user_id_update_participant(item: Item, _own_phone: str) -> Participant:
     if not isinstance(changed, dict):
         return Participant("", (_name(changed),), (_name(item.get("wa_id")),))
     user_ids = (_name(changed.get("current")), _name(changed.get("previous")))
-    return Participant("", user_ids, (_name(item.get("wa_id")),))
+    return Participant("", user_ids, (_name(item.get("wa_id")),), change_notice=True)
 
 
 def _agree(participant: Participant, contact: Contact) -> bool:

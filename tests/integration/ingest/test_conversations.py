@@ -1,8 +1,9 @@
 """A conversation stays one, whatever name its user goes by today."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -12,9 +13,12 @@ from app.dead_letters import decisions as dead_letters
 from app.handlers import Context, Event
 from app.ingest import conversations
 from app.ingest import split as ingest_module
+from app.ingest.merge_plan import NameGroup
 from app.ingest.rows import EventRow, Ingested
 from app.lanes.outcome import Outcome
+from app.payload.parse import parse
 from app.stores.models import EventState
+from app.stores.prepared import Prepared
 from tests.helpers import factories as f
 from tests.helpers.core import WAIT_SECONDS, Core, text_body
 from tests.helpers.rows import add_events
@@ -178,7 +182,126 @@ def test_merging_does_not_read_through_all_events_ever(core: Core) -> None:
     assert "Seq Scan" not in plan
 
 
+# A phone number that changed hands
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one transaction", "later"])
+def test_a_phone_number_that_comes_with_another_user_id_begins_a_new_conversation(
+    core: Core, together: bool
+) -> None:
+    first = text_body("first")
+    second = text_body("second", sender=2, **{"from": f.phone(1)})
+    if together:
+        core.ingest(first, second)
+    else:
+        core.ingest(first)
+        core.ingest(second)
+    core.ingest(text_body("of the first", **USER_ONLY), text_body("of the number", **PHONE_ONLY))
+    assert one(lanes_of(core, "first", "of the first"))
+    assert one(lanes_of(core, "second", "of the number"))
+    assert not one(lanes_of(core, "first", "second"))
+
+
+def test_a_user_id_joins_the_conversation_of_a_phone_number_that_had_none(core: Core) -> None:
+    core.ingest(text_body("phone", **PHONE_ONLY))
+    core.ingest(text_body("both"))
+    assert one(lanes_of(core, "phone", "both"))
+
+
+def test_a_change_notice_that_names_no_earlier_user_id_continues_the_conversation(core: Core) -> None:
+    core.ingest(text_body("before"))
+    notice = f.system_message("user_changed_user_id", sender=f.phone(1), user_id=f.user_id(2))
+    core.ingest(f.body(f.messages(notice)))
+    core.ingest(text_body("after", sender=2, **USER_ONLY))
+    assert one(lanes_of(core, "before", "after"))
+
+
+def test_many_users_of_one_phone_number_cost_a_body_no_more_than_as_many_others(core: Core) -> None:
+    """Statements are counted, as they do not depend on the machine."""
+    items = [f.text_message(number=nth, sender=nth) | {"from": f.phone(1)} for nth in range(MANY_EVENTS)]
+    statements: list[str] = []
+    with core.engine.connect() as connection:
+        groups = [NameGroup(event.aliases) for event in parse(f.wire(f.body(f.messages(*items)))).events]
+        with counting(statements):
+            lanes = conversations.resolve(connection, groups)
+    assert len(set(lanes)) == MANY_EVENTS
+    assert len(statements) < 10
+
+
+@contextmanager
+def counting(statements: list[str]) -> Iterator[None]:
+    rows = Prepared.rows
+
+    def count(prepared: Prepared, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        statements.append(statement)
+        return rows(prepared, statement, *parameters)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Prepared, "rows", count)
+        yield
+
+
+# Names that a body tells beside its events
+
+
+def test_a_contact_who_is_not_the_sender_links_his_names(core: Core) -> None:
+    other = f.contact(2)
+    core.ingest(f.body(f.messages(f.text_message(), contacts=[f.contact(1), other])))
+    core.ingest(text_body("user", sender=2, **USER_ONLY), text_body("phone", sender=2, **PHONE_ONLY))
+    assert one(lanes_of(core, "user", "phone"))
+
+
+def test_who_writes_in_a_group_links_his_names_and_the_group_stays_its_own(core: Core) -> None:
+    core.ingest(text_body("group", sender=2, group_id=f.GROUP))
+    core.ingest(text_body("user", sender=2, **USER_ONLY), text_body("phone", sender=2, **PHONE_ONLY))
+    assert one(lanes_of(core, "user", "phone"))
+    assert not one(lanes_of(core, "group", "user"))
+
+
 # At the same moment
+
+
+def test_merges_that_overlap_leave_no_chain(core: Core) -> None:
+    """A → B and B → C at once: whoever comes second reads again."""
+    for words, names in (("a", PHONE_ONLY), ("b", USER_ONLY)):
+        core.ingest(text_body(words, **names))
+    core.ingest(text_body("c", sender=3, **USER_ONLY))
+    a, b, c = (f"{f.PHONE_NUMBER_ID}/{name}" for name in (f.phone(1), f.user_id(1), f.user_id(3)))
+    with ThreadPoolExecutor() as threads:
+        with core.engine.begin() as connection:
+            conversations.resolve(connection, [NameGroup((b, a))])
+            second = threads.submit(_resolve_notice, core, (c, b, a))
+            wait_until_blocked(core)
+        second.result(WAIT_SECONDS)
+    chained = """SELECT count(*) FROM conversations one JOIN conversations other ON one.merged_into = other.id
+        WHERE other.merged_into IS NOT NULL"""
+    assert core.value(chained) == 0
+    core.redis.flushall()
+    core.advance(core.event("c").lane)
+    assert sorted(core.seen) == ["a", "b", "c"]
+
+
+def test_two_names_of_one_conversation_that_move_at_once_leave_none_without_a_name(core: Core) -> None:
+    core.ingest(text_body("lost", **PHONE_ONLY))
+    other_phone = f"{f.PHONE_NUMBER_ID}/{f.phone(9)}"
+    core.execute(
+        "INSERT INTO conversation_aliases SELECT :key, conversation_id FROM conversation_aliases",
+        key=other_phone,
+    )
+    core.ingest(text_body("b", sender=2, **USER_ONLY), text_body("c", sender=3, **USER_ONLY))
+    with ThreadPoolExecutor() as threads:
+        with core.engine.begin() as connection:
+            names = (f"{f.PHONE_NUMBER_ID}/{f.user_id(2)}", f"{f.PHONE_NUMBER_ID}/{f.phone(1)}")
+            conversations.resolve(connection, [NameGroup(names)])
+            second = threads.submit(_resolve, core, (f"{f.PHONE_NUMBER_ID}/{f.user_id(3)}", other_phone))
+            wait_until_blocked(core)
+        second.result(WAIT_SECONDS)
+    assert core.event("lost").lane == core.event("c").lane
+
+
+def _resolve_notice(core: Core, names: tuple[str, ...]) -> int:
+    with core.engine.begin() as connection:
+        return conversations.resolve(connection, [NameGroup(names, change_notice=True)])[0]
 
 
 def ingested_behind_another(core: Core, name: str) -> int:
@@ -186,7 +309,7 @@ def ingested_behind_another(core: Core, name: str) -> int:
     phone, user = f"{f.PHONE_NUMBER_ID}/{f.phone(1)}", f"{f.PHONE_NUMBER_ID}/{f.user_id(1)}"
     with ThreadPoolExecutor() as threads:
         with core.engine.begin() as first:
-            conversations.resolve(first, [({"phone": phone, "user": user}[name],)])
+            conversations.resolve(first, [NameGroup(({"phone": phone, "user": user}[name],))])
             second = threads.submit(_resolve, core, (user, phone))
             wait_until_blocked(core)
         return second.result(WAIT_SECONDS)
@@ -209,7 +332,7 @@ def test_an_ingest_that_was_overtaken_leaves_no_conversation_behind_that_nobody_
 
 def _resolve(core: Core, names: tuple[str, ...]) -> int:
     with core.engine.begin() as connection:
-        return conversations.resolve(connection, [names])[names]
+        return conversations.resolve(connection, [NameGroup(names)])[0]
 
 
 def wait_until_blocked(core: Core) -> None:
