@@ -98,7 +98,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
             for task, every in SCHEDULE.items()
             if task != PURGE or settings.retention_days is not None
         },
-        "beat_schedule_filename": "",  # set on the command line; the schedule keeps no state worth keeping
+        "beat_scheduler": "celery.beat.Scheduler",  # in memory: Celery's own file is a pickle, which runs what it holds
         "timezone": "UTC",
         "enable_utc": True,
     }

@@ -101,11 +101,10 @@ def _neverdrop_backlog(stores: Stores) -> int:
 
 def neverdrop_consumers(workers: int = 1, concurrency: int = CORES) -> list[Program]:
     """One ingest, so many workers with a pool each, and beat."""
-    schedule = Path(os.devnull).parent / "shm" if Path("/dev/shm").is_dir() else Path.cwd()  # noqa: S108
     return [
         pipeline.ingest(),
         *(pipeline.worker(number, concurrency) for number in range(1, workers + 1)),
-        pipeline.beat(schedule / f"neverdrop-bench-beat-{os.getpid()}"),
+        pipeline.beat(),
     ]
 
 

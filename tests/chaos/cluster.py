@@ -99,7 +99,7 @@ class Cluster:
         if role == "web":
             return replace(pipeline.web(self._ports[name]), name=name)
         if role == "beat":
-            return pipeline.beat(self.path / "beat-schedule")
+            return pipeline.beat()
         return {"ingest": pipeline.ingest, "worker": pipeline.worker}[role](int(number))
 
     def fast_web(self, name: str) -> Program:

@@ -76,7 +76,7 @@ class Stack:
         return [
             pipeline.web(self.port),
             *self._consumers,
-            pipeline.beat(self.path / "beat-schedule"),
+            pipeline.beat(),
         ]
 
     # Requests

@@ -48,7 +48,6 @@ BORROWED = {
     ("app.dev.demo.facts", "app.dev.simulator"): "PlannedEvent, a description",
     ("app.dev.demo.verdict", "app.dev.simulator"): "what is planned, and the names of statuses",
     ("app.dev.stack.programs", "app.dev.processes"): "Program, a description",
-    ("app.dev.stack.programs", "pathlib"): "Path, as a name",
     ("app.dev.stack.programs", "sys"): "the name of this Python",
     ("config.celery", "config.settings"): "Settings, as it is given",
     ("config.celery", "kombu"): "Queue, a declaration",

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 import yaml
+from celery.beat import Scheduler
 
+from app.broker import NeverdropCelery
 from app.cli.entry import COMMANDS
 from app.dev.processes.children import Program
 from app.dev.stack import programs as pipeline
@@ -90,7 +92,7 @@ def expected(process: str) -> list[str]:
         "web": pipeline.web(defaults["port"].default, EVERYWHERE),
         "ingest": pipeline.ingest(),
         "worker": pipeline.worker(),
-        "beat": pipeline.beat(Path("/tmp/neverdrop-beat-schedule")),
+        "beat": pipeline.beat(),
         "flower": pipeline.flower(5555, "user:password"),
     }
     return of_pipeline(programs[process])
@@ -350,3 +352,12 @@ def test_the_changelog_says_what_each_release_changed() -> None:
     assert version is not None
     assert headings[0] == "[Unreleased]"
     assert headings[1].startswith(f"[{version[1]}] - ")
+
+
+def test_beat_keeps_no_file_that_another_user_could_plant() -> None:
+    app = NeverdropCelery(load(neverdrop_env="development"), "test_ship", set_as_current=False)
+    assert app.conf.beat_scheduler == "celery.beat.Scheduler"
+    scheduler = Scheduler(app)
+    assert set(scheduler.schedule) == set(app.conf.beat_schedule)
+    for name in ("Procfile", "docker-compose.yml", "Dockerfile"):
+        assert "/tmp/" not in (ROOT / name).read_text(encoding="utf-8"), name

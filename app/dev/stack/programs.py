@@ -5,7 +5,6 @@
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from app.dev.processes import Program
 from config.celery import CONVERSATIONS, MAINTENANCE, SOFT_SHUTDOWN_SECONDS, WEBHOOKS
@@ -46,9 +45,12 @@ def worker(number: int = 1, concurrency: int | None = None) -> Program:
     return _consumer(f"worker{number}", f"-Q {CONVERSATIONS} -E{pool}")
 
 
-def beat(schedule: Path) -> Program:
-    """Says when to sweep; ``schedule`` is a file it may write and that may be lost."""
-    return _python("beat", "-m celery --quiet -A tasks beat --schedule", str(schedule))
+def beat() -> Program:
+    """Starts the sweeps by the clock.
+
+    Its schedule is in memory: a file of Celery's is a pickle, and whoever can write it can run code.
+    """
+    return _python("beat", "-m celery --quiet -A tasks beat --scheduler celery.beat.Scheduler")
 
 
 def flower(port: int, basic_auth: str) -> Program:

@@ -117,17 +117,15 @@ def _start(plan: Plan, data: Path, embedded: tuple[str, ...], supervisor: Superv
     given = settings()
     flower_auth = given.flower_basic_auth.get_secret_value() or f"neverdrop:{credential(data, 'flower')}"
     data_directory.publish(data, {**os.environ, "PORT": str(plan.port)})
-    for program in _programs(plan, data, flower_auth):
+    for program in _programs(plan, flower_auth):
         supervisor.start(program)
     return Stack(plan, given, embedded, flower_auth, supervisor)
 
 
-def _programs(plan: Plan, data: Path, flower_auth: str) -> Iterator[Program]:
+def _programs(plan: Plan, flower_auth: str) -> Iterator[Program]:
     yield pipeline.web(plan.port, plan.host)
     yield from plan.consumers
-    for stale in data.glob("beat-schedule*"):  # nothing worth keeping, and unreadable if it was cut short
-        stale.unlink()
-    yield pipeline.beat(data / "beat-schedule")
+    yield pipeline.beat()
     if plan.flower_port:
         yield pipeline.flower(plan.flower_port, flower_auth)
 

@@ -1,7 +1,6 @@
 """The command lines that everything which starts a process takes from one place."""
 
 import sys
-from pathlib import Path
 
 from app.dev.stack import programs as pipeline
 
@@ -48,7 +47,7 @@ def test_every_process_runs_under_this_interpreter() -> None:
         pipeline.web(8000, 32),
         pipeline.ingest(),
         pipeline.worker(),
-        pipeline.beat(Path("schedule")),
+        pipeline.beat(),
         pipeline.flower(5555, ""),
     ]
     assert {program.argv[0] for program in programs} == {sys.executable}
