@@ -26,6 +26,7 @@ from config.logging import get_logger
 
 AT_ONCE = 1000  # rows of a table in one transaction: a statement of others waits for less than 0.1 s
 UNACKED_INDEX = f"{UNACKED}_index"  # kombu's zset: message that a worker has taken → since when, Unix seconds
+REPEATED_DAYS = 8  # Meta repeats a webhook for 7 days
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 log = get_logger(__name__)
@@ -53,6 +54,8 @@ WITH old AS MATERIALIZED ({found}), gone AS (
   DELETE FROM events e USING old WHERE e.id = old.id RETURNING e.id, e.key, e.kind, e.finished_at
 ), attempted AS (
   DELETE FROM attempts a USING gone WHERE a.event_id = gone.id RETURNING a.event_id
+), repeated AS (
+  DELETE FROM changed_duplicates d USING gone WHERE d.event_id = gone.id
 ), decided AS (
   DELETE FROM dead_letter_actions a USING gone WHERE a.event_id = gone.id RETURNING a.event_id
 )
@@ -68,11 +71,21 @@ LOCK_STATUSES = text("""
 SELECT FROM message_statuses WHERE message_id = ANY(:ids) ORDER BY message_id, participant FOR UPDATE
 """)
 # A subquery of one row, here and below, is always a look into the index; a join might read the whole table
-DELETE_STATUSES = text("""
-DELETE FROM message_statuses s USING unnest(CAST(:ids AS text[]), CAST(:keys AS text[])) AS m (id, key)
+MARK_STATUSES = text("""
+UPDATE message_statuses s SET purge_after = clock_timestamp() + make_interval(days => :days)
+FROM unnest(CAST(:ids AS text[]), CAST(:keys AS text[])) AS m (id, key)
 WHERE s.message_id = m.id
   AND (SELECT e.id FROM events e WHERE e.key >= m.key || ':' AND e.key < m.key || ';' LIMIT 1) IS NULL
 """)
+# Ingest takes the mark off again: then the row is passed over
+DELETE_STATUSES = text("""
+DELETE FROM message_statuses s USING (
+  SELECT message_id, participant FROM message_statuses WHERE purge_after <= clock_timestamp()
+  LIMIT :at_most FOR UPDATE SKIP LOCKED
+) AS old
+WHERE s.message_id = old.message_id AND s.participant = old.participant
+""")
+DELETE_STATES = text("DELETE FROM subject_states WHERE accepted_at < :before")
 # An event is finished after its delivery was stored: up to where the events are gone, and no further
 DELETE_DELIVERIES = text("""
 WITH old AS MATERIALIZED (
@@ -149,6 +162,9 @@ def purge(engine: Engine, before: datetime) -> Iterator[Purged]:
     Dying before a commit deletes nothing of that batch; dying between 1 and 2 leaves deliveries without events, which
     the next purge finds by their own age. Several may run at once: each passes over what another has in its hands.
     """
+    yield from _statuses(engine)
+    with engine.begin() as connection:
+        connection.execute(DELETE_STATES, {"before": before})
     yield from _discarded(engine, before)
     event = delivery = BEGINNING
     while True:
@@ -201,18 +217,30 @@ def _delete_events(
     """A batch with all that hangs on it, and when the last of its events was finished."""
     parameters = {"after": after, "before": before, "at_most": AT_ONCE}
     found = connection.execute(statement, parameters).one()
-    statuses = _delete_statuses(connection, found.statuses)
-    return Purged(found.events, found.attempts, found.actions, statuses), found.last
+    _mark_statuses(connection, found.statuses)
+    return Purged(found.events, found.attempts, found.actions), found.last
 
 
-def _delete_statuses(connection: Connection, keys: Sequence[str]) -> int:
-    """Of the messages whose status events these were, and of which no other is left.
+def _mark_statuses(connection: Connection, keys: Sequence[str]) -> None:
+    """Let the statuses of messages of which no event is left go, but only when Meta repeats none of them any more.
 
-    In two statements: the second sees what was committed while the first waited for a status that was just written.
+    A repeat of "delivered" would else begin the message anew, behind a "read" that nobody remembers. In two
+    statements: the second sees what was committed while the first waited for a status that was just written.
     """
     ids = sorted({message_id_of(key) for key in keys})
     if not ids:
-        return 0
+        return
     connection.execute(LOCK_STATUSES, {"ids": ids})
-    parameters = {"ids": ids, "keys": [build_key(("status", id_)) for id_ in ids]}
-    return connection.execute(DELETE_STATUSES, parameters).rowcount
+    prefixes = [build_key(("status", id_)) for id_ in ids]
+    connection.execute(MARK_STATUSES, {"ids": ids, "keys": prefixes, "days": REPEATED_DAYS})
+
+
+def _statuses(engine: Engine) -> Iterator[Purged]:
+    """Delete the statuses that were marked long enough ago."""
+    while True:
+        with engine.begin() as connection:
+            deleted = connection.execute(DELETE_STATUSES, {"at_most": AT_ONCE}).rowcount
+        if deleted:
+            yield Purged(statuses=deleted)
+        if deleted < AT_ONCE:
+            return

@@ -1,5 +1,6 @@
 """Which names stand for one conversation, and what has to change when they come together."""
 
+from collections.abc import Iterable
 from itertools import count
 
 from hypothesis import given
@@ -13,8 +14,8 @@ groups_of_names = st.lists(st.lists(st.sampled_from(NAMES), min_size=1, unique=T
 
 
 def planned(
-    groups: list[tuple[str, ...]], known: dict[str, int], identified: set[int] = frozenset()
-) -> MergePlan:  # type: ignore[assignment]
+    groups: list[tuple[str, ...]], known: dict[str, int], identified: Iterable[int] = ()
+) -> MergePlan:
     plan = plan_merges([NameGroup(group) for group in groups], known, identified)
     new = count(100)
     plan.number([next(new) for _ in plan.new_conversations])
