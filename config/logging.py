@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 import structlog
 
+from config.control_characters import printable
 from config.masking import (
     MAX_TEXT,
     describe,
@@ -89,6 +90,8 @@ def _console(*, colors: bool) -> Callable[[Fields], bytes]:
     def render(fields: Fields) -> bytes:
         fields["timestamp"] = fields["timestamp"][11:-1]  # the day is known to who sits before it
         del fields["pid"], fields["logger"]
+        for name, value in fields.items():  # a terminal obeys them
+            fields[name] = printable(value if isinstance(value, str) else repr(value))
         return renderer(None, "", fields).encode("utf-8", "backslashreplace") + b"\n"
 
     return render

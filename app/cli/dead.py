@@ -16,7 +16,7 @@ from rich.text import Text
 
 from app.cli.dead_decisions import discard, edit, retry
 from app.cli.dead_options import filtered
-from app.cli.terminal import JSON, REVEAL, console, print_json, progress
+from app.cli.terminal import JSON, REVEAL, console, print_json, private_file, progress
 from app.stores import engine
 from app.views import DeadLetter, Filter, masked_conversation, masked_payload, masked_text, timeline
 from app.views import dead_letters as dead_letter_list
@@ -132,7 +132,7 @@ def export(wanted: Filter, output: Path | None, reveal: bool) -> None:
     with engine().connect() as connection:
         total = dead_letter_list.count(connection, wanted)
     with (
-        output.open("w", encoding="utf-8") if output else nullcontext(sys.stdout) as lines,
+        private_file(output) if output else nullcontext(sys.stdout) as lines,
         progress("exported", total, shown=output is not None) as advance,
     ):
         for letter in _all(wanted):

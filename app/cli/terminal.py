@@ -1,14 +1,20 @@
 """What the commands share: their options, and how they write to a terminal, a pipe or a program."""
 
 import json
+import os
+import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import click
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
+
+from config.control_characters import printable
 
 PIPE_WIDTH = 200  # columns where nobody looks at a screen, so that ids stay whole
 
@@ -16,9 +22,25 @@ REVEAL = click.option("--reveal", is_flag=True, help="show phone numbers, texts 
 JSON = click.option("--json", "as_json", is_flag=True, help="one JSON object a line")
 
 
+class SafeConsole(Console):
+    """Prints no control character of a text, whoever wrote it; styles are rich's own."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+def private_file(path: Path) -> IO[str]:
+    """Open a file to write, which only its owner can read, also one that was there before."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.fchmod(descriptor, 0o600)
+    return open(descriptor, "w", encoding="utf-8")
+
+
 def console() -> Console:
     """For tables and stories."""
-    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    return SafeConsole(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def print_json(value: Any) -> None:

@@ -313,3 +313,10 @@ def test_hiding_ends_with_its_block() -> None:
 def test_personal_data_is_shown_where_it_is_asked_for() -> None:
     use(log_personal_data=True)
     assert PHONE in written(lambda: every_way(f"from {PHONE} "))
+
+
+def test_a_line_at_a_terminal_holds_no_control_character_of_a_value() -> None:
+    use(log_format="console", log_personal_data=True)
+    shown = written(lambda: log.info("event.done", text="\x1b]0;title\x07\x1b[2J", odd=["\x9b31m"]))
+    assert "title" in shown
+    assert not any(character in shown for character in ("\x1b]", "\x07", "\x1b[2J", "\x9b"))
