@@ -35,7 +35,7 @@ def lanes(worker: str) -> Lanes:
         worker=worker,
         settle_seconds=known.order_settle_seconds,
         handler_time_limit_seconds=known.handler_time_limit_seconds,
-        announce_dead=lambda event_id: dead_letters.announce(redis(), event_id),
+        enqueue_dead_letter=lambda event_id: dead_letters.enqueue_dead_letter(redis(), event_id),
         wake=lambda woken: wakes.wake(redis(), woken),
     )
 

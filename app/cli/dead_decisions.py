@@ -15,7 +15,7 @@ from sqlalchemy import text
 from app import dead_letters
 from app.cli.dead_options import filtered
 from app.cli.terminal import JSON, print_json, progress
-from app.dead_letters import Decided, Pace, PayloadError
+from app.dead_letters import ActionResult, PayloadError, RetryRate
 from app.handlers import load_handlers, registry
 from app.stores import engine, redis
 from app.views import Filter
@@ -30,7 +30,7 @@ ID = click.IntRange(1, 2**63 - 1)
 IDS = click.argument("event_ids", type=ID, nargs=-1)
 ALL = click.option("--all", "everything", is_flag=True, help="every dead letter that matches the options")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="say how many it would be, and change nothing")
-Act = Callable[[list[int], int], Decided]
+Act = Callable[[list[int], int], ActionResult]
 
 
 @click.command()
@@ -56,8 +56,8 @@ def retry(
     load_handlers(settings().handlers, settings().handler_time_limit_seconds)
     since = datetime.now(UTC)
 
-    def act(ids: list[int], first: int) -> Decided:
-        pace = None if rate is None else Pace(rate, since, first)
+    def act(ids: list[int], first: int) -> ActionResult:
+        pace = None if rate is None else RetryRate(rate, since, first)
         return dead_letters.retry(engine(), redis(), registry, ids, who, pace)
 
     _decide(event_ids, everything, wanted, dry_run, as_json, "retried", act)
@@ -82,7 +82,7 @@ def discard(
 ) -> None:
     """Decide that dead letters need not be handled. Their rows stay."""
 
-    def act(ids: list[int], _first: int) -> Decided:
+    def act(ids: list[int], _first: int) -> ActionResult:
         return dead_letters.discard(engine(), redis(), ids, who, reason)
 
     _decide(event_ids, everything, wanted, dry_run, as_json, "discarded", act)
@@ -116,7 +116,7 @@ def _in_editor(event_id: int) -> str:
     payload: str | None = shown.encode(errors="backslashreplace").decode()
     while payload := click.edit(payload, extension=".json"):
         try:
-            return dead_letters.mended(payload)
+            return dead_letters.validate_payload(payload)
         except PayloadError as error:
             click.echo(str(error), err=True)
             click.confirm("edit it again?", default=True, abort=True, err=True)
@@ -146,18 +146,18 @@ def _decide(
     if dry_run:
         _say({"would_be": count}, f"{count} would be {verb}", as_json)
         return
-    decided = Decided()
+    result = ActionResult()
     parts = _chunks(list(event_ids)) if event_ids else _whole_lanes(wanted)
     with progress(verb, count) as advance:
         for ids in parts:
-            part = act(ids, len(decided.changed))
-            decided.changed += part.changed
-            decided.refused |= part.refused
+            part = act(ids, len(result.changed))
+            result.changed += part.changed
+            result.refused |= part.refused
             advance(len(ids))
     if everything:
         with suppress(RedisError):  # or the next sweep does it
             dead_letters.reconcile(engine(), redis())
-    _report(decided, verb, as_json)
+    _report(result, verb, as_json)
 
 
 def _whole_lanes(wanted: Filter) -> Iterator[list[int]]:
@@ -174,10 +174,10 @@ def _chunks(ids: list[int]) -> Iterator[list[int]]:
         yield ids[start : start + IDS_A_CALL]
 
 
-def _report(decided: Decided, verb: str, as_json: bool) -> None:
-    refused = [{"id": id_, "why": why} for id_, why in sorted(decided.refused.items())]
-    sentence = f"{len(decided.changed)} {verb} at {datetime.now(UTC):%H:%M:%S} UTC"
-    _say({verb: decided.changed, "left_alone": refused}, sentence, as_json)
+def _report(result: ActionResult, verb: str, as_json: bool) -> None:
+    refused = [{"id": id_, "why": why} for id_, why in sorted(result.refused.items())]
+    sentence = f"{len(result.changed)} {verb} at {datetime.now(UTC):%H:%M:%S} UTC"
+    _say({verb: result.changed, "left_alone": refused}, sentence, as_json)
     for each in refused:
         click.echo(f"event {each['id']} was left alone: {each['why']}", err=True)
     if refused:

@@ -11,7 +11,7 @@ import tornado.web
 from sqlalchemy import Connection, text
 
 from app import dead_letters
-from app.dead_letters import Decided, Pace
+from app.dead_letters import ActionResult, RetryRate
 from app.flower import parameters
 from app.flower import serializers as shown
 from app.flower.base import Answer, Change, Page
@@ -161,14 +161,14 @@ class Retry(Change):
         pace = self._pace(body, since)
         ids, last_lane = await self.read(_chosen, body)
         began = since or datetime.now(UTC)
-        decided = await self.run(dead_letters.retry, engine(), redis(), registry, ids, self.who, pace)
-        self.answer(**_as_json(decided), last_lane=last_lane, since=began)
+        result = await self.run(dead_letters.retry, engine(), redis(), registry, ids, self.who, pace)
+        self.answer(**_as_json(result), last_lane=last_lane, since=began)
 
-    def _pace(self, body: dict[str, Any], since: datetime | None) -> Pace | None:
+    def _pace(self, body: dict[str, Any], since: datetime | None) -> RetryRate | None:
         rate = parameters.rate(body.get("rate"))
         if rate is None:
             return None
-        return Pace(rate, since or datetime.now(UTC), parameters.whole("first", body.get("first", 0)))
+        return RetryRate(rate, since or datetime.now(UTC), parameters.whole("first", body.get("first", 0)))
 
 
 class Discard(Change):
@@ -180,8 +180,8 @@ class Discard(Change):
         if not reason:
             raise parameters.BadRequest("give a reason: it is kept with the event")
         ids, last_lane = await self.read(_chosen, body)
-        decided = await self.run(dead_letters.discard, engine(), redis(), ids, self.who, reason)
-        self.answer(**_as_json(decided), last_lane=last_lane)
+        result = await self.run(dead_letters.discard, engine(), redis(), ids, self.who, reason)
+        self.answer(**_as_json(result), last_lane=last_lane)
 
 
 class Edit(Change):
@@ -194,8 +194,8 @@ class Edit(Change):
             raise parameters.BadRequest("payload must be JSON, as a text")
         reason = parameters.text("reason", body.get("reason", "")) or None
         event_id = parameters.event_id(id_)
-        decided = await self.run(dead_letters.edit, engine(), redis(), event_id, payload, self.who, reason)
-        self.answer(**_as_json(decided))
+        result = await self.run(dead_letters.edit, engine(), redis(), event_id, payload, self.who, reason)
+        self.answer(**_as_json(result))
 
 
 class Reconcile(Change):
@@ -220,8 +220,8 @@ def _chosen(connection: Connection, body: dict[str, Any]) -> tuple[list[int], in
     return dead_letter_list.whole_lanes(connection, wanted, after_lane, PART)
 
 
-def _as_json(decided: Decided) -> dict[str, Any]:
+def _as_json(result: ActionResult) -> dict[str, Any]:
     return {
-        "changed": decided.changed,
-        "refused": [{"id": id_, "why": why} for id_, why in decided.refused.items()],
+        "changed": result.changed,
+        "refused": [{"id": id_, "why": why} for id_, why in result.refused.items()],
     }

@@ -50,7 +50,7 @@ class Execution:
     time_limit_seconds: float
     set_deadline: Callable[[float], object]  # called with the seconds that the handler may take
     record_seconds: Callable[[float], object]  # called with the seconds that each attempt took
-    announce_dead: Callable[[int], object]
+    enqueue_dead_letter: Callable[[int], object]
 
     def execute(self, head: Head) -> Step:
         """Run one event.
@@ -69,7 +69,7 @@ class Execution:
             return Step(head.asked, Outcome.STALE_ATTEMPT, head.id)
         with hiding(head.payload):
             result = self._record(attempt, *self._perform(attempt))
-            report(result, self.announce_dead)
+            report(result, self.enqueue_dead_letter)
             self.record_seconds(result.seconds)
         return result.step(head.asked)
 
@@ -115,7 +115,7 @@ class Execution:
         return (handler and handler.time_limit_seconds) or self.time_limit_seconds
 
 
-def report(result: Result, announce_dead: Callable[[int], object]) -> None:
+def report(result: Result, enqueue_dead_letter: Callable[[int], object]) -> None:
     """Tell the logs, Sentry and the queue of dead letters how an attempt ended."""
     fields: dict[str, Any] = result.attempt.fields()
     if result.outcome is Outcome.STALE_ATTEMPT:
@@ -128,7 +128,7 @@ def report(result: Result, announce_dead: Callable[[int], object]) -> None:
     shown = {**fields, "error": result.failure.error, "seconds": round(result.seconds, 4)}
     if result.outcome is Outcome.DEAD:
         log.error("event.dead", **shown)
-        announce_dead(result.attempt.event.id)
+        enqueue_dead_letter(result.attempt.event.id)
         reporting.dead_letter(error=result.error, **fields)
         return
     log.warning("event.failed_attempt", **shown, again_after_seconds=result.failure.after_seconds)

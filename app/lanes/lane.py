@@ -37,7 +37,7 @@ class Lanes:
     worker: str  # who runs, as attempts and logs show it
     settle_seconds: float
     handler_time_limit_seconds: float
-    announce_dead: Callable[[int], object]  # enqueues a dead letter by its event's id, after its commit
+    enqueue_dead_letter: Callable[[int], object]  # enqueues a dead letter by its event's id, after its commit
     wake: Callable[[Sequence[int]], object]  # enqueues lanes, so that another worker runs them
     batch_sizer: BatchSizer = field(default_factory=BatchSizer)
 
@@ -55,7 +55,7 @@ class Lanes:
                 time_limit_seconds=self.handler_time_limit_seconds,
                 set_deadline=lambda seconds: renewer.set_deadline(seconds + RENEWAL_SLACK_SECONDS),
                 record_seconds=self.batch_sizer.record,
-                announce_dead=self.announce_dead,
+                enqueue_dead_letter=self.enqueue_dead_letter,
             )
             yield Runner(statements, self.claims, renewer, execution, self.batch_sizer, self.settle_seconds)
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser
 from playwright.sync_api import Page as Tab
 from sqlalchemy import text
 
-from app.dead_letters.decisions import reconcile
+from app.dead_letters import reconcile
 from app.stores.connections import engine, redis
 from app.stores.migrate import migrate
 from app.stores.models import EventState

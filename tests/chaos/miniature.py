@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from app import dead_letters
 from app.broker import wakes
 from app.broker.envelope import arguments_of
-from app.dead_letters import decisions as dead_letters
 from app.handlers.registration import Handler, HandlerFunction, Registry
 from app.handlers.retry import RetryPolicy
 from app.ingest import Incoming, ingest
@@ -141,6 +141,6 @@ class Miniature:
             worker=f"miniature@test/{threading.get_ident()}",
             settle_seconds=SETTLE_SECONDS,
             handler_time_limit_seconds=TIME_LIMIT_SECONDS,
-            announce_dead=lambda event_id: dead_letters.announce(redis(), event_id),
+            enqueue_dead_letter=lambda event_id: dead_letters.enqueue_dead_letter(redis(), event_id),
             wake=lambda lanes: wakes.wake(redis(), lanes),
         )

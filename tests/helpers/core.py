@@ -17,9 +17,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Engine, Row, text
 
+from app import dead_letters
 from app.broker import wakes
 from app.broker.envelope import arguments_of
-from app.dead_letters import decisions as dead_letters
 from app.handlers import Context, Event
 from app.handlers import registry as process_registry
 from app.handlers.registration import Handler, HandlerFunction, OnFailure, Registry
@@ -187,7 +187,7 @@ class Core:
             worker=worker,
             settle_seconds=settle,
             handler_time_limit_seconds=different.pop("time_limit_seconds", TIME_LIMIT_SECONDS),
-            announce_dead=lambda event_id: dead_letters.announce(self.redis, event_id),
+            enqueue_dead_letter=lambda event_id: dead_letters.enqueue_dead_letter(self.redis, event_id),
             wake=lambda lanes: wakes.wake(self.redis, lanes),
         )
 

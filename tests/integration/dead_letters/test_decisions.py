@@ -11,11 +11,12 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as RedisAwayError
 
+from app import dead_letters
 from app.broker.envelope import retry_dead_letter_message
-from app.dead_letters import decisions as dead_letters
-from app.dead_letters.decisions import Decided, Filter
+from app.dead_letters import ActionResult, queue
 from app.stores.models import EventState
 from app.stores.redis_keys import WOKEN
+from app.views import Filter, content, find
 from config.celery import DEAD_LETTERS
 from tests.helpers import factories as f
 from tests.helpers.core import WAIT_SECONDS, Core, text_body
@@ -35,7 +36,7 @@ def die(core: Core, *texts: str, **more: Any) -> list[int]:
     return [core.event(words).id for words in texts]
 
 
-def retry(core: Core, *ids: int, who: str = "ada") -> Decided:
+def retry(core: Core, *ids: int, who: str = "ada") -> ActionResult:
     return dead_letters.retry(core.engine, core.redis, core.registry, ids, who)
 
 
@@ -52,11 +53,11 @@ def actions(core: Core) -> list[tuple[Any, ...]]:
 def test_a_dead_letter_tells_what_it_was_and_why_it_died(core: Core) -> None:
     die(core, "a")
     with core.engine.connect() as connection:
-        (letter,) = dead_letters.find(connection, Filter())
+        (letter,) = find(connection, Filter())
     assert (letter.kind, letter.type, letter.handler) == ("message", "text", "tests.message_any")
     assert (letter.error, letter.attempts) == ("ValueError: cannot handle a", 1)
     assert letter.conversation == f"{f.PHONE_NUMBER_ID}/{f.user_id(1)}"
-    assert dead_letters.content(letter)["item"]["text"] == {"body": "a"}
+    assert content(letter)["item"]["text"] == {"body": "a"}
 
 
 @pytest.mark.parametrize(
@@ -76,15 +77,15 @@ def test_a_dead_letter_tells_what_it_was_and_why_it_died(core: Core) -> None:
 def test_dead_letters_are_found_by_what_they_are(core: Core, wanted: Filter, found: str) -> None:
     ids = dict(zip(die(core, "a", "b") + die(core, "c", sender=2), "abc", strict=True))
     with core.engine.connect() as connection:
-        assert "".join(ids[letter.id] for letter in dead_letters.find(connection, wanted)) == found
+        assert "".join(ids[letter.id] for letter in find(connection, wanted)) == found
 
 
 def test_dead_letters_are_found_page_by_page(core: Core) -> None:
     first, second, third = die(core, "a", "b", "c")
     with core.engine.connect() as connection:
-        assert [letter.id for letter in dead_letters.find(connection, Filter(), 2)] == [first, second]
-        assert [letter.id for letter in dead_letters.find(connection, Filter(), 2, second)] == [third]
-        assert dead_letters.find(connection, Filter(ids=[])) == []
+        assert [letter.id for letter in find(connection, Filter(), 2)] == [first, second]
+        assert [letter.id for letter in find(connection, Filter(), 2, second)] == [third]
+        assert find(connection, Filter(ids=[])) == []
 
 
 # Retry
@@ -145,7 +146,7 @@ def test_a_letter_that_two_people_retry_at_the_same_moment_is_retried_once(core:
     (id_,) = die(core, "a")
     together = threading.Barrier(2)
 
-    def ask(who: str) -> Decided:
+    def ask(who: str) -> ActionResult:
         together.wait(WAIT_SECONDS)
         return retry(core, id_, who=who)
 
@@ -164,7 +165,7 @@ def test_a_retry_counts_even_while_redis_is_away(core: Core, monkeypatch: pytest
 
     (id_,) = die(core, "a")
     with monkeypatch.context() as patch:
-        patch.setattr(dead_letters, "_remove", away)
+        patch.setattr(queue, "remove", away)
         assert retry(core, id_).changed == [id_]
     assert core.event("a").state == "pending"
     dead_letters.reconcile(core.engine, core.redis)
@@ -255,8 +256,8 @@ def test_a_letter_that_died_just_now_is_left_to_who_announces_it(core: Core) -> 
 def test_a_long_queue_of_the_right_length_is_not_compared_letter_by_letter(
     core: Core, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dead_letters, "COMPARED_IN_FULL", 2)
-    monkeypatch.setattr(dead_letters, "MESSAGES_A_CALL", 2)
+    monkeypatch.setattr(queue, "MAX_LENGTH_READ", 2)
+    monkeypatch.setattr(queue, "MESSAGES_A_CALL", 2)
     died = datetime.now(UTC) - timedelta(hours=1)
     ids = add_events(core.engine, 5, state=EventState.DEAD, finished_at=died, error="ValueError")
     assert dead_letters.reconcile(core.engine, core.redis) == (5, 0)

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from app import dead_letters
 from app.broker.envelope import retry_dead_letter_message
-from app.dead_letters import decisions as dead_letters
+from app.dead_letters import queue as dead_letter_queue
 from app.dev.stack.embedded import free_port
 from app.stores import connections
 from app.views import dead_letters as dead_letter_list
@@ -470,7 +471,7 @@ def test_a_large_queue_is_written_anew_rather_than_searched(
 ) -> None:
     sample_data.events(core.engine, sample_data.conversations(core.engine, 10), 40)
     dead_letters.reconcile(core.engine, core.redis)
-    monkeypatch.setattr(dead_letters, "COMPARISONS_AT_ONCE", 100)
+    monkeypatch.setattr(dead_letter_queue, "MAX_COMPARISONS", 100)
     changed, _ = retry_all(page, {"type": "text"})
     assert queue(page) == 40
     assert page.post("/dead-letters/reconcile").json() == {"added": 0, "removed": len(changed)}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from app.dead_letters import decisions as dead_letters
+from app import dead_letters
 from app.handlers import Context, Event
 from app.ingest import conversations
 from app.ingest import split as ingest_module

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from app.dead_letters import decisions as dead_letters
+from app import dead_letters
 from app.ingest import split as module
 from app.payload.parse import ParsedBody, parse, unreadable_body
 from app.recovery import sweeper

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from app.dead_letters import decisions as dead_letters
+from app import dead_letters
 from app.handlers import Context, Event, Permanent
 from app.lanes.claims import Claim, ClaimResult, Claims, Taken
 from app.lanes.outcome import Outcome, Step

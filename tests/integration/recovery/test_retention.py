@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app.dead_letters import decisions as dead_letters
+from app import dead_letters
 from app.ingest.rows import Incoming
 from app.ingest.split import _store
 from app.payload.parse import parse

@@ -11,8 +11,8 @@ from celery.exceptions import Retry
 from redis.exceptions import ConnectionError as RedisAwayError
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from app import dead_letters
 from app.broker import wakes
-from app.dead_letters import decisions as dead_letters
 from app.handlers import Permanent
 from app.stores.redis_keys import JOURNAL
 from config.settings import Settings

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.dead_letters import decisions as dead_letters
+from app import dead_letters
 from app.views import timeline
 from app.views.timeline import Story
 from tests.helpers import factories as f
