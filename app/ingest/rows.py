@@ -1,11 +1,13 @@
 """What ingest holds in memory: accepted bodies, and the events about to be inserted."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from app.payload import ParsedEvent
 from app.stores import EventState, StoredIn
+
+MAX_AHEAD = timedelta(days=1)  # of the time of acceptance: what is more is no difference of clocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,14 @@ class EventRow:
 
     @property
     def occurred_at(self) -> datetime:
+        """Meta's time, or that of acceptance if there is none or it is further ahead than clocks differ.
+
+        A time far ahead would make every later event of the conversation late.
+        """
         if self.event.occurred_at is None:
             return self.accepted_at
-        return datetime.fromtimestamp(self.event.occurred_at, UTC)
+        meta_time = datetime.fromtimestamp(self.event.occurred_at, UTC)
+        return meta_time if meta_time - self.accepted_at <= MAX_AHEAD else self.accepted_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """A lane on real stores: what runs next, what waits for what, and for how long."""
 
 import itertools
+import time
 
 import pytest
 
@@ -39,6 +40,30 @@ def test_events_run_by_their_time_then_acceptance_then_place(core: Core, arrival
         core.ingest_as((ids[nth], contents[nth]))
     core.run()
     assert core.seen == ["second", "third", "fourth", "fifth"]
+
+
+def test_a_body_whose_ingest_died_is_overtaken_after_the_settle_time_and_runs_late(core: Core) -> None:
+    core.on("message")
+    core.accept(text_body("accepted first", at=f.NOW))
+    lost = core.take_task()  # its ingest dies
+    core.ingest(text_body("second", at=f.NOW + 1))
+    lane = core.event("second").lane
+    assert core.step(lane).outcome is Outcome.AWAITING_EARLIER
+    assert core.step(lane, settle_seconds=0).outcome is Outcome.DONE
+    core.ingest_as(*lost)  # as the sweep of the journal has it done
+    core.run()
+    assert core.seen == ["second", "accepted first"]
+    assert core.event("accepted first").late
+
+
+def test_a_time_far_ahead_makes_no_later_event_late(core: Core) -> None:
+    core.on("message")
+    core.ingest(text_body("far ahead", at=f.NOW + 100 * 365 * 86_400))
+    core.run()
+    core.ingest(text_body("after it", at=int(time.time()) + 5))
+    core.run()
+    assert core.seen == ["far ahead", "after it"]
+    assert not core.event("after it").late
 
 
 def test_an_event_that_arrives_after_a_later_one_was_handled_runs_and_is_marked_late(core: Core) -> None:
