@@ -9,12 +9,13 @@ from typing import Any
 
 from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init
 from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.broker import NeverdropCelery
 from app.broker import channel as broker_channel
 from app.errors import NeverdropError
 from app.handlers import load_handlers
-from app.stores import redis, redis_checks
+from app.stores import check_database, engine, redis, redis_checks
 from app.watch import heartbeats, reporting
 from config.logging import configure, describe, get_logger
 from config.settings import settings
@@ -47,11 +48,9 @@ def _worker_starts(sender: str, **_: Any) -> None:
     configure(settings(), sender.partition("@")[0])
     try:
         load_handlers(settings().handlers, settings().handler_time_limit_seconds)
-        redis_checks.check_durability(redis(), production=settings().neverdrop_env == "production")
+        _check_stores()
     except NeverdropError as error:
         raise SystemExit(f"neverdrop cannot start: {error}") from error
-    except RedisError as error:
-        log.warning("redis.unavailable", error=describe(error))  # the worker waits for it
     reporting.start(settings(), "worker")
 
 
@@ -60,7 +59,24 @@ def _pool_process_starts(**_: Any) -> None:
     reporting.start(settings(), "worker")
 
 
+def _check_stores() -> None:
+    """NeverdropError where the stores must not be used; one that is away is waited for."""
+    try:
+        redis_checks.check_durability(redis(), production=settings().neverdrop_env == "production")
+        with engine().connect() as connection:
+            check_database(redis(), connection)
+    except RedisError as error:
+        log.warning("redis.unavailable", error=describe(error))
+    except SQLAlchemyError as error:
+        log.warning("database.unavailable", error=describe(error))
+    engine().dispose()  # the pool's processes have connections of their own
+
+
 @beat_init.connect
 def _beat_starts(**_: Any) -> None:
     configure(settings(), "beat")
+    try:
+        _check_stores()
+    except NeverdropError as error:
+        raise SystemExit(f"neverdrop cannot start: {error}") from error
     reporting.start(settings(), "beat")

@@ -6,32 +6,40 @@ the same ids in both stores do no harm.
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import hiredis
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.broker import envelope
 from app.intake.pinned_connection import Disconnected, PinnedConnection
 from app.stores import (
     JOURNAL,
     JOURNAL_INDEX,
+    check_database,
     connections,
     delivery_id,
+    postgres_wait,
     redis_checks,
     web_connection,
+    web_engine,
     web_redis,
 )
 from config.celery import WEBHOOKS
+from config.logging import describe, get_logger
 from config.settings import settings
 
 # Sent with EVAL each time, so a flushed script cache needs no handling
 SCRIPT = Path(__file__).with_name("accept.lua").read_text(encoding="utf-8")
+CHECK_SECONDS = 2.5  # for all that Postgres is asked
 NS_PER_SECOND = 1_000_000_000
 NS_PER_US = 1_000
 
+log = get_logger(__name__)
 _durability_checked = threading.Event()
 
 
@@ -41,10 +49,20 @@ def check_durability() -> None:
     Raises UnsafeJournal in production mode when Redis does not, RedisError when Redis does not answer.
     """
     redis_checks.check_durability(web_redis(), production=settings().neverdrop_env == "production")
+    _check_database()
     asked = delivery_id.local_ns()
     seconds, microseconds = web_redis().time()
     _record_server_time(seconds * NS_PER_SECOND + microseconds * NS_PER_US, asked)
     _durability_checked.set()
+
+
+def _check_database() -> None:
+    """UnsafeJournal if Redis is another database's; a Postgres that is away is asked by the next process."""
+    try:
+        with postgres_wait.until(time.monotonic() + CHECK_SECONDS), web_engine().connect() as connection:
+            check_database(web_redis(), connection)
+    except SQLAlchemyError as error:
+        log.warning("database.unavailable", error=describe(error))
 
 
 def ping() -> None:

@@ -15,6 +15,7 @@ from app.stores.connections import (
     web_engine,
     web_redis,
 )
+from app.stores.database_checks import RedisNotOurs, check_database
 from app.stores.delivery_id import accepted_at, accepted_ms
 from app.stores.faults import STORE_ERRORS, Fault, judge, sqlstate
 from app.stores.migrate import migrate
@@ -57,11 +58,13 @@ __all__ = [
     "MessageState",
     "MessageStatus",
     "Prepared",
+    "RedisNotOurs",
     "StoredIn",
     "SubjectState",
     "accepted_at",
     "accepted_ms",
     "bytea",
+    "check_database",
     "connections",
     "delivery_id",
     "engine",

@@ -25,10 +25,31 @@ class Finding:
     fatal: bool = False
 
 
+UNKNOWN = Finding(
+    "journal.unknown",
+    "This user of Redis may not ask INFO, so nobody knows whether Redis keeps what it confirms. "
+    "Allow it (+info +config|get), or see to appendonly yes, appendfsync always and noeviction yourself.",
+)
+CLUSTER = Finding(
+    "journal.clustered",
+    "Redis runs in cluster mode, where one script cannot write the journal and the queue together. "
+    "Set REDIS_URL to a Redis with cluster-enabled no.",
+    fatal=True,
+)
+REWRITES = Finding(
+    "journal.not_durable",
+    "Redis has no-appendfsync-on-rewrite yes: while it rewrites its AOF, webhooks are acknowledged before they are on "
+    "disk. Set it to no.",
+)
+
+
 def check_durability(client: "Redis", production: bool) -> None:
-    """Warn of what is wrong; UnsafeJournal in production where webhooks would be lost, RedisError without Redis."""
+    """Warn of what is wrong; UnsafeJournal where it cannot work, or in production where webhooks would be lost.
+
+    RedisError when Redis does not answer.
+    """
     for finding in findings(client):
-        if finding.fatal and production:
+        if finding is CLUSTER or (finding.fatal and production):
             raise UnsafeJournal(finding.sentence)
         log.warning(finding.name, advice=finding.sentence)
 
@@ -36,16 +57,25 @@ def check_durability(client: "Redis", production: bool) -> None:
 def findings(client: "Redis") -> list[Finding]:
     """What is wrong with this Redis as a journal; RedisError when it does not answer.
 
-    What Redis does not tell (managed ones forbid CONFIG) is taken as right.
+    What Redis does not tell (managed ones forbid CONFIG, a narrow user INFO too) is taken as right.
     """
-    memory: dict[str, Any] = client.info("memory")
-    persistence: dict[str, Any] = client.info("persistence")
+    try:
+        memory, persistence, cluster = (_info(client, part) for part in ("memory", "persistence", "cluster"))
+    except ResponseError:
+        return [UNKNOWN]
     if persistence.get("loading"):  # it takes no write yet, and says that it keeps no AOF
         raise BusyLoadingError("Redis is loading its data")
     return [
+        *([CLUSTER] if cluster.get("cluster_enabled") else []),
         *_eviction(str(memory.get("maxmemory_policy", "noeviction"))),
-        *_durability(bool(persistence.get("aof_enabled", 1)), _appendfsync(client)),
+        *_durability(bool(persistence.get("aof_enabled", 1)), _option(client, "appendfsync", "always")),
+        *([REWRITES] if _option(client, "no-appendfsync-on-rewrite", "no") == "yes" else []),
     ]
+
+
+def _info(client: "Redis", section: str) -> dict[str, Any]:
+    facts: dict[str, Any] = client.info(section)
+    return facts
 
 
 def _eviction(policy: str) -> list[Finding]:
@@ -74,8 +104,8 @@ def _durability(aof: bool, appendfsync: str) -> list[Finding]:
     ]
 
 
-def _appendfsync(client: "Redis") -> str:
+def _option(client: "Redis", name: str, default: str) -> str:
     try:
-        return str(client.config_get("appendfsync").get("appendfsync", "always"))
+        return str(client.config_get(name).get(name, default))
     except ResponseError:
-        return "always"
+        return default

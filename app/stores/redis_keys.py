@@ -12,6 +12,7 @@ JOURNAL_REQUEUED = "journal:requeued"  # zset: delivery id → when a sweep enqu
 WOKEN = "lanes:woken"  # zset: lane → time of the wake that waits in the queue, Unix milliseconds
 CLAIM_PREFIX = "claim:"  # claim:<hash> = token, with a lease; one for a lane, one for the event under way
 WORKERS = "workers"  # zset: worker name → time of its last heartbeat, Unix seconds
+DATABASE_ID = "database"  # string: which Postgres database this Redis belongs to
 QUARANTINE = "quarantine"  # list: JSON of messages that could not be run, the newest first
 QUARANTINE_COUNTS = "quarantine:counts"  # hash: queue → how many of its messages ever were
 DATABASE_DOWN = "alert:database_down"  # hash: the one alert whose state cannot be in Postgres

@@ -17,6 +17,7 @@ from app.stores.migrate import migrate
 from app.web.signature import HEADER
 from config.settings import settings
 from tests.helpers.factories import Json, signed
+from tests.helpers.relay import Relay
 from tests.helpers.services import PASSWORD
 
 READY_SECONDS = 60
@@ -31,11 +32,21 @@ Found = TypeVar("Found")
 class Stack:
     """web, ingest, worker, beat and both stores, by the names that ``neverdrop up`` gives them.
 
+    ``relays`` makes the network between all processes and a store, by the path of the store's socket.
+
     Names: ``web``, ``ingest1`` ..., ``worker1`` ..., ``beat``, ``flower``, ``valkey``, ``postgres``. Nothing is
     started again by itself. Valkey has ``appendfsync always``, Postgres all that makes it durable.
     """
 
-    def __init__(self, path: Path, *, workers: int = 1, ingests: int = 1, concurrency: int = 2) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        workers: int = 1,
+        ingests: int = 1,
+        concurrency: int = 2,
+        relays: Callable[[str], Relay] | None = None,
+    ) -> None:
         self.path = path
         self.port = free_port()
         self.flower_port = free_port()
@@ -43,6 +54,7 @@ class Stack:
         self._log = (path / "stack.log").open("a", encoding="utf-8")
         self.supervisor = Supervisor(Records.of_this_process(path), Printer(self._log))
         self._servers: dict[str, Server] = {}
+        self._relays = relays
         self._consumers = [pipeline.ingest(number) for number in range(1, ingests + 1)]
         self._consumers += [pipeline.worker(number, concurrency) for number in range(1, workers + 1)]
 
@@ -56,7 +68,13 @@ class Stack:
         }
         for name in self._servers:
             self.start(name)
-        return {"REDIS_URL": self._servers["valkey"].url, "DATABASE_URL": self._servers["postgres"].url}
+        redis_url, database_url = self._servers["valkey"].url, self._servers["postgres"].url
+        if self._relays is not None:
+            path = redis_url.rpartition("@")[2]
+            redis_url = f"redis://:{PASSWORD}@127.0.0.1:{self._relays(path).port}/0"
+            path = database_url.partition("host=")[2] + "/.s.PGSQL.5432"
+            database_url = f"postgresql://postgres@127.0.0.1:{self._relays(path).port}/postgres"
+        return {"REDIS_URL": redis_url, "DATABASE_URL": database_url}
 
     def begin(self) -> None:
         """Migrate, start every process but Flower, and wait until all of them answer."""
