@@ -225,6 +225,23 @@ def test_what_postgres_refuses_takes_no_neighbour_down(
     assert core.seen == ["before", "after", "spoilt"]
 
 
+def test_a_body_that_takes_longer_than_the_statement_timeout_takes_no_neighbour_down(core: Core) -> None:
+    core.execute("""
+        CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+          IF NEW.payload LIKE '%spoilt%' THEN
+            RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = '57014';
+          END IF;
+          RETURN NEW;
+        END $$""")
+    core.execute("CREATE TRIGGER slow BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION be_slow()")
+    core.accept(text_body("before"), text_body("spoilt"), text_body("after"))
+    core.ingest_waiting()
+    core.run()
+    assert core.seen == ["before", "after"]
+    assert deliveries(core) == [("split", 1, 0), ("unreadable", 1, 0), ("split", 1, 0)]
+    assert journal(core) == (0, 0)
+
+
 def test_postgres_being_away_is_nobodys_fault(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     def go_away(*_: Any) -> None:
         raise OperationalError("INSERT", {}, Exception("server closed the connection"))
