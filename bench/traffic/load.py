@@ -33,7 +33,7 @@ class Load:
         """Once it is over."""
         total = Tally()
         for sender in self.senders:
-            total = total.plus(Tally.from_json(json.loads(_hear(sender))))
+            total = total.plus(Tally.from_json(json.loads(_read_answers(sender))))
         return total
 
     def run(self) -> Tally:
@@ -58,7 +58,7 @@ def prepared(order: Order, processes: int = 1) -> Iterator[Load]:
         for process, sender in enumerate(senders):
             _tell(sender, _part(order, process, processes).to_json() + "\n")
         for sender in senders:
-            _hear(sender)
+            _read_answers(sender)
         yield Load(senders)
     finally:
         for sender in senders:
@@ -91,7 +91,7 @@ def _tell(sender: "subprocess.Popen[str]", line: str) -> None:
     sender.stdin.flush()
 
 
-def _hear(sender: "subprocess.Popen[str]") -> str:
+def _read_answers(sender: "subprocess.Popen[str]") -> str:
     line = sender.stdout.readline() if sender.stdout else ""
     if not line:
         raise LoadError(f"a sender ended with status {sender.wait()}")

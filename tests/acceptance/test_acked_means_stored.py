@@ -19,7 +19,7 @@ STALL_SECONDS = 5  # longer than any client's patience
 BETWEEN_POSTS_SECONDS = 0.1
 ANSWER_SECONDS = 20
 
-STORED_BEHIND_THE_SECOND_DOOR = text("SELECT count(*) FROM deliveries WHERE state = 'stored'")
+STORED_IN_FALLBACK_STORE = text("SELECT count(*) FROM deliveries WHERE state = 'stored'")
 
 
 def in_journal(sent: Sequence[Item]) -> list[Item]:
@@ -30,7 +30,7 @@ def in_journal(sent: Sequence[Item]) -> list[Item]:
 
 
 def in_fallback_store(pipeline: Pipeline) -> int:
-    count: int = pipeline.rows(STORED_BEHIND_THE_SECOND_DOOR)[0][0]
+    count: int = pipeline.rows(STORED_IN_FALLBACK_STORE)[0][0]
     return count
 
 

@@ -36,7 +36,20 @@ RETIRED_IN_DOCS = {
 }
 # Words of a class's, a function's or a constant's name that are used no more → what they became
 RETIRED_IN_NAMES = {
+    "door": "stored_in, primary store, fallback store",
+    "hear": "sync_clock",
+    "heard": "clock_synced",
+    "whose": "participant",
+    "party": "participant",
+    "noun": "key_prefix",
     "foreign": "object_digest",
+    "odd": "undocumented",
+    "overtaken": "stale_attempt",
+    "keeper": "lease_renewer",
+    "unchanging": "base_environ",
+    "forsake": "disable_restart",
+    "warden": "parent_watchdog",
+    "performance": "demo_run",
     "least": "min",
     "fewest": "min",
 }

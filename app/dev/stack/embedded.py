@@ -39,7 +39,13 @@ VALKEY_SOCKET = "valkey.sock"
 ACCOUNTS = Path("/etc/passwd")
 PLAIN_PATH = re.compile(r"[\w/.+~-]+", re.ASCII)  # nothing that a URL would have to quote
 DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "save": '""'}
-QUIET_POSTGRES = {"log_checkpoints": "off"}
+# Errors and their statements hold values, that is people; the client gets them, and its log masks them
+QUIET_POSTGRES = {
+    "log_checkpoints": "off",
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+}
 # Tests that are not about durability: a crash of the machine may cost everything
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
 
@@ -193,12 +199,21 @@ def _socket_directory(directory: Path) -> Path:
     if len(str(directory / POSTGRES_SOCKET)) <= SOCKET_PATH_LIMIT and PLAIN_PATH.fullmatch(str(directory)):
         return directory
     short = Path(tempfile.gettempdir()) / f"neverdrop-{sha256(str(directory).encode()).hexdigest()[:12]}"
-    short.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        short.mkdir(mode=0o700)
     owner = directory.stat()
-    if short.stat().st_uid not in (os.geteuid(), owner.st_uid):
-        raise ServerMissingError(f"{short} belongs to another user: remove it or use a shorter path")
-    if os.geteuid() == 0:
-        os.chown(short, owner.st_uid, owner.st_gid)
+    try:  # by its descriptor, since anybody may put a link there, or exchange it, in a shared directory
+        descriptor = os.open(short, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise ServerMissingError(f"{short} is no directory: remove it or use a shorter path") from error
+    try:
+        if os.fstat(descriptor).st_uid not in (os.geteuid(), owner.st_uid):
+            raise ServerMissingError(f"{short} belongs to another user: remove it or use a shorter path")
+        os.fchmod(descriptor, 0o700)
+        if os.geteuid() == 0:
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    finally:
+        os.close(descriptor)
     return short
 
 

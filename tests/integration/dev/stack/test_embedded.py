@@ -7,14 +7,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg2
+import psycopg2.errors
 import pytest
 import redis
 
 from app.dev.processes.children import Program, Records, Running, end, start
+from app.dev.stack import embedded
 from app.dev.stack.embedded import ACCOUNTS, ServerMissingError, free_port, postgres, valkey, valkey_binary
 from tests.helpers import services as servers
 
@@ -145,3 +149,43 @@ def test_a_socket_has_a_path_that_can_be_used(path: Path, name: str, monkeypatch
 def kill(running: Running) -> None:
     running.send_all(signal.SIGKILL)
     psutil.wait_procs([running.process], timeout=10)
+
+
+def test_the_directory_of_the_socket_is_private_and_no_planted_link_is_followed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(path))
+    data = path / "a name with spaces"
+    data.mkdir()
+    sockets = embedded._socket_directory(data)
+    sockets.chmod(0o777)
+    assert embedded._socket_directory(data) == sockets
+    assert sockets.stat().st_mode & 0o777 == 0o700
+
+    target = path / "target"
+    target.mkdir(mode=0o755)
+    target.chmod(0o755)
+    sockets.rmdir()
+    sockets.symlink_to(target)
+    with pytest.raises(embedded.ServerMissingError):
+        embedded._socket_directory(data)
+    assert target.stat().st_mode & 0o777 == 0o755
+
+
+def test_the_log_of_postgres_holds_no_value(path: Path) -> None:
+    server = postgres(path / "postgres")
+    running = servers.launch(server, Records(path / "records"), path)
+    try:
+        with closing(psycopg2.connect(server.url)) as connection, connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE people (name text PRIMARY KEY)")
+            cursor.execute("INSERT INTO people VALUES ('Ada Lovelace')")
+            with pytest.raises(psycopg2.errors.UniqueViolation):
+                cursor.execute("INSERT INTO people VALUES ('Ada Lovelace')")
+            connection.rollback()
+            with pytest.raises(psycopg2.errors.InvalidTextRepresentation):
+                cursor.execute("SELECT 'Ada Lovelace'::int")
+    finally:
+        end([running])
+    log = (path / "postgres.log").read_text(encoding="utf-8", errors="replace")
+    assert "ready to accept connections" in log
+    assert "Lovelace" not in log
