@@ -9,7 +9,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench chaos screenshots map lint lock clean
+.PHONY: help run demo test bench chaos attack screenshots map lint lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,9 @@ bench: $(VENV)/installed-bench ## side by side with other ways to receive webhoo
 
 chaos: $(VENV)/installed-dev ## load and faults for 15 minutes, then every promise judged; CHAOS="--seed 8" and other options
 	@exec $(BIN)/python -m tests.chaos $(CHAOS)
+
+attack: $(VENV)/installed-dev ## every attack at once on a web process for 10 minutes; ATTACK="--seconds 60" and other options
+	@exec $(BIN)/python -m tests.hostile $(ATTACK)
 
 screenshots: $(VENV)/installed-dev ## the pictures of Flower's pages in docs/images, with made-up data; needs Chromium
 	@exec $(BIN)/python -m tests.browser.screenshots docs/images

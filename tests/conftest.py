@@ -26,7 +26,7 @@ from tests.helpers.order import shares
 from tests.helpers.services import Services
 from tests.helpers.stack import Stack
 
-TIERS = ("unit", "integration", "acceptance", "browser")
+TIERS = ("unit", "integration", "acceptance", "browser", "hostile")
 # Files with tests that take half a minute and more, the longest first
 LONG = ("test_chaos", "test_scale", "test_stored_means_finished", "test_demo", "test_up", "test_bench")
 SHARED_PIPELINE = "pipeline"  # the fixture

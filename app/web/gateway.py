@@ -25,9 +25,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 DEFERRED = "neverdrop.deferred"
-# Bodies above LARGE_BYTES that are received at once: their signature is not known yet
-LARGE_BYTES = 256 * 1024
-LARGE_AT_ONCE = 16
 BASE_ENVIRON: Environ = {
     "SCRIPT_NAME": "",
     "SERVER_PROTOCOL": "HTTP/1.1",
@@ -66,11 +63,10 @@ class Gateway:
         self._app = app
         self._on_loop = frozenset(on_loop)
         self._max_bytes = max_bytes
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = await self._read_body(scope, receive)
+            body = await self._read_body(receive)
         except _ClientGone:
             return
         status, headers, content = await self.answer(_environ(scope, body))
@@ -102,17 +98,10 @@ class Gateway:
             if hasattr(parts, "close"):
                 parts.close()
 
-    async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
+    async def _read_body(self, receive: Receive) -> bytes:
         first, more = await _read_part(receive)
         if not more:
             return first
-        announced = dict(scope["headers"]).get(b"content-length")
-        if announced is not None and int(announced) <= LARGE_BYTES:
-            return await self._read_rest(first, receive)
-        async with self._large:
-            return await self._read_rest(first, receive)
-
-    async def _read_rest(self, first: bytes, receive: Receive) -> bytes:
         parts, size, more = [first], len(first), True
         while more and size <= self._max_bytes:
             part, more = await _read_part(receive)

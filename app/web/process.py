@@ -32,7 +32,9 @@ def create_app() -> Flask:
 
 def gateway(app: Flask) -> Gateway:
     """Return the ASGI application that serves ``app``."""
-    return Gateway(app, on_loop=[("POST", "/webhook")], max_bytes=webhook.MAX_BODY_BYTES)
+    return Gateway(
+        app, on_loop=[("POST", "/webhook"), ("POST", "/webhook/")], max_bytes=webhook.MAX_BODY_BYTES
+    )
 
 
 @cache

@@ -42,6 +42,7 @@ rejections = Rejections()
 
 
 @blueprint.get("/webhook", provide_automatic_options=False)
+@blueprint.get("/webhook/", provide_automatic_options=False)
 def verify() -> Response:
     """Answer Meta's check that this endpoint is ours; it has no signature."""
     challenge = request.args.get("hub.challenge", "")
@@ -55,6 +56,7 @@ def verify() -> Response:
 
 
 @blueprint.post("/webhook", provide_automatic_options=False)
+@blueprint.post("/webhook/", provide_automatic_options=False)
 def receive() -> Response:
     """Store the body and answer 200; 401, 413 or 503 mean that it is not stored. Never blocks."""
     began = time.perf_counter()

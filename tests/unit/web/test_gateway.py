@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from flask import Flask, Response, request
 
-from app.web import gateway
 from app.web.gateway import Gateway, deferred
 
 MAX_BYTES = 1_000
@@ -111,27 +110,6 @@ def test_a_body_that_is_too_large_is_cut_off_and_the_rest_not_taken(served: Gate
     client = ask(served, scope("/on-loop", CHUNKED), Client(*[b"x" * 400] * 10))
     assert len(client.content) == MAX_BYTES + 1
     assert client.taken == 3
-
-
-def test_only_so_many_large_bodies_are_taken_at_a_time(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "LARGE_AT_ONCE", 2)
-    served = Gateway(app, on_loop=[("POST", "/on-loop")], max_bytes=MAX_BYTES)
-    clients = [Client(*[b"x"] * 5) for _ in range(6)]
-    under_way = []
-
-    async def all_at_once() -> None:
-        tasks = [
-            asyncio.create_task(served(scope("/on-loop", CHUNKED), each.receive, each.send))
-            for each in clients
-        ]
-        while not all(task.done() for task in tasks):
-            # The first part is there before anybody knows that there are more
-            under_way.append(sum(each.taken > 1 and not each.answer for each in clients))
-            await asyncio.sleep(0)
-
-    asyncio.run(all_at_once())
-    assert max(under_way) == 2
-    assert [each.content for each in clients] == [b"xxxxx"] * 6
 
 
 @pytest.mark.parametrize("header", [sized(b"abc"), CHUNKED])

@@ -1,0 +1,112 @@
+"""A real web process under attack, with honest posts beside it; its memory and their latency."""
+
+import http.client
+import multiprocessing
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from statistics import quantiles
+
+import psutil
+
+from tests.helpers.factories import APP_SECRET, signed
+
+MAX_RSS_BYTES = 300 * 1024 * 1024
+MAX_P99_SECONDS = 0.5
+POST_PAUSE_SECONDS = 0.05
+HONEST_TIMEOUT_SECONDS = 10
+
+
+@dataclass
+class Report:
+    """Seconds that honest posts took, on new and on kept connections, and the web's largest memory."""
+
+    new: list[float] = field(default_factory=list)
+    kept: list[float] = field(default_factory=list)
+    failed: int = 0
+    rss_bytes: int = 0
+
+    @property
+    def held(self) -> bool:
+        return (
+            not self.failed
+            and self.rss_bytes < MAX_RSS_BYTES
+            and max(p99(self.new), p99(self.kept)) < MAX_P99_SECONDS
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"memory {self.rss_bytes / 2**20:.0f} MiB, honest posts: {len(self.new)} on new connections with p99 "
+            f"{p99(self.new) * 1000:.0f} ms, {len(self.kept)} on kept ones with p99 {p99(self.kept) * 1000:.0f} ms, "
+            f"{self.failed} failed"
+        )
+
+
+def p99(seconds: list[float]) -> float:
+    """Return the 99th percentile; infinite where there are too few."""
+    return quantiles(seconds, n=100)[98] if len(seconds) > 1 else float("inf")
+
+
+def _serve(port_of: "multiprocessing.connection.Connection") -> None:
+    from tests.hostile.web import open_web
+
+    with open_web() as web:
+        port_of.send(web.port)
+        with suppress(EOFError):
+            port_of.recv()
+
+
+def _attack(port: int, connections: int, seconds: float) -> None:
+    import asyncio
+
+    from tests.hostile.attacks import all_at_once
+
+    asyncio.run(all_at_once(port, connections, seconds))
+
+
+def besiege(connections: int, seconds: float) -> Report:
+    """Attack a web process for so long, and post to it meanwhile."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    web = context.Process(target=_serve, args=(theirs,))
+    web.start()
+    port = ours.recv()
+    attacker = context.Process(target=_attack, args=(port, connections, seconds))
+    attacker.start()
+    report = Report()
+    try:
+        _post_until(time.monotonic() + seconds, port, psutil.Process(web.pid), report)
+    finally:
+        for process in (attacker, web):
+            process.kill()
+            process.join()
+    return report
+
+
+def _post_until(end: float, port: int, web: psutil.Process, report: Report) -> None:
+    kept = _connection(port)
+    small, large = (signed(b'{"a":"%b"}' % (b"x" * size), APP_SECRET) for size in (1_000, 300_000))
+    number = 0
+    while time.monotonic() < end:
+        number += 1
+        post = small if number % 10 else large
+        new = _connection(port)
+        for connection, seconds in ((new, report.new), (kept, report.kept)):
+            began = time.monotonic()
+            try:
+                connection.request("POST", "/webhook", post.body, post.headers)
+                response = connection.getresponse()
+                response.read()
+                report.failed += response.status != 200
+            except (OSError, http.client.HTTPException):
+                connection.close()
+                report.failed += 1
+            seconds.append(time.monotonic() - began)
+        new.close()
+        report.rss_bytes = max(report.rss_bytes, web.memory_info().rss)
+        time.sleep(POST_PAUSE_SECONDS)
+    kept.close()
+
+
+def _connection(port: int) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=HONEST_TIMEOUT_SECONDS)
