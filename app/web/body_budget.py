@@ -1,14 +1,15 @@
 """One budget of bytes for all requests of a process whose signature is not known yet.
 
-When it is exceeded, the slowest requests are evicted: an honest sender is done in a moment, whoever holds memory to do
-harm is slow. Fast requests do not wait for slow ones, and the number of requests does not matter.
+When it is exceeded, requests are evicted: first those that have taken long, the slowest first, then young ones, the
+largest first. An honest sender is done in a moment; most of its bodies are small. Nobody waits for a slot, and the
+number of requests does not matter.
 """
 
 from collections.abc import Callable
 
 MAX_BYTES = 32 * 1024 * 1024  # ten bodies of the largest size
 KEPT_SHARE = 0.75  # evict down to this share, so that not every further byte sorts all requests again
-SHORT_SECONDS = 0.25  # added to each age, so that a request that has just begun is not taken for a slow one
+YOUNG_SECONDS = 2.0  # in which an honest sender is done
 
 
 class Holder:
@@ -19,9 +20,12 @@ class Holder:
         self.num_bytes = 0
         self.since = 0.0
 
-    def rate(self, now: float) -> float:
-        """Return bytes a second since the first byte."""
-        return self.num_bytes / (now - self.since + SHORT_SECONDS)
+    def sort_key(self, now: float) -> tuple[bool, float]:
+        """Order holders by who is evicted first."""
+        age = now - self.since
+        if age < YOUNG_SECONDS:
+            return True, -self.num_bytes
+        return False, self.num_bytes / age
 
 
 class BodyBudget:
@@ -38,17 +42,20 @@ class BodyBudget:
         return self._num_bytes
 
     def add(self, holder: Holder, num_bytes: int, now: float) -> None:
-        """Count bytes that have really come; evict the slowest holders when there are too many."""
+        """Count bytes that have really come; evict holders when there are too many."""
         if not holder.num_bytes:
             holder.since = now
             self._holders.add(holder)
         holder.num_bytes += num_bytes
         self._num_bytes += num_bytes
         if self._num_bytes > self._max_bytes:
-            for slowest in sorted(self._holders, key=lambda each: each.rate(now)):
-                if self._num_bytes <= self._max_bytes * KEPT_SHARE:
-                    break
-                slowest.evict()
+            self._evict(now)
+
+    def _evict(self, now: float) -> None:
+        for holder in sorted(self._holders, key=lambda each: each.sort_key(now)):
+            if self._num_bytes <= self._max_bytes * KEPT_SHARE:
+                break
+            holder.evict()
 
     def release(self, holder: Holder) -> None:
         """Count the holder's bytes no more; does nothing when it has none."""

@@ -37,6 +37,14 @@ def test_above_it_the_slowest_are_evicted_and_the_fast_stay() -> None:
     assert budget.num_bytes == 70
 
 
+def test_of_those_that_have_just_begun_the_largest_are_evicted() -> None:
+    budget = BodyBudget(max_bytes=100)
+    large, small = Request(budget), Request(budget)
+    budget.add(large.holder, 90, now=0)
+    budget.add(small.holder, 20, now=0.1)
+    assert (large.evicted, small.evicted) == (True, False)
+
+
 def test_what_is_released_counts_no_more() -> None:
     budget = BodyBudget(max_bytes=100)
     request = Request(budget)
