@@ -43,6 +43,7 @@ class Runner:
         stop_at = time.monotonic() + budget_seconds
         while lanes:
             steps = self.round(lanes, max(1, self.batch_sizer.size // len(lanes)))
+            steps = [_left_to_the_sweep(step, last.get(step.lane)) for step in steps]
             last |= {step.lane: step for step in steps}
             lanes = [step.lane for step in steps if step.outcome in HAS_MORE]
             if time.monotonic() >= stop_at:
@@ -94,6 +95,14 @@ class Runner:
             if not step.has_more:
                 break
         return step
+
+
+def _left_to_the_sweep(step: Step, before: Step | None) -> Step:
+    """Return the step, or WAITING if its event was refused twice running: asking on at once would change nothing."""
+    stale = before is not None and before.outcome is step.outcome is Outcome.STALE_ATTEMPT
+    if stale and before is not None and before.event_id == step.event_id:
+        return Step(step.lane, Outcome.WAITING, step.event_id)
+    return step
 
 
 def _may_run(head: Head) -> bool:

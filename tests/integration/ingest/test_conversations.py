@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from alembic import command
 from sqlalchemy import Connection
 
 from app import dead_letters
@@ -17,6 +18,7 @@ from app.ingest.merge_plan import NameGroup
 from app.ingest.rows import EventRow, Ingested
 from app.lanes.outcome import Outcome
 from app.payload.parse import parse
+from app.stores.migrate import alembic_config, migrate
 from app.stores.models import EventState
 from app.stores.prepared import Prepared
 from tests.helpers import factories as f
@@ -278,6 +280,30 @@ def test_merges_that_overlap_leave_no_chain(core: Core) -> None:
     assert core.value(chained) == 0
     core.redis.flushall()
     core.advance(core.event("c").lane)
+    assert sorted(core.seen) == ["a", "b", "c"]
+
+
+def make_chain(core: Core) -> int:
+    """What overlapping merges left in earlier releases: an event in the first lane of a chain; that lane."""
+    core.ingest(text_body("a"), text_body("b", sender=2), text_body("c", sender=3))
+    first, second, third = lanes_of(core, "a", "b", "c")
+    merge = "UPDATE conversations SET merged_into = :into WHERE id = :lane"
+    core.execute(merge, lane=first, into=second)
+    core.execute(merge, lane=second, into=third)
+    return first
+
+
+def test_a_lane_whose_event_is_refused_again_and_again_is_left_to_the_sweep(core: Core) -> None:
+    step = core.advance(make_chain(core))
+    assert not step.has_more
+
+
+def test_chains_of_earlier_releases_are_flattened(core: Core) -> None:
+    first = make_chain(core)
+    with core.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        command.downgrade(alembic_config(connection), "0004")
+        migrate()
+    core.advance(first)
     assert sorted(core.seen) == ["a", "b", "c"]
 
 

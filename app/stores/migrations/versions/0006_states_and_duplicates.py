@@ -11,7 +11,21 @@ depends_on = None
 MOMENT = sa.DateTime(timezone=True)
 
 
+# Merges that overlapped left chains, which no lane follows to its end
+FLATTEN_CHAINS = """
+WITH RECURSIVE way (id, lane) AS (
+  SELECT id, merged_into FROM conversations WHERE merged_into IS NOT NULL
+  UNION
+  SELECT way.id, c.merged_into FROM way JOIN conversations c ON c.id = way.lane WHERE c.merged_into IS NOT NULL
+)
+UPDATE conversations c SET merged_into = way.lane
+FROM way JOIN conversations root ON root.id = way.lane
+WHERE c.id = way.id AND root.merged_into IS NULL AND c.merged_into <> way.lane
+"""
+
+
 def upgrade() -> None:
+    op.execute(FLATTEN_CHAINS)
     op.create_table(
         "subject_states",
         sa.Column("subject", sa.Text(collation="C"), primary_key=True),
