@@ -10,6 +10,7 @@ from statistics import median
 
 import pytest
 
+from tests import architecture_map
 from tests.helpers.imports import ROOT, crossings, graph, imports, modules, package_of, tree
 
 # Floors, top to bottom: a package imports from floors below its own, and never from its neighbours
@@ -232,3 +233,8 @@ def test_every_script_for_redis_opens_with_its_call() -> None:
     assert scripts
     for script in scripts:
         assert script.read_text(encoding="utf-8").startswith(f"-- {script.stem}(KEYS = "), script.name
+
+
+def test_the_drawing_in_the_docs_is_that_of_the_imports() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert architecture_map.replaced(page) == page, "run `make map`"
