@@ -4,16 +4,18 @@ Each check yields what it has looked at: None for what is right, a Violation for
 handler did outside its transaction, and a run that was rolled back.
 """
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from app.stores.models import MessageStatus
-from tests.chaos.facts import Attempt, Effect, Facts
+from tests.chaos.facts import Attempt, Effect, Facts, PastFault
 from tests.chaos.order import in_order
 
 FINAL = ("done", "dead")
+RETURN_SECONDS = 60.0  # from the end of a fault until work goes on
 SENTENCES = 100  # of the violations of one promise that are kept
 RANK = {status.value: rank for rank, status in enumerate(MessageStatus)}
 
@@ -169,6 +171,47 @@ def statuses_only_rise(facts: Facts) -> Iterator[Violation | None]:
         yield None if found == status else Violation(f"stands at {found} instead of {status}: {key}", (key,))
 
 
+def it_comes_back(facts: Facts) -> Iterator[Violation | None]:
+    """After each fault something that waits is completed within RETURN_SECONDS, outages by other faults aside."""
+    finished = sorted(event.finished_at for event in facts.events if event.finished_at is not None)
+    for fault in facts.faults:
+        since = _waiting_since(facts, fault.ended_at)
+        if since is None:
+            continue  # nothing was left to be done
+        place = bisect_right(finished, since)
+        if place == len(finished):
+            yield Violation(f"nothing was completed after {fault.kind} had ended")
+            continue
+        took = finished[place] - since - _disturbed(facts, fault, since, finished[place])
+        yield (
+            Violation(f"nothing was completed for {took:.0f} s after {fault.kind} had ended")
+            if took > RETURN_SECONDS
+            else None
+        )
+
+
+def _waiting_since(facts: Facts, moment: float) -> float | None:
+    """From when on an acknowledged event waited that was not completed at a moment; None if there was none."""
+    waits = []
+    for key, accepted in facts.sent.items():
+        if accepted.latest is None:
+            continue
+        event = facts.event_of.get(key)
+        if event is None or event.finished_at is None or event.finished_at > moment:
+            waits.append(max(accepted.latest, moment))
+    return min(waits, default=None)
+
+
+def _disturbed(facts: Facts, fault: PastFault, since: float, until: float) -> float:
+    """Seconds between two times in which another fault lasted."""
+    covered, total = since, 0.0
+    for other in sorted(facts.faults, key=lambda each: each.began_at):
+        begin, end = max(other.began_at, covered), min(other.ended_at, until)
+        if other is not fault and end > begin:
+            total, covered = total + end - begin, end
+    return total
+
+
 PROMISES: dict[str, Callable[[Facts], Iterator[Violation | None]]] = {
     "1a answered 200, so it is there": nothing_is_lost,
     "1b nothing that was not sent": nothing_is_made_up,
@@ -178,4 +221,5 @@ PROMISES: dict[str, Callable[[Facts], Iterator[Violation | None]]] = {
     "3b attempts never overlap": attempts_are_counted,
     "4 in order, one at a time": order_is_kept,
     "5 statuses only rise": statuses_only_rise,
+    "8 it comes back by itself": it_comes_back,
 }

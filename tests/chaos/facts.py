@@ -65,6 +65,15 @@ class Effect:
     ended_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class PastFault:
+    """A fault from its begin to its end (Unix seconds)."""
+
+    kind: str
+    began_at: float
+    ended_at: float
+
+
 @dataclass(frozen=True)
 class Facts:
     """Everything that is judged. ``queues``: what the journal and each queue hold at the end."""
@@ -75,6 +84,7 @@ class Facts:
     effects: Sequence[Effect]
     statuses: Mapping[str, str]  # message id → the furthest
     queues: Mapping[str, int] = field(default_factory=dict)
+    faults: Sequence[PastFault] = ()
 
     @cached_property
     def sent(self) -> dict[str, Acceptance]:

@@ -14,6 +14,7 @@ import psutil
 from app.dev.processes.children import Running
 from app.stores.connections import redis
 from app.stores.redis_keys import JOURNAL
+from tests.chaos import grey
 from tests.chaos.cluster import Cluster
 from tests.chaos.schedule import WORKERS, Fault, Happened
 
@@ -62,6 +63,8 @@ class Faults:
 
     def _steps(self, event: Happened) -> Steps:
         kind = event.fault.kind
+        if kind in grey.KINDS:
+            return grey.KINDS[kind](self._cluster, event)
         match kind.split("_", 1):
             case ["kill", "worker_main"]:
                 return self._kill_main(event)

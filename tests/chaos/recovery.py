@@ -14,11 +14,12 @@ RECONNECT_SECONDS = 6.0  # after an outage: consumers try again after 2, 4 and 6
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From a fault to the first event completed after it; ``seconds`` None: there was none."""
+    """From a fault, and from its end, to the first event completed after it; None: there was none."""
 
     kind: str
     at: float
     seconds: float | None
+    after_its_end: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +46,25 @@ def spans(facts: Facts, happened: Sequence[Happened]) -> list[Span]:
     finished = sorted(event.finished_at for event in facts.events if event.finished_at is not None)
     found = []
     for event in happened:
-        place = bisect_right(finished, event.at)
-        after = finished[place] - event.at if place < len(finished) else None
-        found.append(Span(event.fault.kind, event.at, after))
+        until = event.until or event.at
+        after, after_its_end = _until_next(finished, event.at), _until_next(finished, until)
+        found.append(Span(event.fault.kind, event.at, after, after_its_end))
     return found
 
 
-def by_kind(found: Sequence[Span]) -> dict[str, tuple[int, float, float]]:
-    """Kind → how many, median and worst seconds."""
+def _until_next(finished: Sequence[float], moment: float) -> float | None:
+    """Seconds from a moment to the first of some sorted times after it."""
+    place = bisect_right(finished, moment)
+    return finished[place] - moment if place < len(finished) else None
+
+
+def by_kind(found: Sequence[Span], *, from_its_end: bool = False) -> dict[str, tuple[int, float, float]]:
+    """Kind → how many, median and worst seconds, from the begin of the fault or from its end."""
     groups: dict[str, list[float]] = {}
     for span in found:
-        if span.seconds is not None:
-            groups.setdefault(span.kind, []).append(span.seconds)
+        seconds = span.after_its_end if from_its_end else span.seconds
+        if seconds is not None:
+            groups.setdefault(span.kind, []).append(seconds)
     return {kind: (len(each), median(each), max(each)) for kind, each in sorted(groups.items())}
 
 

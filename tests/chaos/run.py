@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from app.stores.connections import engine, redis
 from tests.chaos import bodies, disk, recovery, tables
 from tests.chaos.checker import Verdict, judge
 from tests.chaos.cluster import Cluster
-from tests.chaos.facts import Facts
+from tests.chaos.facts import Facts, PastFault
 from tests.chaos.faults import Faults
 from tests.chaos.schedule import Fault, Happened, Kind
 from tests.chaos.sender import Sender
@@ -97,7 +97,9 @@ def _run(plan: Plan, path: Path, say: Say, keep: Path | None) -> Result:
         _play(cluster, faults, start, plan.seconds, say)
         drained = _drain(cluster, sender, plan.drain_seconds, say)
         sender.end()
-        facts = tables.read(engine(), redis(), sender.entries)
+        facts = replace(
+            tables.read(engine(), redis(), sender.entries), faults=[_past(event) for event in faults.happened]
+        )
         return _judged(plan, start, facts, faults.happened, drained)
     finally:
         if sender:
@@ -133,6 +135,10 @@ def _drain(cluster: Cluster, sender: Sender, patience: float, say: Say) -> float
     took = time.monotonic() - began
     say(f"{'everything is final' if empty >= STEADY_LOOKS else 'not everything is final'} after {took:.0f} s")
     return took
+
+
+def _past(event: Happened) -> PastFault:
+    return PastFault(event.fault.kind, event.at, event.until or event.at)
 
 
 def _unfinished() -> float:

@@ -80,6 +80,13 @@ def kinds(lease_seconds: float) -> dict[str, Kind]:
         "restart_postgres": Kind("Postgres is restarted", ("postgres",), (1, 3), "postgres"),
         "kill_postgres": Kind("SIGKILL of Postgres with its backends", ("postgres",), (1, 3), "postgres"),
         "stop_postgres": Kind("SIGSTOP of Postgres", ("postgres",), (20, 20), "postgres"),
+        # Grey: nothing dies
+        "terminate_sessions": Kind("every session of the pipeline with Postgres is ended", ("postgres",)),
+        "read_only": Kind("Postgres only reads", ("postgres",), (4, 10), "postgres"),
+        "statement_timeout": Kind("statements of 20 ms are cancelled", ("postgres",), (4, 10), "postgres"),
+        "hold_rows": Kind("a session idle in transaction holds rows", ("postgres",), (10, 20), "postgres"),
+        "exhaust_connections": Kind("Postgres grants no session", ("postgres",), (4, 8), "postgres"),
+        "fill_redis": Kind("Valkey has no memory left for writes", ("valkey",), (4, 8), "valkey"),
     }
 
 

@@ -17,9 +17,10 @@ from app.lanes import statements as lane_statements
 from app.lanes.claims import Claim, ClaimResult, Claims, Taken
 from app.payload.parse import ParsedBody, parse
 from app.stores.connections import redis
-from tests.chaos import bodies, effects, miniature
+from tests.chaos import bodies, checker, effects, miniature
 from tests.chaos.bodies import Post
 from tests.chaos.checker import Verdict, judge
+from tests.chaos.facts import PastFault
 from tests.chaos.miniature import Miniature
 from tests.helpers.factories import NOW
 
@@ -29,6 +30,8 @@ MEETING_SECONDS = 0.06
 SHORT_LEASE_SECONDS = 0.2
 STORED_TOGETHER = 5
 CRASH_AT = 14
+RETURN_SECONDS = 0.5
+STALL_AFTER = 20
 STALLED = 0.1  # of the events, at their first attempt
 
 pytestmark = pytest.mark.usefixtures("env")
@@ -84,6 +87,22 @@ class AlwaysGranted(Claims):
         return replace(super().take(claims), results=[ClaimResult.CLAIMED for _ in claims])
 
 
+class Hanging:
+    """A handler in which all workers hang for a while, once so many events are done: nothing is completed then."""
+
+    def __init__(self, after: int, seconds: float) -> None:
+        self.since: float | None = None
+        self._left = count(after, -1)
+        self._seconds = seconds
+
+    def __call__(self, event: Event, ctx: Context) -> None:
+        if self.since is None and next(self._left) <= 0:
+            self.since = time.time() + STALL_SECONDS  # what has begun by now is completed before it
+        if self.since is not None:
+            time.sleep(max(0.0, self.since + self._seconds - time.time()))
+        effects.message(event, ctx)
+
+
 def acks_early() -> Any:
     """Answers first and stores later; a crash takes what it had in memory."""
     store, memory, answered = Intake.accept, list[bytes](), count(1)
@@ -123,7 +142,7 @@ def by_wamid_alone() -> Any:
 def test_the_product_itself_keeps_every_promise() -> None:
     verdicts = judge(Miniature(handler=patiently).run(load()))
     assert broken(verdicts) == {}, verdicts
-    assert all(verdict.checked for verdict in verdicts)
+    assert all(verdict.checked for verdict in verdicts if not verdict.promise.startswith("8"))  # no faults
 
 
 def test_what_is_only_late_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,6 +184,23 @@ def test_the_same_workers_without_the_fence_are_caught(monkeypatch: pytest.Monke
     monkeypatch.setattr("tests.integration.chaos.test_checker.STALL_SECONDS", LONG_STALL_SECONDS)
     mini = Miniature(handler=stalling, claims=Unrenewed, lease_seconds=SHORT_LEASE_SECONDS)
     assert "3a" in broken(judge(mini.run(load())))
+
+
+def test_workers_that_go_on_only_long_after_a_fault_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checker, "RETURN_SECONDS", RETURN_SECONDS)
+    handler = Hanging(STALL_AFTER, LONG_STALL_SECONDS)
+    facts = Miniature(handler=handler).run(load())
+    assert handler.since is not None
+    fault = PastFault("stop_postgres", handler.since - 1, handler.since)
+    assert broken(judge(replace(facts, faults=[fault]))) == {"8": 1}
+
+
+def test_work_that_goes_on_at_once_after_a_fault_keeps_the_promise() -> None:
+    facts = Miniature().run(load())
+    middle = sorted(event.finished_at or 0 for event in facts.events)[len(facts.events) // 2]
+    verdicts = judge(replace(facts, faults=[PastFault("stop_postgres", middle - 1, middle)]))
+    assert broken(verdicts) == {}
+    assert [verdict.checked for verdict in verdicts if verdict.promise.startswith("8")] == [1]
 
 
 def test_lanes_that_overlap_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
