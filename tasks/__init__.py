@@ -28,7 +28,7 @@ heartbeats.install(app)
 
 
 def _flower(**given: Any) -> Any:
-    from app.flower.application import with_our_pages  # only the process that is Flower needs it
+    from app.flower import with_our_pages  # only the process that is Flower needs it
 
     return with_our_pages(**given)
 

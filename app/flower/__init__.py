@@ -1,8 +1,10 @@
-"""Our pages in Flower's own application: one login, one address, one navigation bar.
+"""Show our pages in Flower's own application: one login, one address, one navigation bar.
 
-application  Flower with our pages and rules    templates    our templates beside Flower's
-access       who somebody is, who may change    parameters   what a request asks for, checked
-answers      the base of all our handlers       shown        rows as JSON, masked unless asked
-dead_letters the table, retry, edit, discard    pipeline     numbers and charts
-conversation one lane's events, pause, resume   stock        Flower's own views where ours differ
+Promises: personal data is masked unless asked for, and who may only look can change nothing.
+Relies on: Flower's templates and routes, whose version is pinned.
+Cannot see: a worker that sends no events; the pipeline page reads the stores instead.
 """
+
+from app.flower.application import with_our_pages
+
+__all__ = ["with_our_pages"]

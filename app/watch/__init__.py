@@ -6,15 +6,15 @@ Cannot see: its own absence; a monitor outside watches ``/metrics`` for that.
 """
 
 from app.watch import alerts, backlog, heartbeats, reporting
-from app.watch.alerts import Name
 from app.watch.backlog import DIED, UNACKED, Backlog, Stored, Transport
+from app.watch.conditions import AlertName
 from app.watch.probe import Probe
 
 __all__ = [
     "DIED",
     "UNACKED",
+    "AlertName",
     "Backlog",
-    "Name",
     "Probe",
     "Stored",
     "Transport",

@@ -26,7 +26,7 @@ from redis import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.stores import engine, web_redis
-from app.watch import Backlog, Name, Probe, Stored, Transport, backlog
+from app.watch import AlertName, Backlog, Probe, Stored, Transport, backlog
 from config.celery import CONVERSATIONS, MAINTENANCE, WEBHOOKS
 from config.settings import settings
 
@@ -97,7 +97,7 @@ def _stored_families(stored: Stored) -> Iterable[GaugeMetricFamily]:
     yield _gauge("dead_letters", "Dead letters that wait for a person", stored.dead_letters)
     yield _gauge("held_lanes", "Lanes whose first event waits for its next attempt", stored.held_lanes)
     raised = GaugeMetricFamily("neverdrop_alert_raised", "Whether an alert is raised", labels=["alert"])
-    for name in Name:
+    for name in AlertName:
         raised.add_metric([name.value], float(name in stored.raised))
     yield raised
 

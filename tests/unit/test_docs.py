@@ -18,7 +18,7 @@ from app.handlers import Context, Event, on_event, on_message, on_status
 from app.handlers.registration import registry
 from app.stores import redis_keys
 from app.stores.models import DeliveryState, EventState, MessageStatus, StoredIn
-from app.watch.alerts import Name
+from app.watch import AlertName
 from app.web.process import create_app
 from config import celery
 from config.settings import DEVELOPMENT_APP_SECRET, Settings
@@ -179,7 +179,7 @@ def test_every_key_in_redis_is_in_the_architecture(key: str) -> None:
     assert key.removesuffix(":") in {cells[0].strip("`").removesuffix(":…") for cells in rows(ARCHITECTURE)}
 
 
-@pytest.mark.parametrize("name", Name)
+@pytest.mark.parametrize("name", AlertName)
 def test_every_alert_has_its_advice(name: str) -> None:
     (row,) = [cells for cells in rows(OPERATIONS) if cells[0] == f"`{name}`"]
     assert all(row[1:])

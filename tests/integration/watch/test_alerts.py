@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session
 from app.stores import connections
 from app.stores.models import Alert, EventState
 from app.stores.redis_keys import WORKERS
-from app.watch import alerts
-from app.watch.alerts import Action, Change, Name, watch
+from app.watch import alert_states, alerts, notifications
+from app.watch.alerts import watch
+from app.watch.conditions import Action, AlertChange, AlertName
 from app.watch.heartbeats import beat, member
 from config.logging import configure
 from config.settings import Settings
@@ -60,11 +61,13 @@ def redis(thresholds: Settings) -> "Redis":
 
 
 @pytest.fixture
-def look(engine: Engine, redis: "Redis", thresholds: Settings) -> Callable[[], list[tuple[Name, Action]]]:
+def look(
+    engine: Engine, redis: "Redis", thresholds: Settings
+) -> Callable[[], list[tuple[AlertName, Action]]]:
     return lambda: [(change.name, change.action) for change in watch(engine, redis, thresholds)]
 
 
-Look = Callable[[], list[tuple[Name, Action]]]
+Look = Callable[[], list[tuple[AlertName, Action]]]
 
 
 def sent_alerts(webhook: Receiver) -> list[tuple[str, str]]:
@@ -126,16 +129,16 @@ Act = Callable[[Engine, "Redis"], None]
 @pytest.mark.parametrize(
     ("name", "provoke", "mend", "looks"),
     [
-        (Name.BACKLOG_SIZE, provoke_size, mend_events, 1),
-        (Name.BACKLOG_GROWTH, provoke_growth, mend_events, 1),
-        (Name.BACKLOG_AGE, provoke_age, mend_events, 1),
-        (Name.DEAD_LETTERS, provoke_dead_letter, mend_events, 1),
-        (Name.NO_WORKER, provoke_no_worker, mend_worker, 2),  # seen, then lasting
-        (Name.NO_INGEST, provoke_no_ingest, mend_ingest, 2),
+        (AlertName.BACKLOG_SIZE, provoke_size, mend_events, 1),
+        (AlertName.BACKLOG_GROWTH, provoke_growth, mend_events, 1),
+        (AlertName.BACKLOG_AGE, provoke_age, mend_events, 1),
+        (AlertName.DEAD_LETTERS, provoke_dead_letter, mend_events, 1),
+        (AlertName.NO_WORKER, provoke_no_worker, mend_worker, 2),  # seen, then lasting
+        (AlertName.NO_INGEST, provoke_no_ingest, mend_ingest, 2),
     ],
 )
 def test_an_alert_is_raised_told_once_and_cleared(
-    name: Name,
+    name: AlertName,
     provoke: Act,
     mend: Act,
     looks: int,
@@ -146,11 +149,11 @@ def test_an_alert_is_raised_told_once_and_cleared(
 ) -> None:
     assert look() == []
     provoke(engine, redis)
-    assert [change for _ in range(looks) for change in look()] == [(name, Action.RAISE)]
+    assert [change for _ in range(looks) for change in look()] == [(name, Action.FIRE)]
     assert raised(engine) == [name]
     assert look() == []
     mend(engine, redis)
-    assert look() == [(name, Action.CLEAR)]
+    assert look() == [(name, Action.RESOLVE)]
     assert raised(engine) == []
     assert look() == []
     assert sent_alerts(webhook) == [(name, "raised"), (name, "cleared")]
@@ -172,7 +175,7 @@ def test_a_webhook_that_fails_is_tried_again_by_the_next_watch(
 ) -> None:
     webhook.status = 503
     add_events(engine, state=EventState.DEAD)
-    assert look() == [(Name.DEAD_LETTERS, Action.RAISE)]
+    assert look() == [(AlertName.DEAD_LETTERS, Action.FIRE)]
     assert sent_alerts(webhook) == []
     webhook.status = 200
     assert look() == []
@@ -190,14 +193,14 @@ def test_without_a_webhook_nothing_waits_to_be_told(env: Callable[..., Settings]
 
 
 def test_several_watches_at_once_raise_one_alert(engine: Engine, redis: "Redis", webhook: Receiver) -> None:
-    raise_it = Change(Action.RAISE, Name.DEAD_LETTERS, "one", 1, 1)
+    raise_it = AlertChange(Action.FIRE, AlertName.DEAD_LETTERS, "one", 1, 1)
     ready = threading.Barrier(4)
     ours: list[bool] = []
 
     def compete() -> None:
         ready.wait()
         with engine.begin() as connection:
-            ours.append(alerts.apply(connection, raise_it))
+            ours.append(alert_states.apply(connection, raise_it))
 
     watches = [threading.Thread(target=compete) for _ in range(4)]
     for one in watches:
@@ -211,8 +214,8 @@ def test_several_watches_at_once_tell_the_webhook_once(
     engine: Engine, thresholds: Settings, webhook: Receiver
 ) -> None:
     with engine.begin() as connection:
-        alerts.apply(connection, Change(Action.RAISE, Name.DEAD_LETTERS, "one", 1, 1))
-    watches = [threading.Thread(target=alerts.deliver, args=(engine, thresholds)) for _ in range(4)]
+        alert_states.apply(connection, AlertChange(Action.FIRE, AlertName.DEAD_LETTERS, "one", 1, 1))
+    watches = [threading.Thread(target=notifications.deliver, args=(engine, thresholds)) for _ in range(4)]
     for one in watches:
         one.start()
     for one in watches:
@@ -239,12 +242,12 @@ def test_a_database_that_refuses_raises_its_own_alert_until_it_answers(
 ) -> None:
     down = create_engine(NOWHERE)
     webhook.status = 503
-    assert [c.name for c in watch(down, redis, thresholds)] == [Name.DATABASE_DOWN]
+    assert [c.name for c in watch(down, redis, thresholds)] == [AlertName.DATABASE_DOWN]
     webhook.status = 200
     assert watch(down, redis, thresholds) == []
     assert sent_alerts(webhook) == [("database_down", "raised")]
     assert [(c.name, c.action) for c in watch(engine, redis, thresholds)] == [
-        (Name.DATABASE_DOWN, Action.CLEAR)
+        (AlertName.DATABASE_DOWN, Action.RESOLVE)
     ]
     assert watch(engine, redis, thresholds) == []
     assert sent_alerts(webhook) == [("database_down", "raised"), ("database_down", "cleared")]
@@ -259,10 +262,10 @@ def test_a_database_that_hangs_raises_the_alert_too(
         server = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
     os.kill(server, signal.SIGSTOP)  # the pooled connection that the watch will use
     try:
-        assert [c.name for c in watch(engine, redis, thresholds)] == [Name.DATABASE_DOWN]
+        assert [c.name for c in watch(engine, redis, thresholds)] == [AlertName.DATABASE_DOWN]
     finally:
         os.kill(server, signal.SIGCONT)
     monkeypatch.setattr(alerts, "DATABASE_SECONDS", 10)
-    assert (Name.DATABASE_DOWN, Action.CLEAR) in [
+    assert (AlertName.DATABASE_DOWN, Action.RESOLVE) in [
         (c.name, c.action) for c in watch(engine, redis, thresholds)
     ]

@@ -13,7 +13,8 @@ from sqlalchemy import text
 from app.stores import connections
 from app.stores.models import EventState
 from app.stores.redis_keys import JOURNAL
-from app.watch.alerts import Action, Change, Name, apply
+from app.watch.alert_states import apply
+from app.watch.conditions import Action, AlertChange, AlertName
 from app.watch.heartbeats import beat, member
 from app.web import metrics
 from config.settings import Settings
@@ -51,7 +52,7 @@ def test_metrics_are_the_backlogs_numbers(client: FlaskClient) -> None:
     redis.lpush("conversations", "a")
     beat(redis, member("worker@a", ["conversations"]))
     with engine.begin() as connection:
-        apply(connection, Change(Action.RAISE, Name.DEAD_LETTERS, "two", 2, 1))
+        apply(connection, AlertChange(Action.FIRE, AlertName.DEAD_LETTERS, "two", 2, 1))
     numbers = scrape(client)
     assert numbers["neverdrop_up{postgres}"] == numbers["neverdrop_up{redis}"] == 1
     assert numbers["neverdrop_backlog_size"] == 4

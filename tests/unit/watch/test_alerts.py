@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.watch.alerts import Action, Condition, Name, State, conditions, judge
 from app.watch.backlog import Backlog, Stored, Transport
+from app.watch.conditions import Action, AlertName, AlertState, Condition, conditions, judge
 from config.settings import Settings, load
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ALIVE = {"ingest@a": frozenset({"webhooks"}), "worker@a": frozenset({"conversations"})}
 QUIET = Backlog(Stored(size_before=0), Transport(workers=ALIVE))
-RAISED = State(raised=True)
+RAISED = AlertState(raised=True)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def stored(**numbers: object) -> Backlog:
     return Backlog(replace(QUIET.stored, **numbers), QUIET.transport)
 
 
-def changes(measured: Backlog, settings: Settings, **states: State) -> dict[Name, Action]:
+def changes(measured: Backlog, settings: Settings, **states: AlertState) -> dict[AlertName, Action]:
     return {change.name: change.action for change in judge(conditions(measured, settings), states, NOW)}
 
 
@@ -60,12 +60,12 @@ def test_an_alert_is_raised_at_its_threshold_and_cleared_well_below_it(
     good: dict[str, object],
     thresholds: Settings,
 ) -> None:
-    assert changes(stored(**bad), thresholds) == {name: Action.RAISE}
+    assert changes(stored(**bad), thresholds) == {name: Action.FIRE}
     assert changes(stored(**bad), thresholds, **{name: RAISED}) == {}
     if between:
         assert changes(stored(**between), thresholds) == {}
         assert changes(stored(**between), thresholds, **{name: RAISED}) == {}
-    assert changes(stored(**good), thresholds, **{name: RAISED}) == {name: Action.CLEAR}
+    assert changes(stored(**good), thresholds, **{name: RAISED}) == {name: Action.RESOLVE}
 
 
 def test_growth_is_not_judged_while_it_is_unknown(thresholds: Settings) -> None:
@@ -76,13 +76,13 @@ def test_growth_is_not_judged_while_it_is_unknown(thresholds: Settings) -> None:
 @pytest.mark.parametrize(("name", "left"), [("no_worker", "ingest@a"), ("no_ingest", "worker@a")])
 def test_a_missing_worker_must_be_missing_for_a_while(name: str, left: str, thresholds: Settings) -> None:
     missing = Backlog(QUIET.stored, replace(QUIET.transport, workers={left: ALIVE[left]}))
-    just_now = State(suspected_at=NOW - timedelta(seconds=29))
-    long_ago = State(suspected_at=NOW - timedelta(seconds=30))
-    assert changes(missing, thresholds) == {name: Action.SUSPECT}
+    just_now = AlertState(pending_since=NOW - timedelta(seconds=29))
+    long_ago = AlertState(pending_since=NOW - timedelta(seconds=30))
+    assert changes(missing, thresholds) == {name: Action.PEND}
     assert changes(missing, thresholds, **{name: just_now}) == {}
-    assert changes(missing, thresholds, **{name: long_ago}) == {name: Action.RAISE}
-    assert changes(QUIET, thresholds, **{name: just_now}) == {name: Action.TRUST}
-    assert changes(QUIET, thresholds, **{name: RAISED}) == {name: Action.CLEAR}
+    assert changes(missing, thresholds, **{name: long_ago}) == {name: Action.FIRE}
+    assert changes(QUIET, thresholds, **{name: just_now}) == {name: Action.CANCEL_PENDING}
+    assert changes(QUIET, thresholds, **{name: RAISED}) == {name: Action.RESOLVE}
 
 
 def test_a_change_says_value_and_threshold(thresholds: Settings) -> None:
@@ -93,4 +93,4 @@ def test_a_change_says_value_and_threshold(thresholds: Settings) -> None:
 
 def test_every_condition_has_a_name_of_its_own(thresholds: Settings) -> None:
     found: list[Condition] = conditions(QUIET, thresholds)
-    assert {condition.name for condition in found} == set(Name) - {Name.DATABASE_DOWN}
+    assert {condition.name for condition in found} == set(AlertName) - {AlertName.DATABASE_DOWN}

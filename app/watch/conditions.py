@@ -1,0 +1,145 @@
+"""Judge which alerts begin and end, given the backlog. Pure: no I/O.
+
+An alert fires at its threshold and is resolved below RESOLVE_BELOW of it, so that a value that swings around the
+threshold sends nothing new. A condition that must last is pending until then.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.watch.backlog import Backlog
+    from config.settings import Settings
+
+RESOLVE_BELOW = 0.8  # of the threshold
+
+
+class AlertName(StrEnum):
+    BACKLOG_SIZE = "backlog_size"
+    BACKLOG_GROWTH = "backlog_growth"
+    BACKLOG_AGE = "backlog_age"
+    DEAD_LETTERS = "dead_letters"
+    NO_WORKER = "no_worker"  # none alive that runs lanes
+    NO_INGEST = "no_ingest"  # none alive that splits deliveries
+    DATABASE_DOWN = "database_down"
+
+
+class Action(StrEnum):
+    FIRE = "fire"
+    RESOLVE = "resolve"
+    PEND = "pend"  # it is firing, but not for long enough yet
+    CANCEL_PENDING = "cancel_pending"  # it stopped before it was raised
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One thing that is watched, as it is now."""
+
+    name: AlertName
+    value: float
+    threshold: float
+    firing: bool
+    resolved: bool  # neither of the two: in between, where everything stays as it was
+    text: str
+    lasts_seconds: float = 0  # how long it must be firing before the alert is raised
+
+
+@dataclass(frozen=True, slots=True)
+class AlertState:
+    """Where an alert stood before."""
+
+    raised: bool = False
+    pending_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertChange:
+    action: Action
+    name: AlertName
+    text: str
+    value: float | None = None
+    threshold: float | None = None
+
+
+def conditions(measured: "Backlog", settings: "Settings") -> list[Condition]:
+    """Return what is watched; growth is left out while there is no sample to compare with."""
+    growth = measured.growth
+    window = settings.alert_growth_window_seconds
+    limits = [
+        _limit(
+            AlertName.BACKLOG_SIZE,
+            measured.size,
+            settings.alert_backlog_size,
+            f"{measured.size:,} are unfinished",
+        ),
+        _limit(
+            AlertName.BACKLOG_AGE,
+            measured.oldest_seconds,
+            settings.alert_oldest_seconds,
+            f"the oldest unfinished is {measured.oldest_seconds:,.0f} s old",
+        ),
+        _limit(
+            AlertName.DEAD_LETTERS,
+            measured.dead_letters,
+            settings.alert_dead_letters,
+            f"{measured.dead_letters:,} dead letters wait for a person (neverdrop dead list)",
+        ),
+        _presence(AlertName.NO_WORKER, measured.workers, "run conversations", settings),
+        _presence(AlertName.NO_INGEST, measured.ingests, "split deliveries", settings),
+    ]
+    if growth is not None:
+        sentence = f"the backlog grew by {growth:,} in {window:,.0f} s"
+        limits.append(_limit(AlertName.BACKLOG_GROWTH, growth, settings.alert_backlog_growth, sentence))
+    return limits
+
+
+def _limit(name: AlertName, value: float, threshold: float, sentence: str) -> Condition:
+    return Condition(
+        name,
+        value=value,
+        threshold=threshold,
+        firing=value >= threshold,
+        resolved=value < threshold * RESOLVE_BELOW,
+        text=f"{sentence} (threshold {threshold:,g})",
+    )
+
+
+def _presence(name: AlertName, alive: int, work: str, settings: "Settings") -> Condition:
+    return Condition(
+        name,
+        value=alive,
+        threshold=1,
+        firing=alive == 0,
+        resolved=alive > 0,
+        text=f"{alive} workers are alive to {work}",
+        lasts_seconds=settings.alert_no_worker_seconds,
+    )
+
+
+def judge(
+    conditions_now: Sequence[Condition], states: Mapping[str, AlertState], now: datetime
+) -> list[AlertChange]:
+    """Return what changes, given the conditions and the state of each alert before."""
+    judged = (
+        (condition, _action(condition, states.get(condition.name, AlertState()), now))
+        for condition in conditions_now
+    )
+    return [
+        AlertChange(action, condition.name, condition.text, condition.value, condition.threshold)
+        for condition, action in judged
+        if action is not None
+    ]
+
+
+def _action(condition: Condition, state: AlertState, now: datetime) -> Action | None:
+    if state.raised:
+        return Action.RESOLVE if condition.resolved else None
+    if not condition.firing:
+        return Action.CANCEL_PENDING if state.pending_since is not None else None
+    since = state.pending_since or now
+    if now - since >= timedelta(seconds=condition.lasts_seconds):
+        return Action.FIRE
+    return Action.PEND if state.pending_since is None else None
