@@ -105,6 +105,7 @@ class Settings(BaseSettings):
 
     # Handlers and lanes
     handlers: Names = ()
+    allow_no_handlers: bool = False
     handler_time_limit_seconds: float = Field(60, gt=0, le=3600)
     claim_lease_seconds: float = Field(20, ge=1)
     order_settle_seconds: float = Field(2, ge=0)

@@ -47,7 +47,9 @@ def _worker_starts(sender: str, **_: Any) -> None:
     """In the main process, before the pool forks: what is wrong is said once, and the start ends here."""
     configure(settings(), sender.partition("@")[0])
     try:
-        load_handlers(settings().handlers, settings().handler_time_limit_seconds)
+        handlers = load_handlers(settings().handlers, settings().handler_time_limit_seconds)
+        if settings().neverdrop_env == "production" and not settings().allow_no_handlers:
+            handlers.refuse_if_empty()
         _check_stores()
     except NeverdropError as error:
         raise SystemExit(f"neverdrop cannot start: {error}") from error

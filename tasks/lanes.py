@@ -7,13 +7,14 @@ from functools import cache
 from typing import Any
 
 from celery import Task
-from celery.exceptions import Retry
+from celery.exceptions import Retry, WorkerShutdown, WorkerTerminate
 
 from app import dead_letters
 from app.broker import wakes
-from app.handlers import registry
+from app.handlers import registry, start_hooks
 from app.lanes import Claims, Lanes, Outcome, Step
 from app.stores import STORE_ERRORS, Fault, judge, lane_engine, redis, retry_on_stale_connection
+from app.watch import unknown_handlers
 from config.celery import ADVANCE
 from config.logging import get_logger
 from config.settings import settings
@@ -37,6 +38,8 @@ def lanes(worker: str) -> Lanes:
         handler_time_limit_seconds=known.handler_time_limit_seconds,
         enqueue_dead_letter=lambda event_id: dead_letters.enqueue_dead_letter(redis(), event_id),
         wake=lambda woken: wakes.wake(redis(), woken),
+        record_unknown=lambda names: unknown_handlers.record(redis(), names),
+        must_end=(WorkerShutdown, WorkerTerminate),
     )
 
 
@@ -52,6 +55,8 @@ def advance(self: "Task[Any, Any]", lane: int) -> None:
     the event is due, the sweep wakes its lane.
     """
     ours = lanes(f"{self.request.hostname}/{os.getpid()}")
+    if not _started():
+        return
     try:
         woken = wakes.receive_wakes(redis(), [lane], ours.batch_sizer.size)
         failed = retry_on_stale_connection(lambda: _run(ours, woken))
@@ -64,6 +69,16 @@ def advance(self: "Task[Any, Any]", lane: int) -> None:
         return
     if failed:
         raise _shown_as_retry(failed)
+
+
+def _started() -> bool:
+    """Whether what ``@on_start`` registered has run in this process; while it fails nothing is run here."""
+    try:
+        start_hooks.run()
+    except Exception as error:
+        log.exception("handlers.not_started", error=type(error).__name__)
+        return False
+    return True
 
 
 def _run(ours: Lanes, woken: Sequence[int]) -> list[Step]:

@@ -18,6 +18,7 @@ from app.handlers.registration import (
     registry,
 )
 from app.handlers.retry import RetryDecision, decide
+from app.handlers.start import on_start, start_hooks
 
 # What a team's code uses, then what runs it
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "load_handlers",
     "on_event",
     "on_message",
+    "on_start",
     "on_status",
     "registry",
+    "start_hooks",
 ]  # fmt: skip

@@ -1,21 +1,27 @@
 """Which handler runs which event: registered by decorators, loaded from HANDLERS."""
 
 import importlib
-from collections.abc import Callable, Iterable
+import inspect
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from app.errors import NeverdropError
+from app.handlers import coroutines
 from app.handlers.context import Context, Event
+from app.handlers.options import (
+    HandlerError,
+    check_function,
+    check_names,
+    check_seconds,
+    check_types,
+    name_of,
+    warn_of_unknown_type,
+)
 from app.handlers.retry import BASE_SECONDS, CAP_SECONDS, MAX_ATTEMPTS, RetryPolicy
 
-HandlerFunction = Callable[[Event, Context], None]
+HandlerFunction = Callable[[Event, Context], None] | Callable[[Event, Context], Awaitable[None]]
 F = TypeVar("F", bound=HandlerFunction)
 OnFailure = Literal["hold", "skip"]
-
-
-class HandlerError(NeverdropError):
-    """HANDLERS or a registration does not add up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,28 @@ class Handler:
     policy: RetryPolicy
     on_failure: OnFailure  # hold: the lane waits for a failing event; skip: the lane goes on meanwhile
     time_limit_seconds: float | None  # None: the setting HANDLER_TIME_LIMIT_SECONDS
+    formerly: tuple[str, ...] = ()  # names under which events were stored that it runs too
+
+    def answers_to(self, name: str) -> bool:
+        """Whether events that were stored for this name are its own."""
+        return name == self.name or name in self.formerly
+
+    def call(self, event: Event, ctx: Context) -> None:
+        """Run the function to its end; HandlerError if it answers with code that has not run."""
+        answer: Any = self.function(event, ctx)
+        if answer is None:
+            return
+        if inspect.iscoroutine(answer) and self._is_async:
+            coroutines.run(answer)
+            return
+        _refuse_code(answer, self.name)
+
+    @property
+    def _is_async(self) -> bool:
+        function = self.function
+        return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+            getattr(function, "__call__", None)  # noqa: B004  (of an object that can be called)
+        )
 
 
 @dataclass(slots=True)
@@ -36,23 +64,42 @@ class Registry:
     handlers: dict[tuple[str, str | None], Handler] = field(default_factory=dict)
 
     def add(self, kind: str, type_: str | None, handler: Handler) -> None:
-        known = self.handlers.get((kind, type_))
-        if known is not None:
-            wanted = f"{kind} {type_!r}" if type_ else f"every {kind}"
+        """Register a handler; HandlerError if there is one for the same events."""
+        other = self.handlers.get((kind, type_))
+        if other is not None:
+            events = f"{kind} {type_!r}" if type_ else f"every {kind}"
             raise HandlerError(
-                f"two handlers for {wanted}: {known.name} and {handler.name}; keep one of them"
+                f"two handlers for {events}: {other.name} and {handler.name}; keep one of them"
             )
         self.handlers[kind, type_] = handler
 
+    def refuse_if_empty(self) -> None:
+        """Raise HandlerError if there is no handler: every event would be finished without any code."""
+        if not self.handlers:
+            raise HandlerError(
+                "there is no handler, so every event would end as unhandled: set HANDLERS to the modules that register"
+                " them, or ALLOW_NO_HANDLERS=true if events are only to be stored"
+            )
+
     def find(self, kind: str, type_: str) -> Handler | None:
-        """The handler of the very type, else that of the kind, else None."""
+        """Return the handler of the very type, else that of the kind, else None."""
         return self.handlers.get((kind, type_)) or self.handlers.get((kind, None))
+
+    def find_for(self, kind: str, type_: str, name: str | None) -> Handler | None:
+        """Return the handler of an event that was stored for the handler ``name``; None if none here answers to it.
+
+        Another release may know the name: an event is never run by a handler that merely is there for its type.
+        """
+        handler = self.find(kind, type_)
+        if name is None or (handler is not None and handler.answers_to(name)):
+            return handler
+        return next((each for each in self.handlers.values() if each.answers_to(name)), None)
 
 
 registry = Registry()
 
 
-def load_handlers(modules: Iterable[str], longest_seconds: float) -> Registry:
+def load_handlers(modules: Iterable[str], max_seconds: float) -> Registry:
     """Import the modules, which register their handlers; HandlerError says which one cannot be used."""
     for module in modules:
         try:
@@ -61,16 +108,28 @@ def load_handlers(modules: Iterable[str], longest_seconds: float) -> Registry:
             raise HandlerError(
                 f"HANDLERS: cannot import {module}: {type(error).__name__}: {error}"
             ) from error
-    for handler in registry.handlers.values():
-        if (handler.time_limit_seconds or 0) > longest_seconds:
+    for (kind, type_), handler in registry.handlers.items():
+        warn_of_unknown_type(kind, type_, handler.name)
+        if (handler.time_limit_seconds or 0) > max_seconds:
             raise HandlerError(
                 f"{handler.name}: time_limit_seconds={handler.time_limit_seconds} is above "
-                f"HANDLER_TIME_LIMIT_SECONDS={longest_seconds}; raise the setting for all processes"
+                f"HANDLER_TIME_LIMIT_SECONDS={max_seconds}; raise the setting for all processes"
             )
     return registry
 
 
-def _decorator(kind: str) -> Callable[..., Callable[[F], F]]:
+def _refuse_code(answer: Any, name: str) -> None:
+    """Raise HandlerError if a handler returned code that has not run: a coroutine, another awaitable, a generator."""
+    if inspect.iscoroutine(answer):
+        answer.close()  # or Python would warn, somewhere else, that nobody awaited it
+    if isinstance(answer, Awaitable | Generator) or inspect.isasyncgen(answer):
+        raise HandlerError(
+            f"{name} returned a {type(answer).__name__}, whose code has not run: declare it with async def,"
+            " and await what it calls"
+        )
+
+
+def _decorator(kind: str, shown: str) -> Callable[..., Callable[[F], F]]:
     def on(
         *types: str,
         max_attempts: int = MAX_ATTEMPTS,
@@ -78,14 +137,21 @@ def _decorator(kind: str) -> Callable[..., Callable[[F], F]]:
         cap_seconds: float = CAP_SECONDS,
         on_failure: OnFailure = "hold",
         time_limit_seconds: float | None = None,
+        formerly: tuple[str, ...] = (),
     ) -> Callable[[F], F]:
+        check_types(shown, types)
         if on_failure not in ("hold", "skip"):
             raise HandlerError(f"on_failure must be 'hold' or 'skip', not {on_failure!r}")
+        if time_limit_seconds is not None:
+            check_seconds("time_limit_seconds", time_limit_seconds)
+        check_names("formerly", formerly)
         policy = RetryPolicy(max_attempts, base_seconds, cap_seconds)
 
         def register(function: F) -> F:
-            name = f"{function.__module__}.{function.__qualname__}"
-            handler = Handler(name, function, policy, on_failure, time_limit_seconds)
+            check_function(function)
+            handler = Handler(
+                name_of(function), function, policy, on_failure, time_limit_seconds, tuple(formerly)
+            )
             for type_ in types or (None,):
                 registry.add(kind, type_, handler)
             return function
@@ -96,12 +162,13 @@ def _decorator(kind: str) -> Callable[..., Callable[[F], F]]:
 
     max_attempts, base_seconds, cap_seconds: see ``app.handlers.retry.RetryPolicy``. on_failure: ``hold`` (the
     conversation waits for this event) or ``skip`` (it goes on meanwhile). time_limit_seconds: an attempt that
-    takes longer is stopped and counts as failed.
+    takes longer is stopped and counts as failed. formerly: names (module.function) that it had in earlier
+    releases, whose events still wait. HandlerError for what cannot be run.
     """
     return on
 
 
-on_message = _decorator("message")
+on_message = _decorator("message", "on_message")
 
 
 def on_status(*types: str, of: str = "message", **options: Any) -> Callable[[F], F]:
@@ -109,8 +176,9 @@ def on_status(*types: str, of: str = "message", **options: Any) -> Callable[[F],
 
     types: the states, as ``failed``; none stands for all. options: as of ``on_message``.
     """
+    check_types("on_status", (*types, of))
     kind = "status" if of == "message" else f"{of}_status"
-    return _decorator(kind)(*types, **options)
+    return _decorator(kind, "on_status")(*types, **options)
 
 
-on_event = _decorator("other")
+on_event = _decorator("other", "on_event")

@@ -13,7 +13,9 @@ MAX_ATTEMPTS = 10
 BASE_SECONDS = 2.0
 CAP_SECONDS = 600.0
 # That a handler may ask to wait; what is no number of seconds is backed off
-LONGEST_SECONDS = 7 * 24 * 3600.0
+MAX_WAIT_SECONDS = 7 * 24 * 3600.0
+# That may be asked for: attempts are counted for as long as an event is kept, retries by people included
+ATTEMPTS_LIMIT = 1000
 
 Jitter = Callable[[float, float], float]
 
@@ -27,10 +29,15 @@ class RetryPolicy:
     cap_seconds: float = CAP_SECONDS
 
     def __post_init__(self) -> None:
-        if self.max_attempts < 1:
-            raise ValueError(f"max_attempts must be 1 or more, not {self.max_attempts}")
-        if self.base_seconds <= 0 or self.cap_seconds <= 0:
-            raise ValueError("backoff must be a positive number of seconds")
+        whole = isinstance(self.max_attempts, int) and not isinstance(self.max_attempts, bool)
+        if not whole or not 1 <= self.max_attempts <= ATTEMPTS_LIMIT:
+            raise ValueError(
+                f"max_attempts must be a whole number from 1 to {ATTEMPTS_LIMIT}, not {self.max_attempts!r}"
+            )
+        for name, seconds in (("base_seconds", self.base_seconds), ("cap_seconds", self.cap_seconds)):
+            number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+            if not number or not math.isfinite(seconds) or seconds <= 0:
+                raise ValueError(f"{name} must be a positive number of seconds, not {seconds!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +64,20 @@ def decide(
     """
     if isinstance(error, Permanent) or attempt >= policy.max_attempts:
         return DEAD
-    if isinstance(error, RetryAfter) and math.isfinite(error.seconds):
-        return RetryDecision(min(max(error.seconds, 0), LONGEST_SECONDS))
+    seconds = _asked_seconds(error)
+    if seconds is not None:
+        return RetryDecision(min(max(seconds, 0), MAX_WAIT_SECONDS))
     # 2.0 ** 1024 overflows; the cap is reached long before
     longest = min(policy.cap_seconds, policy.base_seconds * 2.0 ** min(attempt - 1, 60))
     return RetryDecision(jitter(0, longest))
+
+
+def _asked_seconds(error: BaseException) -> float | None:
+    """Return how long a RetryAfter asks to wait; None for another error, and for what is no number of seconds."""
+    if not isinstance(error, RetryAfter):
+        return None
+    try:
+        seconds = float(error.seconds)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return seconds if math.isfinite(seconds) else None

@@ -4,11 +4,10 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from app.handlers import Context, Event, Handler, RetryDecision, decide
-from app.lanes.statements import Failure
+from app.lanes.statements import Failure, LaneStatements
 from app.lanes.time_limit import time_limit
 
 ERROR_LENGTH = 1000
@@ -16,7 +15,11 @@ TRACEBACK_LENGTH = 20_000
 
 
 class WorkerLostError(Exception):
-    """The worker died under each of the event's attempts; nobody was left to write down why."""
+    """The worker died under the event's last attempt; nobody was left to write down why."""
+
+
+class AttemptsExhaustedError(Exception):
+    """The event was tried so often, in all, that its attempts cannot be counted any further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +27,25 @@ class Attempt:
     """An event, its handler, and how often it was tried."""
 
     event: Event
-    handler: Handler | None
+    handler: Handler
     number: int  # ever, the fence
     since_retry: int  # since the last retry by a person, from 1: what the policy counts
 
     @property
     def blocks_lane(self) -> bool:
         """Whether its lane waits while the event waits for its next attempt."""
-        return self.handler is None or self.handler.on_failure == "hold"
+        return self.handler.on_failure == "hold"
 
-    def refuse_when_exhausted(self) -> None:
-        """Attempts that ended with their worker's death count too, but nobody was there to decide."""
-        if self.handler and self.since_retry > self.handler.policy.max_attempts:
-            raise WorkerLostError(f"the worker died, or lost its claim, in attempt {self.number - 1}")
+    @property
+    def is_beyond_policy(self) -> bool:
+        """Whether it has had all its attempts: the last one has no end, or a release has lowered the number since."""
+        return self.since_retry > self.handler.policy.max_attempts
 
-    def run(self, connection: Connection, limit_seconds: float) -> None:
-        """Call the handler; an event whose handler is gone has nothing to do."""
-        if self.handler is None:
-            return
-        context = Context(connection, self.since_retry)
-        with time_limit(limit_seconds):
-            self.handler.function(self.event, context)
+    def run(self, statements: LaneStatements, limit_seconds: float) -> None:
+        """Run the handler to its end, inside the transaction of its effects."""
+        context = Context(statements.connection, self.since_retry)
+        with time_limit(limit_seconds), statements.guarded():
+            self.handler.call(self.event, context)
             context.close()
 
     def failure(self, error: BaseException) -> Failure:
@@ -55,7 +56,7 @@ class Attempt:
             after_seconds=decision.after_seconds,
             blocks_lane=self.blocks_lane,
             error=_describe(error),
-            traceback=_storable("".join(traceback.format_exception(error)))[-TRACEBACK_LENGTH:],
+            traceback=_traceback(error),
         )
 
     def fields(self) -> dict[str, Any]:
@@ -66,21 +67,33 @@ class Attempt:
             "kind": self.event.kind,
             "type": self.event.type,
             "conversation": self.event.conversation,
-            "handler": self.handler.name if self.handler else None,
+            "handler": self.handler.name,
             "attempt": self.number,
         }
 
     def _decide(self, error: BaseException) -> RetryDecision:
-        if self.handler is None or isinstance(error, WorkerLostError):
+        if isinstance(error, WorkerLostError | AttemptsExhaustedError):
             return RetryDecision(None)
         return decide(self.handler.policy, self.since_retry, error)
 
 
 def _describe(error: BaseException) -> str:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return _storable(f"{type(cause).__name__}: {cause}")[:ERROR_LENGTH]
+    try:
+        words = f"{type(cause).__name__}: {cause}"
+    except BaseException as raised:  # its str() is the team's code too
+        words = f"{type(cause).__name__}: (its str() raised {type(raised).__name__})"
+    return _storable(words)[:ERROR_LENGTH]
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        lines = traceback.format_exception(error)
+    except BaseException:
+        lines = traceback.format_tb(error.__traceback__)
+    return _storable("".join(lines))[-TRACEBACK_LENGTH:]
 
 
 def _storable(words: str) -> str:
-    """Postgres text holds no NUL and no lone surrogate; an error's words may quote either."""
+    """Replace what Postgres text cannot hold and an error may quote: NUL and lone surrogates."""
     return words.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

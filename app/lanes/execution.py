@@ -8,13 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from redis.exceptions import RedisError
+
 from app.handlers import Event, Handler, Registry
-from app.lanes.attempt import Attempt
+from app.lanes.attempt import Attempt, AttemptsExhaustedError, WorkerLostError
 from app.lanes.outcome import Outcome, Step
 from app.lanes.statements import Failure, Head, LaneStatements
-from app.lanes.time_limit import TimeLimitExceeded
 from app.watch import reporting
 from config.logging import get_logger, hiding
+
+MAX_ATTEMPTS_EVER = 32_000  # ``events.attempts`` is a smallint, and retries by people do not reset it
 
 log = get_logger(__name__)
 
@@ -51,6 +54,7 @@ class Execution:
     set_deadline: Callable[[float], object]  # called with the seconds that the handler may take
     record_seconds: Callable[[float], object]  # called with the seconds that each attempt took
     enqueue_dead_letter: Callable[[int], object]
+    must_end: tuple[type[BaseException], ...] = ()  # not a handler's to raise: they pass through
 
     def execute(self, head: Head) -> Step:
         """Run one event.
@@ -64,7 +68,12 @@ class Execution:
         Dying after 1 leaves an open attempt, which counts. Dying after 2 or 3 loses a log line; a sweep brings the
         queue of dead letters in line with the table.
         """
-        attempt = self._begin(head)
+        handler = self.handler_of(head)
+        if handler is None:
+            return Step(head.asked, Outcome.UNKNOWN_HANDLER, head.id)
+        if head.attempts >= MAX_ATTEMPTS_EVER:
+            return self._give_up(head, handler)
+        attempt = self._begin(head, handler)
         if attempt is None:  # another attempt got there first, or a person paused the conversation
             return Step(head.asked, Outcome.STALE_ATTEMPT, head.id)
         with hiding(head.payload):
@@ -73,28 +82,46 @@ class Execution:
             self.record_seconds(result.seconds)
         return result.step(head.asked)
 
-    def _begin(self, head: Head) -> Attempt | None:
-        handler = self.registry.find(head.kind, head.type)
-        begun = self.statements.begin(head, self.worker, handler.name if handler else None)
-        if begun is None:
-            return None
-        since_retry = begun.number - head.attempts_at_retry
-        return Attempt(_event(head, begun.late), handler, begun.number, since_retry)
+    def _give_up(self, head: Head, handler: Handler) -> Step:
+        """Let the event die without another attempt: the column that counts them is full."""
+        attempt = _attempt(head, handler, head.attempts, late=False)
+        error = AttemptsExhaustedError(f"tried {head.attempts} times; discard it, or send it anew")
+        result = self._record(attempt, error, 0)
+        report(result, self.enqueue_dead_letter)
+        return result.step(head.asked)
+
+    def handler_of(self, head: Head) -> Handler | None:
+        """Return the handler that the event was stored for; None if it is not known here."""
+        return self.registry.find_for(head.kind, head.type, head.handler)
+
+    def _begin(self, head: Head, handler: Handler) -> Attempt | None:
+        begun = self.statements.begin(head, self.worker, handler.name)
+        return _attempt(head, handler, begun.number, begun.late) if begun else None
 
     def _perform(self, attempt: Attempt) -> tuple[BaseException | None, float]:
         """Return the error, if there is one, and the seconds that it took."""
-        limit_seconds = self._limit(attempt.handler)
+        limit_seconds = attempt.handler.time_limit_seconds or self.time_limit_seconds
         self.set_deadline(limit_seconds)
         started = time.monotonic()
         error: BaseException | None = None
         try:
-            attempt.refuse_when_exhausted()
-            with self.statements.transaction() as connection:
-                attempt.run(connection, limit_seconds)
+            self._refuse_after_death(attempt)
+            with self.statements.transaction():
+                attempt.run(self.statements, limit_seconds)
                 self._finish(attempt)
-        except (Exception, TimeLimitExceeded) as raised:
+        except self.must_end:
+            raise
+        except BaseException as raised:  # a handler may raise SystemExit, CancelledError, anything
             error = raised
         return error, time.monotonic() - started
+
+    def _refuse_after_death(self, attempt: Attempt) -> None:
+        """Raise WorkerLostError if the attempt before was the last and has no end.
+
+        An attempt beyond the policy whose predecessor did end is one more run: a release lowered ``max_attempts``.
+        """
+        if attempt.is_beyond_policy and self.statements.is_open(attempt.event.id, attempt.number - 1):
+            raise WorkerLostError(f"the worker died, or lost its claim, in attempt {attempt.number - 1}")
 
     def _finish(self, attempt: Attempt) -> None:
         if not self.statements.finish(attempt.event.id, attempt.number):
@@ -111,9 +138,6 @@ class Execution:
             return Result(attempt, Outcome.STALE_ATTEMPT, seconds)
         return Result(attempt, Outcome.DEAD if failure.dead else Outcome.FAILED, seconds, error, failure)
 
-    def _limit(self, handler: Handler | None) -> float:
-        return (handler and handler.time_limit_seconds) or self.time_limit_seconds
-
 
 def report(result: Result, enqueue_dead_letter: Callable[[int], object]) -> None:
     """Tell the logs, Sentry and the queue of dead letters how an attempt ended."""
@@ -122,17 +146,27 @@ def report(result: Result, enqueue_dead_letter: Callable[[int], object]) -> None
         log.warning("event.stale_attempt", **fields)
         return
     if result.failure is None or result.error is None:
-        name = "event.done" if result.attempt.handler else "event.unhandled"
-        log.info(name, **fields, seconds=round(result.seconds, 4))
+        log.info("event.done", **fields, seconds=round(result.seconds, 4))
         return
     shown = {**fields, "error": result.failure.error, "seconds": round(result.seconds, 4)}
     if result.outcome is Outcome.DEAD:
         log.error("event.dead", **shown)
-        enqueue_dead_letter(result.attempt.event.id)
+        _enqueue(result.attempt.event.id, enqueue_dead_letter)
         reporting.dead_letter(error=result.error, **fields)
         return
     log.warning("event.failed_attempt", **shown, again_after_seconds=result.failure.after_seconds)
     reporting.failed_attempt(error=result.error, **fields)
+
+
+def _enqueue(event_id: int, enqueue_dead_letter: Callable[[int], object]) -> None:
+    try:
+        enqueue_dead_letter(event_id)
+    except RedisError as error:  # a sweep brings the queue in line with the table
+        log.warning("dead_letters.queue_not_reached", error=type(error).__name__)
+
+
+def _attempt(head: Head, handler: Handler, number: int, late: bool) -> Attempt:
+    return Attempt(_event(head, late), handler, number, number - head.attempts_at_retry)
 
 
 def _event(head: Head, late: bool) -> Event:

@@ -9,7 +9,7 @@ The order is (occurred_at, delivery_id, position): Meta's timestamp, then what w
 the body.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -39,6 +39,8 @@ class Lanes:
     handler_time_limit_seconds: float
     enqueue_dead_letter: Callable[[int], object]  # enqueues a dead letter by its event's id, after its commit
     wake: Callable[[Sequence[int]], object]  # enqueues lanes, so that another worker runs them
+    record_unknown: Callable[[Iterable[str]], object]  # told of handlers that are not known here
+    must_end: tuple[type[BaseException], ...] = ()  # exceptions that end the process, whoever raises them
     batch_sizer: BatchSizer = field(default_factory=BatchSizer)
 
     @contextmanager
@@ -56,8 +58,17 @@ class Lanes:
                 set_deadline=lambda seconds: renewer.set_deadline(seconds + RENEWAL_SLACK_SECONDS),
                 record_seconds=self.batch_sizer.record,
                 enqueue_dead_letter=self.enqueue_dead_letter,
+                must_end=self.must_end,
             )
-            yield Runner(statements, self.claims, renewer, execution, self.batch_sizer, self.settle_seconds)
+            yield Runner(
+                statements,
+                self.claims,
+                renewer,
+                execution,
+                self.batch_sizer,
+                self.settle_seconds,
+                self.record_unknown,
+            )
 
     def step(self, lane: int) -> Step:
         """Run the first event of the lane, if it may run now."""

@@ -10,10 +10,12 @@ class Outcome(StrEnum):
     EMPTY = "empty"  # nothing is left to run
     WAITING = "waiting"  # the first event is not due yet; a sweep wakes the lane
     PAUSED = "paused"  # its events wait until a person resumes the conversation
+    UNKNOWN_HANDLER = "unknown_handler"  # its handler is not of this release: left for a worker that knows it
     CLAIMED_ELSEWHERE = "claimed_elsewhere"  # another worker runs it, and goes on when done
     AWAITING_EARLIER = "awaiting_earlier"  # an earlier delivery is about to be stored
     # Another attempt got there first, or our claim ran out: nothing of ours was committed
     STALE_ATTEMPT = "stale_attempt"
+    INTERRUPTED = "interrupted"  # it could not be run or recorded; a sweep wakes the lane
     DONE = "done"
     FAILED = "failed"
     DEAD = "dead"

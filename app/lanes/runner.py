@@ -1,24 +1,29 @@
 """Runs lanes in rounds: the first events of each, then the next of those that have more."""
 
+import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
 from app.lanes.batch_sizer import BatchSizer
-from app.lanes.claimed import ClaimedLane
+from app.lanes.claimed import PATIENCE_SECONDS, ClaimedLane
 from app.lanes.claims import Claim, ClaimResult, Claims
 from app.lanes.execution import Execution
 from app.lanes.lease_renewer import LeaseRenewer
 from app.lanes.outcome import HAS_MORE, Outcome, Step
 from app.lanes.statements import Head, LaneStatements
-from app.stores import event_claim, lane_claim
+from app.stores import STORE_ERRORS, Fault, event_claim, judge, lane_claim
+from config.logging import get_logger
 
 PAUSE_SECONDS = 0.02  # between two looks at lanes whose earlier deliveries are about to be stored
 REFUSED = {
     ClaimResult.CLAIMED_ELSEWHERE: Outcome.CLAIMED_ELSEWHERE,
     ClaimResult.AWAITING_EARLIER: Outcome.AWAITING_EARLIER,
 }
+EVERYBODYS = {Fault.AWAY, Fault.CONNECTION, Fault.SCHEMA}
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,9 @@ class Runner:
     execution: Execution
     batch_sizer: BatchSizer
     settle_seconds: float
+    record_unknown: Callable[
+        [Iterable[str]], object
+    ]  # called with the names of handlers that are not known here
 
     def advance(self, asked: Iterable[int], budget_seconds: float) -> list[Step]:
         """Run events of these lanes until none may run, or the budget is used up; return the last step of each lane.
@@ -42,7 +50,7 @@ class Runner:
         lanes = list(dict.fromkeys(asked))
         stop_at = time.monotonic() + budget_seconds
         while lanes:
-            steps = self.round(lanes, max(1, self.batch_sizer.size // len(lanes)))
+            steps = self.round(lanes, max(1, self.batch_sizer.size // len(lanes)), stop_at)
             steps = [_left_to_the_sweep(step, last.get(step.lane)) for step in steps]
             last |= {step.lane: step for step in steps}
             lanes = [step.lane for step in steps if step.outcome in HAS_MORE]
@@ -53,8 +61,8 @@ class Runner:
                 break
         return list(last.values())
 
-    def round(self, asked: Sequence[int], count: int) -> list[Step]:
-        """Run at most ``count`` events of each lane; return the last step of each.
+    def round(self, asked: Sequence[int], count: int, stop_at: float = math.inf) -> list[Step]:
+        """Run at most ``count`` events of each lane, and begin none after ``stop_at`` but the first; the last steps.
 
         1. read the heads: the first events of each lane;
         2. claim lanes and events in Redis: other workers stay away while the leases are renewed;
@@ -65,12 +73,15 @@ class Runner:
         done; the claims only delay the lanes until their leases end or the sweep comes.
         """
         heads = self.statements.heads(asked, count, self.settle_seconds)
-        ready = {lane: list(takewhile(_may_run, each)) for lane, each in heads.items()}
-        steps = {lane: Step(lane, _refusal(heads.get(lane)) or Outcome.CLAIMED_ELSEWHERE) for lane in asked}
+        ready = {lane: list(takewhile(self._may_run, each)) for lane, each in heads.items()}
+        steps = {
+            lane: Step(lane, self._refusal(heads.get(lane)) or Outcome.CLAIMED_ELSEWHERE) for lane in asked
+        }
+        self._record_unknown(heads, steps)
         try:
             steps |= {step.lane: step for step in self._claim(ready)}
             while (claimed := self.renewer.start_next()) is not None:
-                steps[claimed.lane] = self._run(ready[claimed.lane])
+                steps[claimed.lane] = self._run_alone(claimed.lane, ready[claimed.lane], stop_at)
         finally:
             self.renewer.release()
         return list(steps.values())
@@ -88,13 +99,50 @@ class Runner:
         self.renewer.add(ClaimedLane(*claim) for claim, result in answers if result is ClaimResult.CLAIMED)
         return [Step(lane, REFUSED[result]) for (lane, _), result in answers if result in REFUSED]
 
-    def _run(self, heads: Sequence[Head]) -> Step:
-        """Run the events one after the other, as long as the lane has more; there is one at least."""
+    def _run_alone(self, lane: int, heads: Sequence[Head], stop_at: float) -> Step:
+        """Run the events of one lane; an error of its own does not reach the other lanes of the round.
+
+        Raises what is everybody's: a store is away, or the connection died.
+        """
+        try:
+            return self._run(heads, stop_at)
+        except Exception as error:
+            everybodys = isinstance(error, STORE_ERRORS) and judge(error) in EVERYBODYS
+            if everybodys or not self.statements.usable:
+                raise
+            log.exception("lane.failed", lane=lane, error=type(error).__name__)
+            return Step(lane, Outcome.INTERRUPTED)
+
+    def _run(self, heads: Sequence[Head], stop_at: float) -> Step:
+        """Run the events one after the other while the lane has more, until one was slow or it is ``stop_at``."""
         for head in heads:
+            began = time.monotonic()
             step = self.execution.execute(head)
-            if not step.has_more:
+            now = time.monotonic()
+            if not step.has_more or now >= stop_at or now - began > PATIENCE_SECONDS:
                 break
         return step
+
+    def _may_run(self, head: Head) -> bool:
+        return head.due and head.settled and not head.paused and self.execution.handler_of(head) is not None
+
+    def _refusal(self, heads: Sequence[Head] | None) -> Outcome | None:
+        """Return why no event of the lane may run now; None if one may."""
+        if not heads:
+            return Outcome.EMPTY
+        head = heads[0]
+        if head.paused:
+            return Outcome.PAUSED
+        if not head.due:
+            return Outcome.WAITING
+        if self.execution.handler_of(head) is None:
+            return Outcome.UNKNOWN_HANDLER
+        return None if head.settled else Outcome.AWAITING_EARLIER
+
+    def _record_unknown(self, heads: dict[int, list[Head]], steps: dict[int, Step]) -> None:
+        unknown = [lane for lane, step in steps.items() if step.outcome is Outcome.UNKNOWN_HANDLER]
+        if unknown:
+            self.record_unknown(heads[lane][0].handler or heads[lane][0].type for lane in unknown)
 
 
 def _left_to_the_sweep(step: Step, before: Step | None) -> Step:
@@ -103,22 +151,6 @@ def _left_to_the_sweep(step: Step, before: Step | None) -> Step:
     if stale and before is not None and before.event_id == step.event_id:
         return Step(step.lane, Outcome.WAITING, step.event_id)
     return step
-
-
-def _may_run(head: Head) -> bool:
-    return head.due and head.settled and not head.paused
-
-
-def _refusal(heads: Sequence[Head] | None) -> Outcome | None:
-    """Return why no event of the lane may run now; None if one may."""
-    if not heads:
-        return Outcome.EMPTY
-    head = heads[0]
-    if head.paused:
-        return Outcome.PAUSED
-    if not head.due:
-        return Outcome.WAITING
-    return None if head.settled else Outcome.AWAITING_EARLIER
 
 
 def _claim_of(heads: Sequence[Head]) -> Claim:

@@ -1,4 +1,4 @@
-"""What a lane asks of Postgres: four statements, and what a handler does goes through SQLAlchemy beside them."""
+"""What a lane asks of Postgres: five statements. A handler's own go through SQLAlchemy beside them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,8 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
-from app.stores import Prepared
+from app.stores import Prepared, TransactionError
+
+# A session that died with its machine keeps its row locks until Postgres misses it. Whoever waits for such a lock is
+# a worker less, so no statement waits for long; the event stays as it is, and a sweep wakes its lane.
+BEGIN_LOCK_MS = 1000  # nothing has been done yet
+FINISH_LOCK_MS = 10_000  # a handler's work would be lost
 
 # An event that was stored while its conversation was being merged may have stayed behind in the merged lane: a
 # lane's events are those of all lanes that belong to it.
@@ -36,7 +42,7 @@ SELECT root.asked, root.lane, ARRAY(SELECT m.id FROM conversations m WHERE m.mer
        NOT EXISTS (SELECT FROM deliveries d WHERE d.state = 'stored' AND d.id < e.delivery_id
                    AND d.accepted_at > clock_timestamp() - make_interval(secs => $3)),
        e.attempts, e.attempts_at_retry, CAST(e.delivery_id AS text),
-       e.id, e.key, e.kind, e.type, c.key, e.occurred_at, e.accepted_at, e.payload
+       e.id, e.key, e.kind, e.type, e.handler, c.key, e.occurred_at, e.accepted_at, e.payload
 FROM (
   SELECT asked, coalesce((SELECT merged_into FROM conversations WHERE id = asked), asked) AS lane
   FROM unnest($1) AS asked OFFSET 0
@@ -53,7 +59,8 @@ ORDER BY e.occurred_at, e.delivery_id, e.position
 BEGIN = f"""
 PREPARE lane_begin (bigint, bigint, smallint, text, text) AS
 WITH root AS MATERIALIZED (
-  SELECT coalesce((SELECT merged_into FROM conversations WHERE id = $1), $1) AS lane
+  SELECT coalesce((SELECT merged_into FROM conversations WHERE id = $1), $1) AS lane,
+         set_config('lock_timeout', '{BEGIN_LOCK_MS}', true)
 ), begun AS (
   UPDATE events e SET
     attempts = attempts + 1, due_at = NULL, holds = true, handler = $5,
@@ -75,11 +82,13 @@ WITH root AS MATERIALIZED (
 SELECT attempts, late FROM begun
 """  # noqa: S608  (FIRST is a constant)
 
-FINISH = """
+FINISH = f"""
 PREPARE lane_finish (bigint, smallint) AS
-WITH finished AS (
+WITH bounded AS MATERIALIZED (
+  SELECT set_config('lock_timeout', '{FINISH_LOCK_MS}', true)
+), finished AS (
   UPDATE events SET state = 'done', finished_at = clock_timestamp(), error = NULL
-  WHERE id = $1 AND state = 'pending' AND attempts = $2
+  WHERE id = $1 AND state = 'pending' AND attempts = $2 AND EXISTS (SELECT FROM bounded)
   RETURNING id, occurred_at, delivery_id, position,
             coalesce((SELECT m.merged_into FROM conversations m WHERE m.id = events.lane), events.lane) AS root
 ), attempt AS (
@@ -100,21 +109,28 @@ WITH finished AS (
 )
 SELECT count(*) FROM finished f
 WHERE EXISTS (SELECT FROM mark) OR NOT EXISTS (SELECT FROM conversations c WHERE c.id = f.root)
-"""
+"""  # noqa: S608  (the time is a constant)
 
-FAIL = """
+FAIL = f"""
 PREPARE lane_fail (bigint, smallint, event_state, float8, boolean, text, text) AS
-WITH failed AS (
+WITH bounded AS MATERIALIZED (
+  SELECT set_config('lock_timeout', '{FINISH_LOCK_MS}', true)
+), failed AS (
   UPDATE events SET
     state = $3, error = $6, holds = $5, due_at = clock_timestamp() + make_interval(secs => $4),
     finished_at = CASE WHEN $3 = 'dead' THEN clock_timestamp() END
-  WHERE id = $1 AND state = 'pending' AND attempts = $2
+  WHERE id = $1 AND state = 'pending' AND attempts = $2 AND EXISTS (SELECT FROM bounded)
   RETURNING id
 ), attempt AS (
   UPDATE attempts SET finished_at = clock_timestamp(), error = $6, traceback = $7
   WHERE event_id = (SELECT id FROM failed) AND number = $2
 )
 SELECT count(*) FROM failed
+"""  # noqa: S608  (the time is a constant)
+
+IS_OPEN = """
+PREPARE lane_attempt_is_open (bigint, smallint) AS
+SELECT finished_at IS NULL FROM attempts WHERE event_id = $1 AND number = $2
 """
 
 
@@ -135,6 +151,7 @@ class Head:
     key: str
     kind: str
     type: str
+    handler: str | None  # that was stored with the event
     conversation: str | None
     occurred_at: datetime
     accepted_at: datetime
@@ -163,23 +180,34 @@ class Failure:
 class LaneStatements:
     """On one connection, on which each statement commits itself but for those inside ``transaction``."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self._prepared = Prepared(connection)
-        self._driver = self._prepared.driver
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connect()
 
     @classmethod
     @contextmanager
     def on(cls, engine: Engine) -> Iterator["LaneStatements"]:
         """Take a connection out of the pool. DBAPIError while Postgres is away."""
-        with engine.connect() as connection:
-            driver: Any = connection.connection.driver_connection
-            driver.autocommit = True  # known to the client alone: no round trip, unlike SQLAlchemy's option
-            try:
-                yield cls(connection)
-            finally:
-                if not driver.closed:
-                    driver.autocommit = False
+        statements = cls(engine)
+        try:
+            yield statements
+        finally:
+            statements._disconnect()
+
+    @property
+    def usable(self) -> bool:
+        """Whether the connection is alive, as far as it is known without asking, and as clean as it was."""
+        return not (
+            self.connection.closed
+            or self.connection.invalidated
+            or self._driver.closed
+            or self._driver.unclean
+        )
+
+    def reconnect(self) -> None:
+        """Give the connection up for a new one. DBAPIError while Postgres is away."""
+        self._disconnect()
+        self._connect()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -189,11 +217,37 @@ class LaneStatements:
             with self.connection.begin():
                 yield self.connection
         finally:
-            if not self._driver.closed:
+            if self.usable:
                 self._driver.autocommit = True
 
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Inside a transaction, run a handler. TransactionError if it ended the transaction."""
+        with self._driver.guarded():
+            yield
+        if self.connection.closed or not self.connection.in_transaction():
+            raise TransactionError("the handler ended the transaction that was to commit its effects")
+
+    def _ensure_usable(self) -> None:
+        if not self.usable:
+            self.reconnect()
+
+    def _connect(self) -> None:
+        self.connection = self._engine.connect()
+        self._prepared = Prepared(self.connection)
+        self._driver: Any = self._prepared.driver
+        self._driver.autocommit = True  # known to the client alone: no round trip, unlike SQLAlchemy's option
+
+    def _disconnect(self) -> None:
+        if self.usable:
+            self._driver.autocommit = False
+        elif not (self.connection.closed or self.connection.invalidated):
+            self.connection.invalidate()
+        self.connection.close()
+
     def heads(self, lanes: Sequence[int], count: int, settle_seconds: float) -> dict[int, list[Head]]:
-        """The first events of each lane that has any, ``count`` at most, in their order."""
+        """Return the first events of each lane that has any, ``count`` at most, in their order."""
+        self._ensure_usable()
         found: dict[int, list[Head]] = {}
         for row in self._prepared.rows(HEADS, list(lanes), count, settle_seconds):
             head = Head(*row)
@@ -202,19 +256,33 @@ class LaneStatements:
 
     def begin(self, head: Head, worker: str, handler: str | None) -> Begun | None:
         """Count an attempt; None if the event may not run any more: it is not the first, was begun, or is paused."""
+        self._ensure_usable()
         for row in self._prepared.rows(BEGIN, head.lane, head.id, head.attempts, worker, handler):
             return Begun(*row)
         return None
 
     def finish(self, event_id: int, attempt: int) -> bool:
         """Inside the transaction of its effects: the event is done. False if it may not be: then roll back."""
-        if not self.connection.in_transaction():
-            raise RuntimeError("the handler ended the transaction that was to commit its effects")
         ((finished,),) = self._prepared.rows(FINISH, event_id, attempt)
         return bool(finished)
 
     def fail(self, event_id: int, attempt: int, failure: Failure) -> bool:
-        """The attempt failed; False if the event is not in this attempt any more."""
+        """Record that the attempt failed, on a new connection if this one died; False if it is a stale attempt."""
+        if self.usable:
+            try:
+                return self._fail(event_id, attempt, failure)
+            except DBAPIError:
+                if self.usable:
+                    raise
+        self.reconnect()
+        return self._fail(event_id, attempt, failure)
+
+    def is_open(self, event_id: int, attempt: int) -> bool:
+        """Whether the attempt has no end: its worker died, or lost its claim."""
+        rows = self._prepared.rows(IS_OPEN, event_id, attempt)
+        return bool(rows and rows[0][0])
+
+    def _fail(self, event_id: int, attempt: int, failure: Failure) -> bool:
         state = "dead" if failure.dead else "pending"
         ((failed,),) = self._prepared.rows(
             FAIL,

@@ -18,6 +18,7 @@ from app.stores.connections import (
 from app.stores.database_checks import RedisNotOurs, check_database
 from app.stores.delivery_id import accepted_at, accepted_ms
 from app.stores.faults import STORE_ERRORS, Fault, judge, sqlstate
+from app.stores.guarded_connection import TransactionError
 from app.stores.migrate import migrate
 from app.stores.models import Base, Delivery, DeliveryState, EventState, MessageState, MessageStatus, StoredIn
 from app.stores.prepared import Prepared
@@ -30,6 +31,7 @@ from app.stores.redis_keys import (
     JOURNAL_REQUEUED,
     QUARANTINE,
     QUARANTINE_COUNTS,
+    UNKNOWN_HANDLERS,
     WOKEN,
     WORKERS,
     event_claim,
@@ -47,6 +49,7 @@ __all__ = [
     "QUARANTINE",
     "QUARANTINE_COUNTS",
     "STORE_ERRORS",
+    "UNKNOWN_HANDLERS",
     "WOKEN",
     "WORKERS",
     "Base",
@@ -61,6 +64,7 @@ __all__ = [
     "RedisNotOurs",
     "StoredIn",
     "SubjectState",
+    "TransactionError",
     "accepted_at",
     "accepted_ms",
     "bytea",

@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.stores import postgres_wait
 from app.stores.faults import Fault, judge
+from app.stores.guarded_connection import GuardedConnection, GuardedCursor
 from app.stores.session_options import (
     CONNECT_TIMEOUT_SECONDS,
     PLANNED_ONCE,
@@ -80,17 +81,19 @@ def lane_engine() -> Engine:
         synchronous_commit="off",
         statement_timeout=milliseconds(limit + HANDLER_MARGIN_SECONDS),
         idle_in_transaction_session_timeout=milliseconds(limit + IDLE_MARGIN_SECONDS),
+        guarded=True,
     )
 
 
-def _engine(*, pool_pre_ping: bool, **session: str) -> Engine:
+def _engine(*, pool_pre_ping: bool, guarded: bool = False, **session: str) -> Engine:
     url = settings().database_url
+    factories = {"connection_factory": GuardedConnection, "cursor_factory": GuardedCursor} if guarded else {}
     made = create_engine(
         url,
         pool_size=5,
         max_overflow=10,
         pool_pre_ping=pool_pre_ping,
-        connect_args=connect_args("neverdrop", url, **session, **PLANNED_ONCE),
+        connect_args={**connect_args("neverdrop", url, **session, **PLANNED_ONCE), **factories},
     )
     event.listen(made, "handle_error", _throw_away)
     return made

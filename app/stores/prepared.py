@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, cast
 
 import psycopg2
+from psycopg2 import extensions
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -33,7 +34,7 @@ class Prepared:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.driver = cast(Any, connection.connection.driver_connection)  # psycopg2's
-        self._cursor = self.driver.cursor()
+        self._cursor = self.driver.cursor(cursor_factory=extensions.cursor)
         # Both as long as the connection to Postgres
         self._known: set[str] = connection.info.setdefault("prepared", set())
 

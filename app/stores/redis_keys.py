@@ -11,6 +11,9 @@ JOURNAL_INDEX = "journal:index"  # zset: delivery id → accept time, Unix milli
 JOURNAL_REQUEUED = "journal:requeued"  # zset: delivery id → when a sweep enqueued it again, Unix milliseconds
 WOKEN = "lanes:woken"  # zset: lane → time of the wake that waits in the queue, Unix milliseconds
 CLAIM_PREFIX = "claim:"  # claim:<hash> = token, with a lease; one for a lane, one for the event under way
+UNKNOWN_HANDLERS = (
+    "handlers:unknown"  # zset: handler that a worker did not know → when it was last met, Unix ms
+)
 WORKERS = "workers"  # zset: worker name → time of its last heartbeat, Unix seconds
 DATABASE_ID = "database"  # string: which Postgres database this Redis belongs to
 QUARANTINE = "quarantine"  # list: JSON of messages that could not be run, the newest first

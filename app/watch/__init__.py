@@ -5,7 +5,7 @@ Relies on: beat and a consumer of ``maintenance``.
 Cannot see: its own absence; a monitor outside watches ``/metrics`` for that.
 """
 
-from app.watch import alerts, backlog, heartbeats, reporting
+from app.watch import alerts, backlog, heartbeats, reporting, unknown_handlers
 from app.watch.backlog import DIED, UNACKED, Backlog, Stored, Transport
 from app.watch.conditions import AlertName
 from app.watch.probe import Probe
@@ -22,4 +22,5 @@ __all__ = [
     "backlog",
     "heartbeats",
     "reporting",
+    "unknown_handlers",
 ]

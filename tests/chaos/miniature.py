@@ -22,6 +22,7 @@ from app.lanes.claims import Claims
 from app.lanes.lane import Lanes
 from app.recovery import sweeper
 from app.stores.connections import engine, lane_engine, redis
+from app.watch import unknown_handlers
 from config.celery import CONVERSATIONS, WEBHOOKS
 from tests.chaos import effects, tables
 from tests.chaos.bodies import Post
@@ -143,4 +144,5 @@ class Miniature:
             handler_time_limit_seconds=TIME_LIMIT_SECONDS,
             enqueue_dead_letter=lambda event_id: dead_letters.enqueue_dead_letter(redis(), event_id),
             wake=lambda lanes: wakes.wake(redis(), lanes),
+            record_unknown=lambda names: unknown_handlers.record(redis(), names),
         )

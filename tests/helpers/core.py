@@ -10,7 +10,7 @@ Each has a registry of its own. Time passes when a test says so: ``make_due`` an
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -35,6 +35,7 @@ from app.stores import connections
 from app.stores.connections import engine, lane_engine, redis
 from app.stores.delivery_id import DeliveryIds, ids
 from app.stores.redis_keys import CLAIM_PREFIX
+from app.watch import unknown_handlers
 from config.celery import CONVERSATIONS, DEAD_LETTERS, WEBHOOKS
 from tests.helpers import factories as f
 from tests.helpers import loop
@@ -189,6 +190,8 @@ class Core:
             handler_time_limit_seconds=different.pop("time_limit_seconds", TIME_LIMIT_SECONDS),
             enqueue_dead_letter=lambda event_id: dead_letters.enqueue_dead_letter(self.redis, event_id),
             wake=lambda lanes: wakes.wake(self.redis, lanes),
+            record_unknown=lambda names: unknown_handlers.record(self.redis, names),
+            must_end=(Killed,),
         )
 
     def step(self, lane: int, **lanes: Any) -> Step:
@@ -316,7 +319,7 @@ def write_note(ctx: Context, words: str) -> None:
 
 
 def _with(handler: Handler, function: HandlerFunction) -> Handler:
-    return Handler(handler.name, function, handler.policy, handler.on_failure, handler.time_limit_seconds)
+    return replace(handler, function=function)
 
 
 def advanced(lanes: Lanes, asked: Sequence[int], budget_seconds: float = BUDGET_SECONDS) -> list[Step]:

@@ -106,14 +106,6 @@ def test_an_error_that_postgres_cannot_hold_is_still_written_down(core: Core) ->
     assert core.event("first").error == "ValueError: nul \ufffd and half ?"
 
 
-def test_an_event_whose_handler_was_removed_since_is_done_unhandled(core: Core) -> None:
-    core.on("message")
-    core.ingest(text_body("first"))
-    core.registry.handlers.clear()
-    core.run()
-    assert (core.event("first").state, core.event("first").handler) == ("done", None)
-
-
 def test_an_event_without_a_handler_is_done_at_ingest(core: Core) -> None:
     core.on("status")
     result = core.ingest(text_body("first"))
