@@ -51,7 +51,7 @@ class DeliveryState(StrEnum):
 
 class EventState(StrEnum):
     PENDING = "pending"  # waits for its turn, for its handler, or for its next attempt
-    DONE = "done"  # its handler's effects are committed, or it has no handler
+    DONE = "done"  # its handler ran to its end and its effects are committed; or it had no handler when it was ingested
     DEAD = "dead"  # failed for good; a person may retry or discard it
     DISCARDED = "discarded"  # dead, and a person decided that it need not be handled
 

@@ -285,7 +285,8 @@ def test_the_signed_post_of_the_docs_is_signed_with_the_development_secret() -> 
 
 def test_the_handler_of_the_docs_runs_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "handlers", {})
-    bot, test = blocks(HANDLERS, "python")
+    bot, start_hook, test = blocks(HANDLERS, "python")
+    compile(start_hook, "docs/handlers.md", "exec")
     engine = create_engine("sqlite://")
     names: dict[str, Any] = {
         "__name__": "mybot", "engine": engine, "now": NOW, "Event": Event, "Context": Context,

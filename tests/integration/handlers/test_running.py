@@ -93,8 +93,8 @@ async def _coroutine() -> None:
 
 
 def _generator() -> Iterator[None]:
-    raise AssertionError("nobody runs it")
     yield
+    raise AssertionError("nobody runs it")
 
 
 @pytest.mark.parametrize("answer", [_coroutine, _generator])
