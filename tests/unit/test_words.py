@@ -39,6 +39,8 @@ RETIRED_IN_NAMES = {
     "door": "stored_in, primary store, fallback store",
     "hear": "sync_clock",
     "heard": "clock_synced",
+    "told": "future, waiters, sent, text_item",
+    "untold": "unsent",
     "whose": "participant",
     "party": "participant",
     "noun": "key_prefix",
@@ -53,6 +55,8 @@ RETIRED_IN_NAMES = {
     "forsake": "disable_restart",
     "warden": "parent_watchdog",
     "performance": "demo_run",
+    "suspect": "pending",
+    "nobody": "no_participant",
     "least": "min",
     "fewest": "min",
 }
