@@ -25,6 +25,7 @@ REDELIVERED = 0.10  # of the bodies are posted twice
 LATEST_REDELIVERY_SECONDS = 30.0
 DOOMED = 0.002  # of the messages fail for good
 LETHAL = 0.001  # of the messages kill the process that handles them, once
+EXITING = 0.004  # of the messages raise SystemExit in their handler, once
 LIVES = (
     ("sent", "delivered", "read"),
     ("sent", "delivered"),
@@ -35,6 +36,7 @@ LIVES = (
 
 DIES = "dies"  # texts that the handlers obey
 FAILS = "fails for ever"
+EXITS = "exits"
 DIES_EACH_TIME = "sticker"  # the type of the message that kills every process that handles it
 
 
@@ -132,9 +134,7 @@ def _names(rng: Random) -> dict[str, Any]:
 def _message(options: Options, number: int, at: float, user: int, rng: Random, type_: str = "text") -> _Item:
     occurred_at = options.start + int(at)
     fate = rng.random()
-    text = (
-        FAILS if fate < DOOMED else DIES if options.deadly and fate < DOOMED + LETHAL else f"message {number}"
-    )
+    text = _text(fate, number, deadly=options.deadly)
     content = {"text": {"body": text}} if type_ == "text" else {type_: {"id": "1"}}
     raw = f.message(type_, number=number, sender=user, timestamp=str(occurred_at), **content, **_names(rng))
     event = SentEvent(
@@ -145,6 +145,17 @@ def _message(options: Options, number: int, at: float, user: int, rng: Random, t
         dies=text == FAILS or type_ == DIES_EACH_TIME,
     )
     return _Item(at, event, raw, user)
+
+
+def _text(fate: float, number: int, *, deadly: bool) -> str:
+    """What a message asks of its handler, by a number from 0 to 1."""
+    if fate < DOOMED:
+        return FAILS
+    if deadly and fate < DOOMED + LETHAL:
+        return DIES
+    if deadly and fate < DOOMED + LETHAL + EXITING:
+        return EXITS
+    return f"message {number}"
 
 
 def _status(options: Options, number: int, at: float, user: int, status: str) -> _Item:

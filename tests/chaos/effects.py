@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, DateTime, Identity, Text, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.handlers import Context, Event, Permanent
-from tests.chaos.bodies import DIES, FAILS
+from tests.chaos.bodies import DIES, EXITS, FAILS
 
 FAILING = 0.05  # of the attempts
 SLOW = 0.01  # of the attempts
@@ -43,6 +43,8 @@ def message(event: Event, ctx: Context) -> None:
     """Do what the text says, as far as this attempt is concerned."""
     if event.text == DIES and ctx.attempt == 1:
         die()
+    if event.text == EXITS and ctx.attempt == 1:
+        raise SystemExit("the message asked for it")
     if event.text == FAILS:
         if ctx.attempt > 1:
             raise Permanent("the message asked for it")
