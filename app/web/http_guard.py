@@ -80,14 +80,16 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
-        self._check_head_size(len(self.url))
+        if len(self.url) > HEAD_BYTES:
+            self._refuse_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
             raise Ambiguous("a trailer: nobody has checked what it says")
         super().on_header(name, value)
         self._headers_bytes += len(name) + len(value)
-        self._check_head_size(self._headers_bytes)
+        if self._headers_bytes > HEAD_BYTES or len(self.headers) > MAX_HEADERS:
+            self._refuse_head()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -141,10 +143,9 @@ class GuardedProtocol(HttpToolsProtocol):
         budget.release(self._holder)
         self.transport.abort()
 
-    def _check_head_size(self, num_bytes: int) -> None:
-        if num_bytes > HEAD_BYTES or len(self.headers) > MAX_HEADERS:
-            self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-            raise Ambiguous("headers that are too large")
+    def _refuse_head(self) -> None:
+        self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        raise Ambiguous("headers that are too large")
 
     def _set_deadline(self) -> None:
         self._deadline = self.loop.call_later(REQUEST_SECONDS, self._refuse, HTTPStatus.REQUEST_TIMEOUT)
