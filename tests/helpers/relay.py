@@ -85,5 +85,9 @@ class Relay:
         if isinstance(self.target, tuple):
             return socket.create_connection(self.target)
         far = socket.socket(socket.AF_UNIX)
-        far.connect(self.target)
+        try:
+            far.connect(self.target)
+        except OSError:
+            far.close()
+            raise
         return far
