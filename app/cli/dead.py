@@ -84,16 +84,16 @@ def show(event_id: int, as_json: bool, reveal: bool) -> None:
     """Show one dead letter: its payload and every attempt with its traceback."""
     with engine().connect() as connection:
         letters = dead_letter_list.find(connection, Filter(ids=[event_id]))
-        stories = timeline.trace(connection, str(event_id))
+        timelines = timeline.find_timelines(connection, str(event_id))
     if not letters:
-        states = {story.event_id: story.state for story in stories}
+        states = {found.event_id: found.state for found in timelines}
         state = states.get(event_id)
         raise click.ClickException(
             f"event {event_id} is {state}, not dead" if state else f"no event {event_id}"
         )
     letter = letters[0] if reveal else _masked(letters[0])
     payload = dead_letter_list.content(letters[0])
-    attempts = [moment.detail for moment in stories[0].moments if moment.what == "attempt"]
+    attempts = [moment.detail for moment in timelines[0].moments if moment.what == "attempt"]
     if not reveal:
         payload = masked_payload(payload)
         with hiding(letters[0].payload):

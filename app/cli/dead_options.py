@@ -9,7 +9,7 @@ import click
 from app.views import Filter
 
 
-class Moment(click.ParamType[datetime]):
+class TimeParameter(click.ParamType[datetime]):
     """An ISO time; without a zone it is UTC."""
 
     name = "time"
@@ -34,9 +34,9 @@ FILTERS = (
     ),
     click.option("--search", help="with this text in the key, conversation, error, handler or payload"),
     click.option(
-        "--after", type=Moment(), help="that died at this time or later; UTC unless it says otherwise"
+        "--after", type=TimeParameter(), help="that died at this time or later; UTC unless it says otherwise"
     ),
-    click.option("--before", type=Moment(), help="that died before this time"),
+    click.option("--before", type=TimeParameter(), help="that died before this time"),
 )
 
 

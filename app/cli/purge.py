@@ -33,7 +33,7 @@ def purge(older_than: int | None, dry_run: bool, as_json: bool) -> None:
     days = older_than if older_than is not None else settings().retention_days
     if days is None:
         raise click.ClickException("say how old: --older-than DAYS, or set RETENTION_DAYS")
-    before = retention.horizon(engine(), redis(), days)
+    before = retention.cutoff(engine(), redis(), days)
     total = retention.count(engine(), before)
     if dry_run:
         _tell_dry_run(total, before, as_json)

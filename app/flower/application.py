@@ -31,7 +31,7 @@ HANDLERS = [
     url(r"/dead-letters/retry", dead_letters.Retry),
     url(r"/dead-letters/discard", dead_letters.Discard),
     url(r"/dead-letters/reconcile", dead_letters.Reconcile),
-    url(r"/dead-letters/(\d+)", dead_letters.Story),
+    url(r"/dead-letters/(\d+)", dead_letters.DeadLetterTimeline),
     url(r"/dead-letters/(\d+)/edit", dead_letters.Edit),
     url(r"/pipeline", pipeline.Pipeline, name="pipeline"),
     url(r"/pipeline/numbers", pipeline.Numbers),
@@ -49,7 +49,7 @@ HANDLERS = [
 ]
 
 
-class OurFlower(Flower):  # type: ignore[misc]
+class NeverdropFlower(Flower):  # type: ignore[misc]
     """Flower's application with our handlers before its own."""
 
     def __init__(self, options: Any = None, **kwargs: Any) -> None:
@@ -90,4 +90,4 @@ def with_our_pages(**kwargs: Any) -> tornado.web.Application:
     level = logging.getLogger().level
     configure(settings(), "flower")
     logging.getLogger().setLevel(level)  # what packages log is chosen by Flower's option --logging
-    return OurFlower(**kwargs)
+    return NeverdropFlower(**kwargs)

@@ -42,7 +42,7 @@ def _version(name: str) -> str:
     return tornado.web.StaticFileHandler.get_content_version(str(STATIC / name))
 
 
-class OurHandler(BaseHandler):  # type: ignore[misc]
+class NeverdropHandler(BaseHandler):  # type: ignore[misc]
     """What pages and answers share."""
 
     def set_default_headers(self) -> None:
@@ -79,14 +79,14 @@ class OurHandler(BaseHandler):  # type: ignore[misc]
         return await self.run(ask)
 
 
-class Page(OurHandler):
+class Page(NeverdropHandler):
     """A page: Flower's frame, our template, and a script that asks for the rest."""
 
     def show(self, template: str, **values: Any) -> None:
         self.render(f"{template}.html", asset=self.asset, refusal=self.refusal, user=self.user, **values)
 
 
-class Answer(OurHandler):
+class Answer(NeverdropHandler):
     """An answer in JSON; an error is {"error": sentence}."""
 
     def answer(self, **values: Any) -> None:

@@ -1,4 +1,4 @@
-"""The page of dead letters: the table, one letter's story, and what a person decides about them.
+"""The page of dead letters: the table, one letter with its timeline, and what a person decides about them.
 
 A decision about all that match is made in parts, each of whole conversations, that the page asks for one after the
 other: it can show how far it is and be stopped, and a Flower that is restarted in between leaves the rest dead.
@@ -109,27 +109,29 @@ class Count(Answer):
         self.answer(count=count, now=now)
 
 
-class Story(Answer):
+class DeadLetterTimeline(Answer):
     """One event, dead or not: payload, attempts with their tracebacks, timeline, and its payload before each edit."""
 
     @tornado.web.authenticated
     async def get(self, id_: str) -> None:
         event_id = parameters.event_id(id_)
         reveal = self.reveal("event", event_id=event_id)
-        found = await self.read(_story, event_id)
+        found = await self.read(_timeline, event_id)
         if found is None:
             raise tornado.web.HTTPError(404, reason="there is no event with this id")
-        story, payload, edits = found
-        self.answer(event=shown.story(story, payload, reveal), edits=shown.edits(edits, reveal))
+        history, payload, edits = found
+        self.answer(event=shown.event_timeline(history, payload, reveal), edits=shown.edits(edits, reveal))
 
 
-def _story(connection: Connection, event_id: int) -> tuple[timeline.Story, str, list[dict[str, Any]]] | None:
-    stories = timeline.trace(connection, str(event_id))
-    if not stories or stories[0].event_id != event_id:
+def _timeline(
+    connection: Connection, event_id: int
+) -> tuple[timeline.Timeline, str, list[dict[str, Any]]] | None:
+    timelines = timeline.find_timelines(connection, str(event_id))
+    if not timelines or timelines[0].event_id != event_id:
         return None
     payload = connection.execute(PAYLOAD, {"id": event_id}).scalar_one()
     edits = connection.execute(EDITS, {"id": event_id}).mappings()
-    return stories[0], payload, [dict(edit) for edit in edits]
+    return timelines[0], payload, [dict(edit) for edit in edits]
 
 
 class States(Answer):

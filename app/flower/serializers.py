@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from app.lanes import Pause
-from app.views import Held, LaneEvent, Row, Story, masked_conversation, masked_payload, masked_text
+from app.views import Held, LaneEvent, Row, Timeline, masked_conversation, masked_payload, masked_text
 from config.masking import hiding
 
 
@@ -35,7 +35,7 @@ def pause(found: Pause, reveal: bool) -> dict[str, Any]:
     return asdict(found) | ({} if reveal else {"key": masked_conversation(found.key)})
 
 
-def story(found: Story, payload: str, reveal: bool) -> dict[str, Any]:
+def event_timeline(found: Timeline, payload: str, reveal: bool) -> dict[str, Any]:
     """An event with its payload and all that happened to it."""
     shown = found.as_dict()
     content = json.loads(payload)

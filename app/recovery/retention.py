@@ -31,7 +31,7 @@ BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 log = get_logger(__name__)
 
-HORIZON = text("""
+CUTOFF = text("""
 SELECT least(clock_timestamp(), to_timestamp(CAST(:waits_since AS float)),
              (SELECT accepted_at FROM deliveries WHERE state = 'stored' ORDER BY id LIMIT 1))
        - make_interval(days => :days)
@@ -128,7 +128,7 @@ class Purged:
         return sum(getattr(self, field.name) for field in fields(self))
 
 
-def horizon(engine: Engine, redis: "Redis", days: int) -> datetime:
+def cutoff(engine: Engine, redis: "Redis", days: int) -> datetime:
     """What was finished before this moment may go.
 
     So many days before now, or before the oldest delivery that waits to be split was accepted, or before the oldest
@@ -142,7 +142,7 @@ def horizon(engine: Engine, redis: "Redis", days: int) -> datetime:
     waits = [score / 1000 for _, score in journal] + [score for _, score in unacked]
     with engine.connect() as connection:
         parameters = {"waits_since": min(waits, default=None), "days": days}
-        moment: datetime = connection.execute(HORIZON, parameters).scalar_one()
+        moment: datetime = connection.execute(CUTOFF, parameters).scalar_one()
     return moment
 
 
@@ -184,7 +184,7 @@ def purge(engine: Engine, before: datetime) -> Iterator[Purged]:
 def sweep(engine: Engine, redis: "Redis", days: int, budget_seconds: float) -> Purged:
     """Purge for so long at most, and log how much."""
     stop_at = time.monotonic() + budget_seconds
-    before = horizon(engine, redis, days)
+    before = cutoff(engine, redis, days)
     purged = Purged()
     for deleted in purge(engine, before):
         purged += deleted

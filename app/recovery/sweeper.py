@@ -82,10 +82,10 @@ def sweep_lanes(engine: Engine, redis: "Redis", grace_seconds: float) -> int:
     The oldest events first, and on as long as many of their lanes are found to be lost: behind old events that
     merely wait stand younger ones that wait too, and a deep backlog need not be looked through every few seconds.
     """
-    forget_lost_wakes(redis, grace_seconds)
+    remove_lost_wakes(redis, grace_seconds)
     enqueued = 0
     for lanes in _unfinished_lanes(engine, grace_seconds):
-        lost = [lane for chunk in _chunks(lanes) for lane in _nobodys(redis, chunk)]
+        lost = [lane for chunk in _chunks(lanes) for lane in _unclaimed(redis, chunk)]
         enqueued += wake(redis, lost)
         if len(lost) < len(lanes) * MANY_LOST:
             break
@@ -110,8 +110,8 @@ def _unfinished_lanes(engine: Engine, grace_seconds: float) -> Iterator[list[int
         after, after_id = rows[-1].accepted_at, rows[-1].id
 
 
-def forget_lost_wakes(redis: "Redis", grace_seconds: float) -> int:
-    """Forget the wakes that are older than the oldest in the queue: their messages are gone."""
+def remove_lost_wakes(redis: "Redis", grace_seconds: float) -> int:
+    """Remove the wakes that are older than the oldest in the queue: their messages are gone."""
     before = now_ms(redis) - grace_seconds * 1000
     oldest = redis.lindex(CONVERSATIONS, -1)
     if oldest is not None:
@@ -120,8 +120,8 @@ def forget_lost_wakes(redis: "Redis", grace_seconds: float) -> int:
     return redis.zremrangebyscore(WOKEN, "-inf", f"({before}")
 
 
-def _nobodys(redis: "Redis", lanes: Sequence[int]) -> list[int]:
-    """Those of the lanes that have no wake in the queue and no claim."""
+def _unclaimed(redis: "Redis", lanes: Sequence[int]) -> list[int]:
+    """Return the lanes that have no wake and no claim."""
     with redis.pipeline(transaction=False) as pipe:
         pipe.zmscore(WOKEN, lanes)  # type: ignore[arg-type]
         for lane in lanes:

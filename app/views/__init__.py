@@ -10,7 +10,7 @@ from app.views.dead_letters import SORTED_BY, DeadLetter, Filter, Order, Row, co
 from app.views.lane_events import LaneEvent
 from app.views.masked import masked_conversation, masked_id, masked_payload, masked_text
 from app.views.overview import SPANS, Held
-from app.views.timeline import Story
+from app.views.timeline import Timeline
 
 __all__ = [
     "SORTED_BY",
@@ -21,7 +21,7 @@ __all__ = [
     "LaneEvent",
     "Order",
     "Row",
-    "Story",
+    "Timeline",
     "content",
     "dead_letters",
     "find",

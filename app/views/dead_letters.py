@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
-LONGEST_PAYLOAD = 20_000  # characters; a page does without longer ones
-FACETS_AT_MOST = 50  # values that a filter offers
+MAX_PAYLOAD_CHARACTERS = 20_000  # characters; a page does without longer ones
+MAX_FACETS = 50  # values that a filter offers
 
 FIND = """
 SELECT e.id, e.key, e.kind, e.type, c.key AS conversation, e.handler, e.error, e.attempts, e.occurred_at,
@@ -237,7 +237,7 @@ def page(
         comparison = {"comparison": ">" if forward else "<", "cast": CASTS.get(sort, "text")}
         parts["after"] = AFTER.format(**parts, **comparison)
         parameters |= {"after_value": after[0], "after_id": after[1]}
-    parameters |= {"limit": limit, "shown": LONGEST_PAYLOAD}
+    parameters |= {"limit": limit, "shown": MAX_PAYLOAD_CHARACTERS}
     rows = connection.execute(text(PAGE.format(**parts)), parameters)
     return [Row(**row) for row in rows.mappings()]
 
@@ -253,7 +253,7 @@ def facets(connection: Connection, wanted: Filter) -> dict[str, list[tuple[str, 
     conditions, parameters = wanted.where()
     statement = text(FACETS.format(conditions=conditions))
     found: dict[str, list[tuple[str, int]]] = {"type": [], "error_class": [], "handler": []}
-    for row in connection.execute(statement, {**parameters, "at_most": FACETS_AT_MOST}).mappings():
+    for row in connection.execute(statement, {**parameters, "at_most": MAX_FACETS}).mappings():
         found[row["facet"]].append((row["value"], row["count"]))
     return found
 

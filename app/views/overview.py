@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from app.stores import CLAIM_PREFIX
 from app.watch import DIED
 
-HELD_AT_MOST = 20
+MAX_HELD = 20
 KEYS_A_CALL = 1000
 LANE_CLAIMS = f"{CLAIM_PREFIX}lane:*"
 
@@ -89,8 +89,8 @@ def last_minute(connection: Connection) -> LastMinute:
 
 
 def held(connection: Connection) -> list[Held]:
-    """Lanes that a failing event holds, the longest to wait first, at most HELD_AT_MOST."""
-    return [Held(**row) for row in connection.execute(HELD, {"at_most": HELD_AT_MOST}).mappings()]
+    """Lanes that a failing event holds, the longest to wait first, at most MAX_HELD."""
+    return [Held(**row) for row in connection.execute(HELD, {"at_most": MAX_HELD}).mappings()]
 
 
 def series(connection: Connection, span: Span) -> Sequence[dict[str, Any]]:

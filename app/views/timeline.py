@@ -1,4 +1,4 @@
-"""A message's whole story: received, stored, each attempt with worker and error, outcome, and who did what to it."""
+"""What became of a message: received, stored, each attempt with its error, its outcome, and what people decided."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ from app.stores import JOURNAL, accepted_at
 
 LARGEST_EVENT_ID = 2**63 - 1
 JOURNAL_PAGE = 500
-EVENTS_AT_MOST = 1000  # of one delivery: Meta sends no more in a body
+MAX_EVENTS = 1000  # of one delivery: Meta sends no more in a body
 
 EVENTS = """
 SELECT e.id, e.key, e.kind, e.type, e.state::text AS state, e.late, e.handler, e.attempts, e.due_at, e.error,
@@ -24,7 +24,7 @@ FROM events e
 LEFT JOIN conversations c ON c.id = e.lane
 LEFT JOIN deliveries d ON d.id = e.delivery_id
 """
-ORDER = f" ORDER BY e.occurred_at, e.delivery_id, e.position LIMIT {EVENTS_AT_MOST}"
+ORDER = f" ORDER BY e.occurred_at, e.delivery_id, e.position LIMIT {MAX_EVENTS}"
 BY_ID = text(EVENTS + "WHERE e.id = :id" + ORDER)
 BY_DELIVERY = text(EVENTS + "WHERE e.delivery_id = :id" + ORDER)
 # One range of the unique index for each beginning; an OR of them would read the whole table
@@ -47,7 +47,7 @@ STATUSES = text("SELECT * FROM message_statuses WHERE message_id = :id ORDER BY 
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TimelineEntry:
     """Something that happened to an event."""
 
     at: datetime
@@ -56,7 +56,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class Timeline:
     """One event and what happened to it, oldest first."""
 
     event_id: int
@@ -70,22 +70,22 @@ class Story:
     error: str | None
     due_at: datetime | None
     payload: str
-    moments: list[Moment]
+    moments: list[TimelineEntry]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
 
 
-def trace(connection: Connection, identifier: str) -> list[Story]:
-    """The stories behind an event's id, a delivery's id or a message's id (wamid); [] when none is known."""
+def find_timelines(connection: Connection, identifier: str) -> list[Timeline]:
+    """The timelines behind an event's id, a delivery's id or a message's id (wamid); [] when none is known."""
     rows = _events(connection, identifier.strip())
     ids = [row["id"] for row in rows]
     attempts = connection.execute(ATTEMPTS, {"ids": ids}).mappings().all()
     actions = connection.execute(ACTIONS, {"ids": ids}).mappings().all()
     changed = connection.execute(CHANGED, {"ids": ids}).mappings().all()
     return [
-        _story(
+        _timeline(
             row,
             [attempt for attempt in attempts if attempt["event_id"] == row["id"]],
             [action for action in actions if action["event_id"] == row["id"]],
@@ -129,25 +129,27 @@ def _uuid(identifier: str) -> UUID | None:
         return None
 
 
-def _story(row: Any, attempts: Sequence[Any], actions: Sequence[Any], changed: Sequence[Any]) -> Story:
+def _timeline(row: Any, attempts: Sequence[Any], actions: Sequence[Any], changed: Sequence[Any]) -> Timeline:
     moments = [
-        Moment(row["accepted_at"], "received", {"delivery_id": str(row["delivery_id"]), "door": row["door"]}),
-        Moment(row["ingested_at"], "stored", {}),
+        TimelineEntry(
+            row["accepted_at"], "received", {"delivery_id": str(row["delivery_id"]), "door": row["door"]}
+        ),
+        TimelineEntry(row["ingested_at"], "stored", {}),
         *(_attempt(attempt) for attempt in attempts),
         *(
-            Moment(action["at"], action["action"], {"who": action["who"], "reason": action["reason"]})
+            TimelineEntry(action["at"], action["action"], {"who": action["who"], "reason": action["reason"]})
             for action in actions
         ),
         *(_changed(duplicate) for duplicate in changed),
     ]
     if row["finished_at"] is not None:
-        moments.append(Moment(row["finished_at"], _outcome(row), {}))
+        moments.append(TimelineEntry(row["finished_at"], _outcome(row), {}))
     names = ("key", "kind", "type", "conversation", "handler", "state", "late", "error", "due_at", "payload")
     ordered = sorted((moment for moment in moments if moment.at is not None), key=lambda moment: moment.at)
-    return Story(event_id=row["id"], **{name: row[name] for name in names}, moments=ordered)
+    return Timeline(event_id=row["id"], **{name: row[name] for name in names}, moments=ordered)
 
 
-def _attempt(attempt: Any) -> Moment:
+def _attempt(attempt: Any) -> TimelineEntry:
     finished = attempt["finished_at"]
     detail = {
         "number": attempt["number"],
@@ -156,13 +158,13 @@ def _attempt(attempt: Any) -> Moment:
         "error": attempt["error"],
         "traceback": attempt["traceback"],
     }
-    return Moment(attempt["started_at"], "attempt", detail)
+    return TimelineEntry(attempt["started_at"], "attempt", detail)
 
 
-def _changed(duplicate: Any) -> Moment:
+def _changed(duplicate: Any) -> TimelineEntry:
     """A repeat whose item differed."""
     detail = {"delivery_id": str(duplicate["delivery_id"]), "payload": duplicate["payload"]}
-    return Moment(duplicate["accepted_at"], "changed", detail)
+    return TimelineEntry(duplicate["accepted_at"], "changed", detail)
 
 
 def _outcome(row: Any) -> str:

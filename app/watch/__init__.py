@@ -6,7 +6,7 @@ Cannot see: its own absence; a monitor outside watches ``/metrics`` for that.
 """
 
 from app.watch import alerts, backlog, heartbeats, reporting, unknown_handlers
-from app.watch.backlog import DIED, UNACKED, Backlog, Stored, Transport
+from app.watch.backlog import DIED, UNACKED, Backlog, PostgresBacklog, RedisBacklog
 from app.watch.conditions import AlertName
 from app.watch.probe import Probe
 
@@ -15,9 +15,9 @@ __all__ = [
     "UNACKED",
     "AlertName",
     "Backlog",
+    "PostgresBacklog",
     "Probe",
-    "Stored",
-    "Transport",
+    "RedisBacklog",
     "alerts",
     "backlog",
     "heartbeats",

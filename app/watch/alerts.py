@@ -48,7 +48,7 @@ def watch(engine: Engine, redis: "Redis", settings: Settings) -> list[AlertChang
 _database: Probe[list[AlertChange]] = Probe()
 
 
-def _look(engine: Engine, transport: backlog.Transport, settings: Settings) -> list[AlertChange]:
+def _look(engine: Engine, transport: backlog.RedisBacklog, settings: Settings) -> list[AlertChange]:
     measured = Backlog(backlog.stored(engine, settings.alert_growth_window_seconds), transport)
     with engine.begin() as connection:
         backlog.sample(connection, measured)

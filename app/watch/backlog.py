@@ -19,14 +19,14 @@ COUNT_LIMIT = 1_000_000
 STATEMENT_TIMEOUT_MS = 5_000
 SAMPLES_KEPT_DAYS = 8
 LAG_SECONDS = 2  # a sample counts what happened up to so long before it
-LONGEST_SAMPLE_SECONDS = 600  # after a longer pause between samples the counts begin anew
+MAX_SAMPLE_SECONDS = 600  # after a longer pause between samples the counts begin anew
 # kombu keeps the messages of each priority but the first in a list of its own, and what runs in `unacked`
 PRIORITY_SUFFIXES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 UNACKED = "unacked"
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class PostgresBacklog:
     """What Postgres knows; ages in seconds, None where there is nothing."""
 
     deliveries: int = 0  # in the fallback store, not split yet
@@ -42,7 +42,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Transport:
+class RedisBacklog:
     """What Redis knows."""
 
     journal: int = 0  # deliveries not in Postgres yet
@@ -56,8 +56,8 @@ class Transport:
 class Backlog:
     """Both together. Deliveries that are not split count as one each: nobody knows their events yet."""
 
-    stored: Stored
-    transport: Transport
+    stored: PostgresBacklog
+    transport: RedisBacklog
 
     @property
     def size(self) -> int:
@@ -93,7 +93,7 @@ class Backlog:
         return consumers(self.transport, WEBHOOKS)
 
 
-def consumers(transport: Transport, queue: str) -> int:
+def consumers(transport: RedisBacklog, queue: str) -> int:
     """How many workers alive consume a queue."""
     return sum(queue in queues for queues in transport.workers.values())
 
@@ -164,7 +164,7 @@ FROM now, since
 ON CONFLICT (at) DO NOTHING
 """)  # noqa: S608  (a constant)
 
-FORGET_SAMPLES = text("DELETE FROM backlog_samples WHERE at < now() - make_interval(days => :days)")
+DELETE_OLD_SAMPLES = text("DELETE FROM backlog_samples WHERE at < now() - make_interval(days => :days)")
 
 
 def measure(engine: Engine, redis: "Redis", window_seconds: float) -> Backlog:
@@ -172,12 +172,12 @@ def measure(engine: Engine, redis: "Redis", window_seconds: float) -> Backlog:
     return Backlog(stored(engine, window_seconds), transport(redis))
 
 
-def stored(engine: Engine, window_seconds: float) -> Stored:
+def stored(engine: Engine, window_seconds: float) -> PostgresBacklog:
     """Postgres's part. Raises SQLAlchemy's OperationalError."""
     with engine.begin() as connection:
         connection.execute(text(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}"))
         row = connection.execute(MEASURE, {"limit": COUNT_LIMIT, "window_seconds": window_seconds}).one()
-    return Stored(
+    return PostgresBacklog(
         deliveries=row.deliveries,
         deliveries_oldest_seconds=_age(row.deliveries_oldest_seconds),
         pending=row.pending,
@@ -191,7 +191,7 @@ def stored(engine: Engine, window_seconds: float) -> Stored:
     )
 
 
-def transport(redis: "Redis") -> Transport:
+def transport(redis: "Redis") -> RedisBacklog:
     """Redis's part, in two round trips. Raises RedisError."""
     with redis.pipeline(transaction=False) as pipe:
         pipe.time()
@@ -204,7 +204,7 @@ def transport(redis: "Redis") -> Transport:
         (seconds, microseconds), journal, oldest, unacked, *lengths = pipe.execute()
     now = seconds + microseconds / 1_000_000
     steps = len(PRIORITY_SUFFIXES)
-    return Transport(
+    return RedisBacklog(
         journal=journal,
         journal_oldest_seconds=_age(now - oldest[0][1] / 1000) if oldest else None,
         queues={queue: sum(lengths[i * steps : (i + 1) * steps]) for i, queue in enumerate(QUEUES)},
@@ -230,10 +230,10 @@ def sample(connection: Connection, backlog: Backlog) -> None:
             "held_lanes": backlog.stored.held_lanes,
             "workers": backlog.workers,
             "lag_seconds": LAG_SECONDS,
-            "longest_seconds": LONGEST_SAMPLE_SECONDS,
+            "longest_seconds": MAX_SAMPLE_SECONDS,
         },
     )
-    connection.execute(FORGET_SAMPLES, {"days": SAMPLES_KEPT_DAYS})
+    connection.execute(DELETE_OLD_SAMPLES, {"days": SAMPLES_KEPT_DAYS})
 
 
 def _age(seconds: float | None) -> float | None:

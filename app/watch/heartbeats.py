@@ -15,7 +15,7 @@ from app.stores import WORKERS, web_redis
 
 BEAT_SECONDS = 2.0
 ALIVE_SECONDS = 10.0  # five beats: a worker that was busy for a moment is not given up
-FORGET_SECONDS = 3600  # names of workers that died without a word
+REMOVE_AFTER_SECONDS = 3600  # names of workers that died without a word
 
 
 class Heartbeats(bootsteps.StartStopStep):
@@ -67,7 +67,7 @@ def beat(redis: "Redis", worker: str) -> None:
     seconds, _ = redis.time()
     with redis.pipeline(transaction=False) as pipe:
         pipe.zadd(WORKERS, {worker: seconds})
-        pipe.zremrangebyscore(WORKERS, "-inf", seconds - FORGET_SECONDS)
+        pipe.zremrangebyscore(WORKERS, "-inf", seconds - REMOVE_AFTER_SECONDS)
         pipe.execute()
 
 

@@ -21,7 +21,7 @@ from config.settings import Settings
 
 WARNING_EVERY_SECONDS = 60.0
 FLUSH_SECONDS = 2
-MOST_WARNED = 1000  # pairs of handler and error that are remembered
+MAX_WARNED = 1000  # pairs of handler and error that are remembered
 
 OFF: Any = {"mode": "off"}
 # What Sentry's integrations would gather by themselves; ``send_default_pii`` is its older, coarser name.
@@ -131,7 +131,7 @@ def _may_warn(handler: str, kind: str) -> bool:
     now = time.monotonic()
     if now - _warned.get((handler, kind), float("-inf")) < WARNING_EVERY_SECONDS:
         return False
-    if len(_warned) >= MOST_WARNED:
+    if len(_warned) >= MAX_WARNED:
         _warned.clear()
     _warned[handler, kind] = now
     return True

@@ -26,7 +26,7 @@ from redis import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.stores import engine, web_redis
-from app.watch import AlertName, Backlog, Probe, Stored, Transport, backlog
+from app.watch import AlertName, Backlog, PostgresBacklog, Probe, RedisBacklog, backlog
 from config.celery import CONVERSATIONS, MAINTENANCE, WEBHOOKS
 from config.settings import settings
 
@@ -44,8 +44,8 @@ class BacklogCollector(Collector):
         self._lock = threading.Lock()
         self._measured_at = float("-inf")
         self._families: list[GaugeMetricFamily] = []
-        self._postgres: Probe[Stored] = Probe()
-        self._redis: Probe[Transport] = Probe()
+        self._postgres: Probe[PostgresBacklog] = Probe()
+        self._redis: Probe[RedisBacklog] = Probe()
 
     def invalidate(self) -> None:
         """Measure anew at the next scrape."""
@@ -70,7 +70,7 @@ def _known(probe: Probe[T], question: Callable[[], T]) -> T | None:
         return None  # neverdrop_up says so
 
 
-def families(stored: Stored | None, transport: Transport | None) -> Iterable[GaugeMetricFamily]:
+def families(stored: PostgresBacklog | None, transport: RedisBacklog | None) -> Iterable[GaugeMetricFamily]:
     """The numbers that are known, as Prometheus's gauges; None for a store that does not answer."""
     up = GaugeMetricFamily("neverdrop_up", "Whether a store answers", labels=["store"])
     up.add_metric(["postgres"], float(stored is not None))
@@ -91,7 +91,7 @@ def _backlog_families(measured: Backlog) -> Iterable[GaugeMetricFamily]:
         yield _gauge("backlog_growth", "More unfinished than a window ago", measured.growth)
 
 
-def _stored_families(stored: Stored) -> Iterable[GaugeMetricFamily]:
+def _stored_families(stored: PostgresBacklog) -> Iterable[GaugeMetricFamily]:
     yield _gauge("stored_deliveries", "Deliveries in the fallback store", stored.deliveries)
     yield _gauge("pending_events", "Events that wait", stored.pending)
     yield _gauge("dead_letters", "Dead letters that wait for a person", stored.dead_letters)
@@ -102,7 +102,7 @@ def _stored_families(stored: Stored) -> Iterable[GaugeMetricFamily]:
     yield raised
 
 
-def _transport_families(transport: Transport) -> Iterable[GaugeMetricFamily]:
+def _transport_families(transport: RedisBacklog) -> Iterable[GaugeMetricFamily]:
     yield _gauge("journal_deliveries", "Accepted deliveries not in Postgres yet", transport.journal)
     yield _gauge("unacked_messages", "Messages that a worker has taken", transport.unacked)
     lengths = GaugeMetricFamily("neverdrop_queue_messages", "Messages in a queue", labels=["queue"])

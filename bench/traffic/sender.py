@@ -28,7 +28,7 @@ from bench.traffic.tally import Histogram, Tally
 SIGNED_AHEAD = 300_000  # requests, about 1 kB each; what goes beyond is signed while sending
 RECEIVE_BYTES = 65_536
 LATE_ANSWER_SECONDS = 15  # after the last request
-MOST_FAILURES = 1_000  # in a row: nobody is there
+MAX_FAILURES = 1_000  # in a row: nobody is there
 MOST_CONNECTIONS = 512
 OK = b" 200 "
 
@@ -240,7 +240,7 @@ class Sender:
     def _fail(self, request: bytes) -> None:
         self._again.append(request)
         self._failures += 1
-        if self._failures >= MOST_FAILURES:
+        if self._failures >= MAX_FAILURES:
             raise NoAnswerError(f"{self._failures} requests in a row were not accepted")
 
     def _finish(self) -> None:

@@ -23,7 +23,7 @@ from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 from tornado.web import create_signed_value
 
-from app.flower.application import OurFlower
+from app.flower.application import NeverdropFlower
 from config.celery import celery_config
 from config.settings import settings
 
@@ -105,11 +105,11 @@ def _serve(options: Any, served: Any, ready: threading.Event) -> None:
     loop.close()
 
 
-def _application(options: Any, loop: IOLoop) -> OurFlower:
+def _application(options: Any, loop: IOLoop) -> NeverdropFlower:
     celery_app = Celery(set_as_current=False)
     celery_app.conf.update(celery_config(settings()))
     prefix = {"static_url_prefix": f"/{options.url_prefix}/static/"} if options.url_prefix else {}
-    return OurFlower(
+    return NeverdropFlower(
         options=options,
         capp=celery_app,
         io_loop=loop,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 RUNNING = (
-    "tasks.ingest, tasks.lanes, tasks.maintenance, app.web, app.cli.commands, app.cli.dead, app.dev.stack.up, "
+    "tasks.ingest, tasks.lanes, tasks.maintenance, app.web, app.cli.status, app.cli.dead, app.dev.stack.up, "
     "celery.bin.celery, celery.apps.worker, celery.apps.beat, celery.concurrency.prefork, kombu.transport.redis, "
     "flower.command, app.web.http_guard, uvicorn.main, uvloop, sqlalchemy.dialects.postgresql.psycopg2"
 )

@@ -20,7 +20,7 @@ from app.dev.processes.children import Program, Records, Running, end, start
 from app.errors import NeverdropError
 
 FIRST_BACKOFF_SECONDS = 1.0
-LONGEST_BACKOFF_SECONDS = 30.0
+MAX_BACKOFF_SECONDS = 30.0
 STEADY_SECONDS = 30.0  # a program that ran this long failed for a new reason: the backoff begins again
 OWN_NAME = "up"
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green")
@@ -127,7 +127,7 @@ class Supervisor:
                 child.backoff = FIRST_BACKOFF_SECONDS
             child.due = now + child.backoff
             self.say(f"{child.program.name} ended with {_cause(child.running)}: again in {child.backoff:g} s")
-            child.backoff = min(child.backoff * 2, LONGEST_BACKOFF_SECONDS)
+            child.backoff = min(child.backoff * 2, MAX_BACKOFF_SECONDS)
             child.running.send_all(signal.SIGKILL)  # its own children would be in the way
         elif now >= child.due:
             child.running, child.output_thread = self._spawn(child.program)

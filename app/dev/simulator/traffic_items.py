@@ -16,7 +16,7 @@ STATUSES = ("sent", "delivered", "read")  # of each message that the business se
 SECONDS_AN_EVENT = 0.15  # of Meta's time between two events: many share a second, as they do in practice
 READ_SECONDS = 20  # after which a message has been read
 SLOW_SECONDS = 2  # that the handler of a slow message takes
-MOST_FAILURES = 2  # of a message whose handler recovers
+MAX_FAILURES = 2  # of a message whose handler recovers
 WORDS = (
     "Olá",
     "Grüße",
@@ -182,7 +182,7 @@ def _contents(options: Options, rng: Random) -> list[Content]:
     for _ in range(options.doomed):
         contents[others.pop()] = Content("text", "fail always", Fate.DEAD)
     for _ in range(options.failing):
-        failures = rng.randint(1, MOST_FAILURES)
+        failures = rng.randint(1, MAX_FAILURES)
         contents[others.pop()] = Content("text", f"fail {failures} times", failures=failures)
     for _ in range(options.media):
         contents[others.pop()] = Content(rng.choice(MEDIA), fate=Fate.UNHANDLED)

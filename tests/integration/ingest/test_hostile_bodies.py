@@ -158,10 +158,10 @@ def test_a_hostile_body_is_accepted_ends_visible_and_harms_no_neighbour(
     assert core.redis.hlen(JOURNAL) == 0
     (delivery_id,) = [id_ for id_, body in deliveries if body == hostile.body]
     with core.engine.connect() as connection:
-        stories = timeline.trace(connection, delivery_id)
-    assert len(stories) == hostile.events
+        timelines = timeline.find_timelines(connection, delivery_id)
+    assert len(timelines) == hostile.events
     outcome = "dead" if hostile.unreadable else "done"
-    assert {story.state for story in stories} == {outcome}
+    assert {story.state for story in timelines} == {outcome}
     stored = core.value("SELECT state::text FROM deliveries WHERE id = CAST(:id AS uuid)", id=delivery_id)
     assert stored == ("unreadable" if hostile.unreadable else "split")
 

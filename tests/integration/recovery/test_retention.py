@@ -14,7 +14,7 @@ from app.ingest.rows import Incoming
 from app.ingest.split import _store
 from app.payload.parse import parse
 from app.recovery import retention, sweeper
-from app.recovery.retention import Purged, horizon, purge
+from app.recovery.retention import Purged, cutoff, purge
 from app.stores.connections import engine as open_engine
 from app.stores.delivery_id import ids
 from app.stores.models import EventState
@@ -47,7 +47,7 @@ def age(core: Core, days: float = 31) -> None:
 
 def purged(core: Core, days: int = DAYS) -> Purged:
     total = Purged()
-    for deleted in purge(core.engine, horizon(core.engine, core.redis, days)):
+    for deleted in purge(core.engine, cutoff(core.engine, core.redis, days)):
         total += deleted
     return total
 
@@ -168,7 +168,7 @@ def test_the_oldest_go_first_in_batches_and_a_caller_may_stop_after_any(
         add_events(core.engine, state=EventState.DONE, finished_at=ago((31 + nth) * DAY))[0]
         for nth in range(5)
     ]
-    batches = purge(core.engine, horizon(core.engine, core.redis, DAYS))
+    batches = purge(core.engine, cutoff(core.engine, core.redis, DAYS))
     assert next(batches).events == 2
     batches.close()
     assert core.rows("SELECT id FROM events ORDER BY id") == [(id_,) for id_ in added[:3]]
@@ -341,7 +341,7 @@ def test_two_that_delete_the_last_two_events_of_a_message_leave_no_status(core: 
     age(core, days=1)
     status_of(core, "read")
     age(core)
-    before = horizon(core.engine, core.redis, DAYS)
+    before = cutoff(core.engine, core.redis, DAYS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retention, "AT_ONCE", 1)
         with core.engine.connect() as one:
@@ -392,7 +392,7 @@ def test_a_conversation_that_gets_an_event_while_its_last_ones_are_deleted_is_th
     core.ingest(text_body("a"))
     core.run()
     age(core)
-    batches = purge(core.engine, horizon(core.engine, core.redis, DAYS))
+    batches = purge(core.engine, cutoff(core.engine, core.redis, DAYS))
     next(batches)
     core.ingest(text_body("b"))
     list(batches)

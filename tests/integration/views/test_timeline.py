@@ -4,19 +4,19 @@ import pytest
 
 from app import dead_letters
 from app.views import timeline
-from app.views.timeline import Story
+from app.views.timeline import Timeline
 from tests.helpers import factories as f
 from tests.helpers.core import Core, text_body
 
 pytestmark = pytest.mark.core(messages="failing", max_attempts=2)
 
 
-def trace(core: Core, identifier: object) -> list[Story]:
+def trace(core: Core, identifier: object) -> list[Timeline]:
     with core.engine.connect() as connection:
-        return timeline.trace(connection, str(identifier))
+        return timeline.find_timelines(connection, str(identifier))
 
 
-def whats(story: Story) -> list[str]:
+def whats(story: Timeline) -> list[str]:
     return [moment.what for moment in story.moments]
 
 

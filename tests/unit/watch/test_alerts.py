@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.watch.backlog import Backlog, Stored, Transport
+from app.watch.backlog import Backlog, PostgresBacklog, RedisBacklog
 from app.watch.conditions import Action, AlertName, AlertState, Condition, conditions, judge
 from config.settings import Settings, load
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ALIVE = {"ingest@a": frozenset({"webhooks"}), "worker@a": frozenset({"conversations"})}
-QUIET = Backlog(Stored(size_before=0), Transport(workers=ALIVE))
+QUIET = Backlog(PostgresBacklog(size_before=0), RedisBacklog(workers=ALIVE))
 RAISED = AlertState(raised=True)
 
 

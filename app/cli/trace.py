@@ -1,0 +1,99 @@
+"""``neverdrop trace``: what became of a message."""
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.text import Text
+
+from app.cli.terminal import JSON, REVEAL, console, print_json
+from app.stores import engine, redis
+from app.views import masked_conversation, masked_id, masked_text, timeline
+from config.logging import hiding
+
+
+@click.command()
+@click.argument("identifier")
+@JSON
+@REVEAL
+def trace(identifier: str, as_json: bool, reveal: bool) -> None:
+    """Show what became of a message. IDENTIFIER is a message's id (wamid), an event's id or a delivery's id."""
+    with engine().connect() as connection:
+        timelines = timeline.find_timelines(connection, identifier)
+        statuses = timeline.statuses_of(connection, identifier)
+    waiting = _in_journal(identifier)
+    if not (timelines or statuses or waiting):
+        raise click.ClickException(f"nothing is known of {masked_id(identifier, reveal)}")
+    if as_json:
+        for delivery_id, at in waiting:
+            print_json({"delivery_id": delivery_id, "received_at": at, "state": "journal"})
+        for history in timelines:
+            print_json(_masked(history, reveal))
+        return
+    out = console()
+    for delivery_id, at in waiting:
+        out.print(f"{at:%Y-%m-%d %H:%M:%S.%f}  received   delivery {delivery_id}, waits in the journal")
+    for history in timelines:
+        _print(out, history, reveal)
+    for row in statuses:
+        times = "  ".join(
+            f"{name[:-3]} {value:%H:%M:%S}" for name, value in row.items() if name.endswith("_at") and value
+        )
+        out.print(f"status of the message: {row['status']}   {times}")
+
+
+def _in_journal(identifier: str) -> list[Any]:
+    try:
+        return list(timeline.in_journal(redis(), identifier))
+    except RedisError:
+        return []  # the tables hold the rest
+
+
+def _masked(history: timeline.Timeline, reveal: bool) -> dict[str, Any]:
+    shown = asdict(history)
+    del shown["payload"]
+    if not reveal:
+        with hiding(history.payload):
+            shown["key"] = masked_text(history.key)
+            shown["conversation"] = masked_conversation(history.conversation)
+            shown["error"] = masked_text(history.error)
+            for moment in shown["moments"]:
+                moment["detail"].pop("payload", None)  # of a changed duplicate
+                for name in ("error", "traceback"):
+                    if moment["detail"].get(name):
+                        moment["detail"][name] = masked_text(moment["detail"][name])
+    return shown
+
+
+def _print(console: Console, history: timeline.Timeline, reveal: bool) -> None:
+    shown = _masked(history, reveal)
+    console.print(
+        Text.assemble(
+            (f"event {history.event_id} ", "bold"),
+            f"{history.kind}/{history.type} {shown['key']}",
+        )
+    )
+    console.print(
+        Text(f"  conversation {shown['conversation'] or 'none'}   handler {history.handler or 'none'}   ")
+        + Text(history.state, STATE_STYLES.get(history.state, ""))
+        + Text("   late" if history.late else "")
+        + Text(f"   due at {history.due_at:%H:%M:%S}" if history.due_at else "")
+    )
+    for moment in shown["moments"]:
+        console.print(Text(f"  {moment['at']:%Y-%m-%d %H:%M:%S.%f}  {moment['what']:<9} {_detail(moment)}"))
+
+
+STATE_STYLES = {"done": "green", "pending": "yellow", "dead": "red"}
+
+
+def _detail(moment: dict[str, Any]) -> str:
+    detail = moment["detail"]
+    if moment["what"] != "attempt":
+        return "  ".join(f"{name} {value}" for name, value in detail.items() if value is not None)
+    if detail["seconds"] is None:
+        ended = "running, or its worker died"
+    else:
+        ended = f"{detail['error'] or 'succeeded'} after {detail['seconds']:.3f} s"
+    return f"{detail['number']} by {detail['worker']}: {ended}"
