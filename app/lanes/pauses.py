@@ -43,7 +43,7 @@ SELECT c.id AS lane, c.key,
   (SELECT p.paused_by FROM conversations p WHERE c.id IN (p.id, p.merged_into) AND p.paused_at IS NOT NULL
    ORDER BY p.paused_at LIMIT 1) AS paused_by
 FROM conversations c
-WHERE c.id = (SELECT coalesce(merged_into, id) FROM conversations WHERE id = :lane)
+WHERE c.id = (SELECT root_lane(:lane))
 """)
 PAUSE = text("""
 UPDATE conversations SET paused_at = clock_timestamp(), paused_by = :who
@@ -60,7 +60,7 @@ SELECT DISTINCT coalesce(c.merged_into, c.id) AS lane
 FROM conversation_aliases a JOIN conversations c ON c.id = a.conversation_id
 WHERE a.key = :name
 UNION
-SELECT coalesce(merged_into, id) FROM conversations WHERE id = :lane
+SELECT root_lane(:lane) WHERE root_lane(:lane) IS NOT NULL
 """)
 # Only a person who types a bare phone number or user id comes here: all names are read
 NAMED_IN_PART = text("""

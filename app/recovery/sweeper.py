@@ -35,7 +35,7 @@ log = get_logger(__name__)
 
 # Nobody is to work on a paused lane, so it is not woken either; resuming it does
 NOT_PAUSED = """
-  AND lane NOT IN (SELECT coalesce(merged_into, id) FROM conversations WHERE paused_at IS NOT NULL)
+  AND lane NOT IN (SELECT lane FROM paused_lanes)
 """
 DUE_LANES = text(
     """

@@ -102,9 +102,7 @@ def consumers(transport: RedisBacklog, queue: str) -> int:
 # The age of an event that a person retried counts from there, or from when its turn was set for: its acceptance
 # may be days ago. What waits in a paused lane waits for a person who knows, and makes nothing look stuck.
 MEASURE = text("""
-WITH paused AS (
-  SELECT DISTINCT coalesce(merged_into, id) AS lane FROM conversations WHERE paused_at IS NOT NULL
-)
+WITH paused AS (SELECT lane FROM paused_lanes)
 SELECT
   (SELECT count(*) FROM (SELECT FROM deliveries WHERE state = 'stored' LIMIT :limit) AS counted)
     AS deliveries,
