@@ -180,7 +180,7 @@ def test_lanes_go_on_without_beat_and_what_was_lost_meanwhile_is_found_when_it_i
 
 def test_two_beats_at_once_do_no_harm(pipeline: Pipeline) -> None:
     stack = pipeline.stack
-    second = replace(programs.beat(stack.path / "second-beat-schedule"), name="beat2")
+    second = replace(programs.beat(), name="beat2")
     stack.supervisor.start(second)
     try:
         stack.kill("ingest1")

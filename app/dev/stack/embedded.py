@@ -47,6 +47,7 @@ QUIET_POSTGRES = {
     "log_error_verbosity": "terse",
 }
 # Tests that are not about durability: a crash of the machine may cost everything
+MAX_PORT = 55_535
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
 
 
@@ -242,8 +243,13 @@ def _end_leftover(pidfile: Path, directory: Path) -> None:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of the loopback interface that nobody listens on at this moment, 55,535 at most.
+
+    Valkey in cluster mode also takes the port that is 10,000 higher.
+    """
+    port = MAX_PORT + 1
+    while port > MAX_PORT:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+    return port
