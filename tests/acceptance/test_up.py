@@ -155,6 +155,43 @@ def test_a_port_in_use_is_named_before_anything_starts(up: Callable[..., Up]) ->
     assert not run.data.exists()
 
 
+@pytest.mark.parametrize("file", ["app/__init__.py", "config/__init__.py", "tasks/__init__.py", "tasks.py"])
+def test_a_package_that_hides_ours_is_named_before_anything_starts(tmp_path: Path, file: str) -> None:
+    source = tmp_path / file
+    source.parent.mkdir(exist_ok=True)
+    source.touch()
+    kind, name = ("module", source.stem) if source.parent == tmp_path else ("package", source.parent.name)
+    run = _run_command_in(tmp_path)
+    assert f"there is a {kind} named `{name}` in {tmp_path}" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert run.returncode == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_directory_without_init_hides_nothing(tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        run = _run_command_in(tmp_path, "--port", str(other.getsockname()[1]))
+    assert "cannot be used" in run.stderr  # the next check was reached
+
+
+def _run_command_in(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the installed command, as a person does: ``python -c`` would import from ``directory`` itself."""
+    command = Path(sys.executable).with_name("neverdrop")
+    environment = {name: value for name, value in os.environ.items() if name not in (*GIVEN, "PYTHONPATH")}
+    return subprocess.run(
+        [command, "up", "--no-flower", "--data", "data", *options],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=READY_SECONDS,
+        check=False,
+    )
+
+
 def test_a_stop_during_the_start_ends_what_has_started(up: Callable[..., Up]) -> None:
     run = up("--no-flower")
     run.until("database system is ready")

@@ -1,6 +1,6 @@
 """The whole pipeline on one machine: stores of its own where none are given, and every process.
 
-Order of the start: ports are checked, the data directory locked, leftovers ended; then the servers, the
+Order of the start: names and ports are checked, the data directory locked, leftovers ended; then the servers, the
 migrations, the processes. The end goes the other way, and comes about however this process ends: by itself,
 by a signal, or by its watchdog when it was killed.
 """
@@ -19,6 +19,7 @@ from app.dev.processes import Program, Records, Supervisor, watch
 from app.dev.stack import programs as pipeline
 from app.dev.stack.embedded import Server, postgres, valkey
 from app.dev.stack.readiness import consumers_answer, web_is_ready
+from app.dev.stack.shadowing import check_working_directory
 from app.errors import NeverdropError
 from app.stores import connections, migrate
 from config.settings import Settings, load, settings
@@ -93,6 +94,7 @@ def running(plan: Plan, supervise: Callable[[Records], Supervisor]) -> Iterator[
     if os.environ["NEVERDROP_ENV"] == "development":
         os.environ.setdefault("HANDLERS", FIRST_HANDLERS)
     given = load()
+    check_working_directory(Path.cwd())
     check_ports(plan)
     data = plan.data.resolve()
     with data_directory.locked(data):
