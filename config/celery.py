@@ -93,8 +93,8 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "event_queue_ttl": 60,
         "event_queue_expires": 120,
         "beat_schedule": {
-            # A run that could not start in time is dropped: the next one does the same work.
-            task: {"task": task, "schedule": every, "options": {"expires": max(every * 2, 5)}}
+            # Without "expires", which compares the clocks of two machines: ``tasks.maintenance`` bounds a pile-up.
+            task: {"task": task, "schedule": every}
             for task, every in SCHEDULE.items()
             if task != PURGE or settings.retention_days is not None
         },

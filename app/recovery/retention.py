@@ -136,12 +136,15 @@ def cutoff(engine: Engine, redis: "Redis", days: int) -> datetime:
     repeat of nothing that was finished a week earlier still. Raises RedisError, OperationalError.
     """
     with redis.pipeline(transaction=False) as pipe:
+        pipe.time()
         pipe.zrange(JOURNAL_INDEX, 0, 0, withscores=True)
         pipe.zrange(UNACKED_INDEX, 0, 0, withscores=True)
-        journal, unacked = pipe.execute()
-    waits = [score / 1000 for _, score in journal] + [score for _, score in unacked]
+        (redis_seconds, _), journal, unacked = pipe.execute()
+    # Of three clocks the one that is furthest behind: one that is ahead deletes nothing too early
+    waits = [float(redis_seconds), time.time()]
+    waits += [score / 1000 for _, score in journal] + [score for _, score in unacked]
     with engine.connect() as connection:
-        parameters = {"waits_since": min(waits, default=None), "days": days}
+        parameters = {"waits_since": min(waits), "days": days}
         moment: datetime = connection.execute(CUTOFF, parameters).scalar_one()
     return moment
 

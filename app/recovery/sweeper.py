@@ -22,6 +22,7 @@ from config.celery import CONVERSATIONS, WEBHOOKS
 from config.logging import get_logger
 
 KEYS_A_CALL = 500
+AHEAD_MS = 5_000  # web processes agree on Redis's time to within a round trip
 BODIES_A_MESSAGE = 50
 BYTES_A_MESSAGE = 1_000_000
 EVENTS_AT_ONCE = 5_000
@@ -112,7 +113,9 @@ def _unfinished_lanes(engine: Engine, grace_seconds: float) -> Iterator[list[int
 
 def remove_lost_wakes(redis: "Redis", grace_seconds: float) -> int:
     """Remove the wakes that are older than the oldest in the queue: their messages are gone."""
-    before = now_ms(redis) - grace_seconds * 1000
+    now = now_ms(redis)
+    _date_no_later_than(redis, WOKEN, now)
+    before = now - grace_seconds * 1000
     oldest = redis.lindex(CONVERSATIONS, -1)
     if oldest is not None:
         waits_since = redis.zscore(WOKEN, arguments_of(cast(bytes, oldest))[0])
@@ -139,6 +142,8 @@ def sweep_journal(redis: "Redis", grace_seconds: float) -> int:
     again gets a message of its own: one of its group may be what ends the process that ingests them.
     """
     now = now_ms(redis)
+    for key in (JOURNAL_INDEX, JOURNAL_REQUEUED):
+        _date_no_later_than(redis, key, now)
     lost = lost_deliveries(redis, now - grace_seconds * 1000)
     again = _requeued(redis, lost)
     enqueued = 0
@@ -211,6 +216,17 @@ def _groups(redis: "Redis", ids: Sequence[str], most: int | None = None) -> Iter
             size += len(body)
     if group:
         yield group
+
+
+def _date_no_later_than(redis: "Redis", key: str, now: float) -> None:
+    """Date members of a zset that lie in the future to now, so that each is lost a grace later at most.
+
+    They were written before Redis's clock was set back, and would look new until it is there again. LT and XX: what
+    was dated anew or deleted meanwhile stays so.
+    """
+    ahead: Any = redis.zrangebyscore(key, now + AHEAD_MS, "+inf")
+    for chunk in _chunks(ahead):
+        redis.zadd(key, dict.fromkeys(chunk, now), xx=True, lt=True)
 
 
 def now_ms(redis: "Redis") -> float:

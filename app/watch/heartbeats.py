@@ -31,9 +31,10 @@ class Heartbeats(bootsteps.StartStopStep):
         super().__init__(consumer, **options)
         self._timer_entry: Any = None
         self._member = ""
+        self._consumer = consumer
 
     def start(self, consumer: Any) -> None:
-        self._member = member(consumer.hostname, consumer.app.amqp.queues.consume_from)
+        self._consumer = consumer
         self._beat()
         self._timer_entry = consumer.timer.call_repeatedly(BEAT_SECONDS, self._beat)
 
@@ -47,8 +48,15 @@ class Heartbeats(bootsteps.StartStopStep):
     shutdown = stop
 
     def _beat(self) -> None:
-        """Bounded by the web's timeouts, since it runs in the event loop; Celery tells of an outage."""
+        """Write name and queues, which a person may have changed: "cancel consumer", "add consumer".
+
+        Bounded by the web's timeouts, since it runs in the event loop; Celery tells of an outage.
+        """
+        before = self._member
+        self._member = member(self._consumer.hostname, self._consumer.app.amqp.queues.consume_from)
         with contextlib.suppress(RedisError):
+            if before not in ("", self._member):
+                web_redis().zrem(WORKERS, before)
             beat(web_redis(), self._member)
 
 
@@ -74,11 +82,12 @@ def beat(redis: "Redis", worker: str) -> None:
 def alive(redis: "Redis", within_seconds: float = ALIVE_SECONDS) -> dict[str, frozenset[str]]:
     """The workers that beat lately, each with the queues it consumes. Raises RedisError."""
     seconds, microseconds = redis.time()
-    oldest = seconds + microseconds / 1_000_000 - within_seconds
-    names: Any = redis.zrangebyscore(WORKERS, oldest, "+inf")
+    now = seconds + microseconds / 1_000_000
+    # Not what is dated later: it was written before Redis's clock was set back, and who is alive beats again soon
+    names: Any = redis.zrangebyscore(WORKERS, now - within_seconds, now + within_seconds)
     return dict(_worker(name) for name in names)
 
 
 def _worker(name: bytes | str) -> tuple[str, frozenset[str]]:
     hostname, _, queues = (name.decode() if isinstance(name, bytes) else name).rpartition("|")
-    return hostname, frozenset(queues.split(","))
+    return hostname, frozenset(filter(None, queues.split(",")))

@@ -431,3 +431,11 @@ def test_a_sweep_stops_when_its_time_is_used_up(core: Core, monkeypatch: pytest.
     add_events(core.engine, 3, state=EventState.DONE, finished_at=OLD)
     assert retention.sweep(open_engine(), core.redis, DAYS, budget_seconds=0).events == 1
     assert retention.sweep(open_engine(), core.redis, DAYS, budget_seconds=WAIT_SECONDS).events == 2
+
+
+def test_one_clock_that_is_ahead_deletes_nothing_too_early(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behind = time.time() - 2 * DAY
+    monkeypatch.setattr(retention.time, "time", lambda: behind)
+    assert cutoff(core.engine, core.redis, DAYS).timestamp() == pytest.approx(behind - DAYS * DAY, abs=1)

@@ -297,3 +297,25 @@ def test_a_delivery_that_came_through_both_doors_is_one(core: Core) -> None:
     assert stored(core) == []
     assert core.states() == {"pending": 1}
     assert json.loads(core.event("a").payload)["item"]["id"] == f.wamid("a")
+
+
+# Redis's clock was set back: what is there is dated an hour ahead
+
+HOUR_MS = 3_600_000
+
+
+def test_a_delivery_that_is_dated_an_hour_ahead_is_found_after_the_grace(core: Core) -> None:
+    (id_,) = core.accept(text_body("a"), at_ms=now_ms(core.redis) + HOUR_MS)[:1]
+    core.redis.delete(WEBHOOKS)
+    assert sweep(core) == 0
+    dated = core.redis.zscore(JOURNAL_INDEX, id_)
+    assert dated is not None
+    assert dated <= now_ms(core.redis)
+    assert sweeper.sweep_journal(core.redis, 0) == 1
+    assert tasks(core) == [[id_]]
+
+
+def test_a_lost_wake_that_is_dated_an_hour_ahead_is_forgotten_after_the_grace(core: Core) -> None:
+    core.redis.zadd(WOKEN, {"7": now_ms(core.redis) + HOUR_MS})
+    assert sweeper.remove_lost_wakes(core.redis, GRACE_SECONDS) == 0
+    assert sweeper.remove_lost_wakes(core.redis, 0) == 1

@@ -293,3 +293,24 @@ def test_the_watch_of_the_backlog_keeps_a_sample(core: Core, maintenance: Module
     core.ingest(f.body(f.messages(f.text_message())))
     maintenance.watch_backlog()
     assert core.value("SELECT size FROM backlog_samples") == 1
+
+
+def test_a_scheduled_run_is_skipped_right_after_another_whatever_the_wall_clocks_say(
+    maintenance: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+    clock = Clock()
+    monkeypatch.setattr(maintenance, "time", clock)
+    monkeypatch.setattr(maintenance, "_ended", {})
+    monkeypatch.setattr(maintenance.sweep_due, "run", lambda: runs.append(1))
+    task = maintenance.sweep_due
+    task.push_request(called_directly=False)
+    try:
+        task()
+        task()
+        assert len(runs) == 1
+        clock.now += 1
+        task()
+        assert len(runs) == 2
+    finally:
+        task.pop_request()

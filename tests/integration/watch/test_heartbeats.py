@@ -1,5 +1,6 @@
 """A real worker beats, through a lost connection too, and says goodbye."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -59,3 +60,11 @@ def test_a_killed_worker_is_given_up_by_its_age(redis: "Redis", worker: "subproc
     worker.kill()
     worker.wait()
     until(lambda: alive(redis, within_seconds=0.5) == {}, STOP_SECONDS)
+
+
+def test_a_queue_that_a_person_cancelled_is_no_longer_named(
+    redis: "Redis", worker: "subprocess.Popen[bytes]"
+) -> None:
+    until(lambda: "ingest@here" in alive(redis), START_SECONDS)
+    importlib.import_module("tasks").app.control.cancel_consumer("webhooks", destination=["ingest@here"])
+    until(lambda: alive(redis) == {"ingest@here": frozenset({"maintenance"})}, STOP_SECONDS)

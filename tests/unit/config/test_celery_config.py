@@ -93,9 +93,9 @@ def test_ingest_gives_up_waiting_before_it_is_killed(limits: tuple[float, float]
     assert patience < config(*limits)["task_time_limit"]
 
 
-def test_a_run_of_beat_that_could_not_start_is_dropped() -> None:
+def test_no_run_of_beat_expires_by_the_clock_of_another_machine() -> None:
     for entry in config()["beat_schedule"].values():
-        assert entry["options"]["expires"] >= entry["schedule"]
+        assert "options" not in entry  # "expires" would compare the clocks of two machines
 
 
 def test_tls_is_told_to_the_broker_once() -> None:
