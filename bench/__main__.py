@@ -86,10 +86,10 @@ def main(
     finally:
         if data is None:
             shutil.rmtree(directory, ignore_errors=True)
-    _tell(out, console)
+    _print_summary(out, console)
 
 
-def _tell(out: Path, console: Console) -> None:
+def _print_summary(out: Path, console: Console) -> None:
 
     from bench.report import plots
 

@@ -28,9 +28,9 @@ heartbeats.install(app)
 
 
 def _flower(**given: Any) -> Any:
-    from app.flower import with_our_pages  # only the process that is Flower needs it
+    from app.flower import with_neverdrop_pages  # only the process that is Flower needs it
 
-    return with_our_pages(**given)
+    return with_neverdrop_pages(**given)
 
 
 if "flower.command" in sys.modules:  # the command line has loaded its commands: let that one build our Flower

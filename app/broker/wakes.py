@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from redis import Redis
 
 from app.broker.envelope import advance_message
-from app.stores import WOKEN, script
+from app.stores import WAKES, script
 from config.celery import CONVERSATIONS
 
 SHARE = 8  # one of so many lanes that wait is taken at once, at most: there are other workers
@@ -21,7 +21,7 @@ def wake(redis: "Redis", lanes: Iterable[int]) -> int:
         arguments = [
             part for lane in waiting[start : start + LANES_A_CALL] for part in (lane, advance_message(lane))
         ]
-        enqueued += enqueue(keys=[WOKEN, CONVERSATIONS], args=arguments)
+        enqueued += enqueue(keys=[WAKES, CONVERSATIONS], args=arguments)
     return enqueued
 
 
@@ -35,6 +35,6 @@ def receive_wakes(redis: "Redis", received: Sequence[int], most: int = 1) -> lis
     """
     others = most - len(received)
     taken: list[bytes] = script(redis, __package__, "receive_wakes")(
-        keys=[WOKEN, CONVERSATIONS], args=[others, SHARE, *received]
+        keys=[WAKES, CONVERSATIONS], args=[others, SHARE, *received]
     )
     return [*received, *map(int, taken)]

@@ -36,7 +36,7 @@ def purge(older_than: int | None, dry_run: bool, as_json: bool) -> None:
     before = retention.cutoff(engine(), redis(), days)
     total = retention.count(engine(), before)
     if dry_run:
-        _tell_dry_run(total, before, as_json)
+        _print_dry_run(total, before, as_json)
         return
     purged = _purge(total, before, not as_json)
     if as_json:
@@ -60,7 +60,7 @@ def _purge(total: int, before: datetime, shown: bool) -> Purged:
     return purged
 
 
-def _tell_dry_run(total: int, before: datetime, as_json: bool) -> None:
+def _print_dry_run(total: int, before: datetime, as_json: bool) -> None:
     if as_json:
         print_json({"finished_before": before, "events": total, "dry_run": True})
     else:

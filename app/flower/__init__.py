@@ -5,6 +5,6 @@ Relies on: Flower's templates and routes, whose version is pinned.
 Cannot see: a worker that sends no events; the pipeline page reads the stores instead.
 """
 
-from app.flower.application import with_our_pages
+from app.flower.application import with_neverdrop_pages
 
-__all__ = ["with_our_pages"]
+__all__ = ["with_neverdrop_pages"]

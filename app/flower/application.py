@@ -36,7 +36,7 @@ HANDLERS = [
     url(r"/pipeline", pipeline.Pipeline, name="pipeline"),
     url(r"/pipeline/numbers", pipeline.Numbers),
     url(r"/pipeline/samples", pipeline.Samples),
-    url(r"/conversation/(\d+)", conversation.Conversation, name="conversation"),
+    url(r"/conversation/(\d+)", conversation.ConversationPage, name="conversation"),
     url(r"/conversation/(\d+)/events", conversation.LaneEvents),
     url(r"/conversation/(\d+)/(pause|resume)", conversation.PauseSwitch),
     url(r"/neverdrop/(.*)", StaticFileHandler, {"path": str(STATIC)}, name="neverdrop_static"),
@@ -85,7 +85,7 @@ def _complete(options: Any) -> None:
         raise SystemExit(f"neverdrop cannot start Flower: {error}") from error
 
 
-def with_our_pages(**kwargs: Any) -> tornado.web.Application:
+def with_neverdrop_pages(**kwargs: Any) -> tornado.web.Application:
     """What Flower's command builds."""
     level = logging.getLogger().level
     configure(settings(), "flower")

@@ -30,7 +30,7 @@ POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-LONGEST_BODY = 16 * 1024 * 1024  # bytes; a payload may have 3 MiB, and escaping makes it longer
+MAX_BODY = 16 * 1024 * 1024  # bytes; a payload may have 3 MiB, and escaping makes it longer
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ class Page(NeverdropHandler):
         self.render(f"{template}.html", asset=self.asset, refusal=self.refusal, user=self.user, **values)
 
 
-class Answer(NeverdropHandler):
+class ApiHandler(NeverdropHandler):
     """An answer in JSON; an error is {"error": sentence}."""
 
     def answer(self, **values: Any) -> None:
@@ -97,7 +97,7 @@ class Answer(NeverdropHandler):
         """The request's JSON object. A form of another site cannot send this content type."""
         if not self.request.headers.get("Content-Type", "").startswith("application/json"):
             raise tornado.web.HTTPError(415, reason="send application/json")
-        if len(self.request.body) > LONGEST_BODY:
+        if len(self.request.body) > MAX_BODY:
             raise tornado.web.HTTPError(413, reason="too large")
         try:
             body = json.loads(self.request.body)
@@ -129,7 +129,7 @@ class Answer(NeverdropHandler):
         self.answer(error=sentence)
 
 
-class Change(Answer):
+class ChangeHandler(ApiHandler):
     """An answer to a request that changes something: only from somebody who may."""
 
     def prepare(self) -> None:

@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 
 from app.flower import parameters
 from app.flower import serializers as shown
-from app.flower.base import Answer, Change, Page
+from app.flower.base import ApiHandler, ChangeHandler, Page
 from app.lanes import Pause, pauses
 from app.stores import engine, redis
 from app.views import LaneEvent, lane_events
@@ -13,7 +13,7 @@ from app.views import LaneEvent, lane_events
 NO_CONVERSATION = "there is no conversation with this number"
 
 
-class Conversation(Page):
+class ConversationPage(Page):
     @tornado.web.authenticated
     async def get(self, lane: str) -> None:
         number = parameters.event_id(lane)
@@ -24,7 +24,7 @@ class Conversation(Page):
         self.show("conversation", lane=number)
 
 
-class LaneEvents(Answer):
+class LaneEvents(ApiHandler):
     """The last events of a lane, or those before one; and whether it is paused."""
 
     @tornado.web.authenticated
@@ -44,7 +44,7 @@ def _lane(connection: Connection, lane: int, before: int | None) -> tuple[Pause 
     return pauses.state(connection, lane), lane_events.events(connection, lane, before)
 
 
-class PauseSwitch(Change):
+class PauseSwitch(ChangeHandler):
     """Pause or resume; {"changed": false} where somebody else was first."""
 
     async def post(self, lane: str, action: str) -> None:

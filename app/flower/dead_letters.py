@@ -14,13 +14,13 @@ from app import dead_letters
 from app.dead_letters import ActionResult, RetryRate
 from app.flower import parameters
 from app.flower import serializers as shown
-from app.flower.base import Answer, Change, Page
+from app.flower.base import ApiHandler, ChangeHandler, Page
 from app.handlers import registry
 from app.stores import engine, redis
 from app.views import Filter, Order, Row, timeline
 from app.views import dead_letters as dead_letter_list
 
-SHOWN_AT_MOST = 200
+MAX_SHOWN = 200
 PART = 500  # events of one part of a decision about all that match
 
 NOW = text("SELECT clock_timestamp()")
@@ -46,14 +46,14 @@ class DeadLetters(Page):
         self.show("dead_letters")
 
 
-class DeadLetterTable(Answer):
+class DeadLetterTable(ApiHandler):
     """A page of the table, and how many match."""
 
     @tornado.web.authenticated
     async def get(self) -> None:
         given = {name: self.get_query_argument(name) for name in self.request.query_arguments}
         sort, order = parameters.sorting(given.pop("sort", "died"), given.pop("order", "descending"))
-        limit = min(parameters.event_id(given.pop("limit", "50")), SHOWN_AT_MOST)
+        limit = min(parameters.event_id(given.pop("limit", "50")), MAX_SHOWN)
         after = _after(given.pop("after_value", None), given.pop("after_id", None))
         given.pop("reveal", None)
         wanted = parameters.wanted(given)
@@ -86,7 +86,7 @@ def _table(
     return rows, len(rows) if holds_all else dead_letter_list.count(connection, wanted), now
 
 
-class Facets(Answer):
+class Facets(ApiHandler):
     """What the filters offer: types, error classes and handlers of the dead letters there are."""
 
     @tornado.web.authenticated
@@ -94,7 +94,7 @@ class Facets(Answer):
         self.answer(facets=await self.read(dead_letter_list.facets, Filter()))
 
 
-class Count(Answer):
+class Count(ApiHandler):
     """How many a decision would be about, and until when: those that died before ``now``."""
 
     @tornado.web.authenticated
@@ -109,7 +109,7 @@ class Count(Answer):
         self.answer(count=count, now=now)
 
 
-class DeadLetterTimeline(Answer):
+class DeadLetterTimeline(ApiHandler):
     """One event, dead or not: payload, attempts with their tracebacks, timeline, and its payload before each edit."""
 
     @tornado.web.authenticated
@@ -134,7 +134,7 @@ def _timeline(
     return timelines[0], payload, [dict(edit) for edit in edits]
 
 
-class States(Answer):
+class States(ApiHandler):
     """The states of some events now."""
 
     @tornado.web.authenticated
@@ -144,7 +144,7 @@ class States(Answer):
         self.answer(states={row.id: {"state": row.state, "tries": row.tries} for row in rows})
 
 
-class Progress(Answer):
+class Progress(ApiHandler):
     """What became of the events that this user retried since a moment, by state."""
 
     @tornado.web.authenticated
@@ -154,26 +154,26 @@ class Progress(Answer):
         self.answer(states={row.state: row.count for row in rows})
 
 
-class Retry(Change):
+class Retry(ChangeHandler):
     """{"ids"} or {"filter", "until", "after_lane"}; with "rate", "since" and "first" at that pace."""
 
     async def post(self) -> None:
         body = self.wanted_body()
         since = parameters.moment("since", body["since"]) if body.get("since") else None
-        pace = self._pace(body, since)
+        pace = self._rate(body, since)
         ids, last_lane = await self.read(_chosen, body)
         began = since or datetime.now(UTC)
         result = await self.run(dead_letters.retry, engine(), redis(), registry, ids, self.who, pace)
         self.answer(**_as_json(result), last_lane=last_lane, since=began)
 
-    def _pace(self, body: dict[str, Any], since: datetime | None) -> RetryRate | None:
+    def _rate(self, body: dict[str, Any], since: datetime | None) -> RetryRate | None:
         rate = parameters.rate(body.get("rate"))
         if rate is None:
             return None
         return RetryRate(rate, since or datetime.now(UTC), parameters.whole("first", body.get("first", 0)))
 
 
-class Discard(Change):
+class Discard(ChangeHandler):
     """{"ids"} or {"filter", "until", "after_lane"}, and a "reason"."""
 
     async def post(self) -> None:
@@ -186,7 +186,7 @@ class Discard(Change):
         self.answer(**_as_json(result), last_lane=last_lane)
 
 
-class Edit(Change):
+class Edit(ChangeHandler):
     """{"payload": JSON as text, "reason"}: mend one event's payload and retry it."""
 
     async def post(self, id_: str) -> None:
@@ -200,7 +200,7 @@ class Edit(Change):
         self.answer(**_as_json(result))
 
 
-class Reconcile(Change):
+class Reconcile(ChangeHandler):
     """Make the queue agree with the table now, and not at the next sweep."""
 
     async def post(self) -> None:

@@ -10,8 +10,8 @@ from app.payload import UNSTORABLE
 from app.views import SORTED_BY, Filter, Order
 
 LARGEST_ID = 2**63 - 1
-LONGEST_TEXT = 1000  # characters of a search or a reason
-IDS_AT_MOST = 1000  # of one request
+MAX_TEXT = 1000  # characters of a search or a reason
+MAX_IDS = 1000  # of one request
 TEXTS = ("kind", "type", "handler", "error", "conversation", "error_class", "search")
 TIMES = ("before", "after")
 
@@ -20,7 +20,7 @@ class BadRequest(NeverdropError):
     """The request cannot be understood; the text says which part."""
 
 
-def text(name: str, value: Any, longest: int = LONGEST_TEXT) -> str:
+def text(name: str, value: Any, longest: int = MAX_TEXT) -> str:
     """A text that Postgres can hold, without white space around it."""
     if not isinstance(value, str):
         raise BadRequest(f"{name} must be a text")
@@ -51,8 +51,8 @@ def event_id(value: Any) -> int:
 def event_ids(value: Any) -> list[int]:
     if not isinstance(value, list) or not value:
         raise BadRequest("ids must be a list of numbers")
-    if len(value) > IDS_AT_MOST:
-        raise BadRequest(f"at most {IDS_AT_MOST} ids at a time; use the filter for more")
+    if len(value) > MAX_IDS:
+        raise BadRequest(f"at most {MAX_IDS} ids at a time; use the filter for more")
     return [event_id(each) for each in value]
 
 

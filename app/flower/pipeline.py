@@ -7,7 +7,7 @@ import tornado.web
 from sqlalchemy import Connection
 
 from app.flower import serializers as shown
-from app.flower.base import Answer, Page
+from app.flower.base import ApiHandler, Page
 from app.flower.parameters import BadRequest
 from app.stores import engine, redis
 from app.views import SPANS, overview
@@ -21,7 +21,7 @@ class Pipeline(Page):
         self.show("pipeline")
 
 
-class Numbers(Answer):
+class Numbers(ApiHandler):
     """Everything that the page shows as a number."""
 
     @tornado.web.authenticated
@@ -61,7 +61,7 @@ def _numbers(measured: Backlog) -> dict[str, Any]:
     }
 
 
-class Samples(Answer):
+class Samples(ApiHandler):
     """The points of the charts."""
 
     @tornado.web.authenticated

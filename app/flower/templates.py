@@ -31,11 +31,11 @@ class OverlayLoader(Loader):
             return Template(ours.read_bytes(), name=name, loader=self)
         if name == NAVIGATION:
             source = (Path(self.root) / name).read_text(encoding="utf-8")
-            return Template(with_our_items(source), name=name, loader=self)
+            return Template(with_neverdrop_items(source), name=name, loader=self)
         return super()._create_template(name)
 
 
-def with_our_items(navigation: str) -> str:
+def with_neverdrop_items(navigation: str) -> str:
     """Flower's navigation bar with our pages in it; where it has changed too much, as it is."""
     anchor = navigation.find(LAST_OF_FLOWERS)
     end = navigation.find(ITEM_END, anchor)

@@ -66,8 +66,8 @@ def close() -> None:
         loop.close()
 
 
-def _forget_loop() -> None:
+def _reset_loop() -> None:
     _loops.loop = None  # of the process before the fork
 
 
-os.register_at_fork(after_in_child=_forget_loop)
+os.register_at_fork(after_in_child=_reset_loop)

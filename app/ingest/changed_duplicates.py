@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.ingest.rows import EventRow
+from app.ingest.rows import NewEvent
 from app.payload import item_digest
 from app.stores import Prepared, recordset
 
@@ -25,7 +25,7 @@ ON CONFLICT DO NOTHING
 """
 
 
-def keep(connection: Connection, rows: Sequence[EventRow]) -> None:
+def keep(connection: Connection, rows: Sequence[NewEvent]) -> None:
     """Mark the duplicates whose item differs from that of their event, and store each such content once.
 
     Only for rows that were not inserted: it costs a round trip where there is a duplicate, and none elsewhere.

@@ -1,6 +1,6 @@
 """One log line for each event of a delivery: what became of it."""
 
-from app.ingest.rows import EventRow
+from app.ingest.rows import NewEvent
 from app.stores import EventState
 from app.watch import reporting
 from config.logging import get_logger
@@ -8,7 +8,7 @@ from config.logging import get_logger
 log = get_logger(__name__)
 
 
-def log_outcome(row: EventRow) -> None:
+def log_outcome(row: NewEvent) -> None:
     """Log that the event was accepted, or why it was not."""
     fields = {
         "key": row.key,

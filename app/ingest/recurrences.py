@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from app.ingest.rows import EventRow
+from app.ingest.rows import NewEvent
 from app.stores import Prepared, recordset
 
 REPEATED_FOR = timedelta(days=8)  # Meta repeats a webhook for 7 days
@@ -57,7 +57,7 @@ class State:
     accepted_at: datetime
 
 
-def find_keys(connection: Connection, rows: Sequence[EventRow]) -> None:
+def find_keys(connection: Connection, rows: Sequence[NewEvent]) -> None:
     """Give each row without ids the key of the event that it repeats, or of a new one.
 
     Costs three round trips where there is such a row, and none elsewhere.
@@ -122,8 +122,8 @@ def _other_between(one: State, other: State, states: Iterable[State]) -> bool:
     )
 
 
-def _known_states(prepared: Prepared, rows: Sequence[EventRow]) -> dict[str, list[State]]:
-    times = [_said_at(row) for row in rows]
+def _known_states(prepared: Prepared, rows: Sequence[NewEvent]) -> dict[str, list[State]]:
+    times = [_stated_at(row) for row in rows]
     subjects = sorted({str(row.event.subject) for row in rows})
     known: dict[str, list[State]] = {}
     for found in prepared.rows(KNOWN_STATES, subjects, min(times) - REPEATED_FOR, max(times) + REPEATED_FOR):
@@ -132,11 +132,13 @@ def _known_states(prepared: Prepared, rows: Sequence[EventRow]) -> dict[str, lis
     return known
 
 
-def _state_of(row: EventRow) -> State:
+def _state_of(row: NewEvent) -> State:
     dated = row.event.entry_time is not None
-    return State(str(row.event.subject), _said_at(row), row.event.key, dated, row.event.key, row.accepted_at)
+    return State(
+        str(row.event.subject), _stated_at(row), row.event.key, dated, row.event.key, row.accepted_at
+    )
 
 
-def _said_at(row: EventRow) -> datetime:
+def _stated_at(row: NewEvent) -> datetime:
     seconds = row.event.entry_time
     return row.accepted_at if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -20,7 +20,7 @@ class Incoming:
 
 
 @dataclass(slots=True)
-class EventRow:
+class NewEvent:
     """An event about to be inserted."""
 
     event: ParsedEvent
@@ -58,7 +58,7 @@ class EventRow:
 class Ingested:
     """What became of some deliveries: every event of theirs, in the order of acceptance."""
 
-    rows: list[EventRow]
+    rows: list[NewEvent]
 
     @property
     def lanes(self) -> set[int]:

@@ -16,7 +16,7 @@ from app.handlers import Registry
 from app.ingest import changed_duplicates, conversations, recurrences, statuses
 from app.ingest.merge_plan import NameGroup
 from app.ingest.outcome_log import log_outcome
-from app.ingest.rows import EventRow, Incoming, Ingested
+from app.ingest.rows import Incoming, Ingested, NewEvent
 from app.ingest.statements import acceptance, insert_deliveries, insert_events
 from app.payload import ParsedBody, parse, unreadable_body
 from app.stores import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, Fault, accepted_at, judge
@@ -98,7 +98,7 @@ def _store(
     """Write all rows of a transaction. All are written in the order of their keys, so that two never deadlock."""
     rows = _rows(registry, parsed)
     recurrences.find_keys(connection, rows)
-    first_of_key: dict[str, EventRow] = {}
+    first_of_key: dict[str, NewEvent] = {}
     for row in rows:
         first_of_key.setdefault(row.key, row)
     incoming = [first_of_key[key] for key in sorted(first_of_key)]
@@ -113,7 +113,7 @@ def _store(
     return Ingested(rows)
 
 
-def _rows(registry: Registry, parsed: Sequence[tuple[Incoming, ParsedBody]]) -> list[EventRow]:
+def _rows(registry: Registry, parsed: Sequence[tuple[Incoming, ParsedBody]]) -> list[NewEvent]:
     """Return every event of every body, by acceptance and position."""
     rows = []
     for delivery, body in sorted(parsed, key=acceptance):
@@ -121,12 +121,12 @@ def _rows(registry: Registry, parsed: Sequence[tuple[Incoming, ParsedBody]]) -> 
         for event in body.events:
             handler = None if body.unreadable else registry.find(event.kind, event.type)
             rows.append(
-                EventRow(event, delivery, accepted, handler.name if handler else None, body.unreadable)
+                NewEvent(event, delivery, accepted, handler.name if handler else None, body.unreadable)
             )
     return rows
 
 
-def _find_lanes(connection: Connection, rows: Sequence[EventRow], links: Sequence[tuple[str, ...]]) -> None:
+def _find_lanes(connection: Connection, rows: Sequence[NewEvent], links: Sequence[tuple[str, ...]]) -> None:
     """Give each row its lane, and learn the names that the bodies tell beside their events."""
     named = [row for row in rows if row.event.aliases]
     groups = [NameGroup(row.event.aliases, row.event.change_notice) for row in named]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from app.ingest.rows import EventRow, Incoming
+from app.ingest.rows import Incoming, NewEvent
 from app.payload import ParsedBody
 from app.stores import DeliveryState, Prepared, accepted_at, bytea, recordset
 
@@ -49,7 +49,7 @@ ON CONFLICT (id) DO UPDATE SET
 """
 
 
-def insert_events(connection: Connection, rows: Sequence[EventRow]) -> None:
+def insert_events(connection: Connection, rows: Sequence[NewEvent]) -> None:
     """Insert them, in one statement; those whose key was not known get their id."""
     if not rows:
         return
@@ -77,7 +77,7 @@ def insert_events(connection: Connection, rows: Sequence[EventRow]) -> None:
 
 
 def insert_deliveries(
-    connection: Connection, parsed: Sequence[tuple[Incoming, ParsedBody]], rows: Sequence[EventRow]
+    connection: Connection, parsed: Sequence[tuple[Incoming, ParsedBody]], rows: Sequence[NewEvent]
 ) -> None:
     accepted = Counter(row.delivery.id for row in rows if row.id is not None)
     duplicates = Counter(row.delivery.id for row in rows if row.id is None)

@@ -17,7 +17,7 @@ from app.broker import wake
 from app.errors import NeverdropError
 from config.logging import get_logger
 
-NAMED_AT_MOST = 5  # conversations that an ambiguous name is answered with
+MAX_NAMED = 5  # conversations that an ambiguous name is answered with
 
 log = get_logger(__name__)
 
@@ -80,7 +80,7 @@ def find(connection: Connection, name: str) -> int:
     number = int(name) if name.isdecimal() and name.isascii() and len(name) < 19 else None
     lanes: Sequence[int] = connection.execute(NAMED, {"name": name, "lane": number}).scalars().all()
     if not lanes:
-        bare = {"name": name.removeprefix("+"), "at_most": NAMED_AT_MOST}
+        bare = {"name": name.removeprefix("+"), "at_most": MAX_NAMED}
         lanes = connection.execute(NAMED_IN_PART, bare).scalars().all()
     if not lanes:
         raise ConversationError("there is no such conversation")

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, text
 
 from app.broker import arguments_of, ingest_message, wake
 from app.ingest import Incoming
-from app.stores import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WOKEN, StoredIn, accepted_ms, lane_claim
+from app.stores import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WAKES, StoredIn, accepted_ms, lane_claim
 from config.celery import CONVERSATIONS, WEBHOOKS
 from config.logging import get_logger
 
@@ -114,19 +114,19 @@ def _unfinished_lanes(engine: Engine, grace_seconds: float) -> Iterator[list[int
 def remove_lost_wakes(redis: "Redis", grace_seconds: float) -> int:
     """Remove the wakes that are older than the oldest in the queue: their messages are gone."""
     now = now_ms(redis)
-    _date_no_later_than(redis, WOKEN, now)
+    _date_no_later_than(redis, WAKES, now)
     before = now - grace_seconds * 1000
     oldest = redis.lindex(CONVERSATIONS, -1)
     if oldest is not None:
-        waits_since = redis.zscore(WOKEN, arguments_of(cast(bytes, oldest))[0])
+        waits_since = redis.zscore(WAKES, arguments_of(cast(bytes, oldest))[0])
         before = min(before, waits_since if waits_since is not None else 0)
-    return redis.zremrangebyscore(WOKEN, "-inf", f"({before}")
+    return redis.zremrangebyscore(WAKES, "-inf", f"({before}")
 
 
 def _unclaimed(redis: "Redis", lanes: Sequence[int]) -> list[int]:
     """Return the lanes that have no wake and no claim."""
     with redis.pipeline(transaction=False) as pipe:
-        pipe.zmscore(WOKEN, lanes)  # type: ignore[arg-type]
+        pipe.zmscore(WAKES, lanes)  # type: ignore[arg-type]
         for lane in lanes:
             pipe.exists(lane_claim(lane))
         woken, *claimed = pipe.execute()

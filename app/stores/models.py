@@ -108,7 +108,7 @@ class Delivery(Base):
 lane_ids = Sequence("lane_ids", metadata=Base.metadata)
 
 
-class Conversation(Base):
+class ConversationRow(Base):
     """A lane with a name, and the order of the last event handled in it (what is earlier comes late)."""
 
     __tablename__ = "conversations"
@@ -143,7 +143,7 @@ class ConversationAlias(Base):
     conversation_id: Mapped[int] = mapped_column(index=True)
 
 
-class Event(Base):
+class EventRow(Base):
     """One message, status or other item inside a delivery."""
 
     __tablename__ = "events"
@@ -189,7 +189,7 @@ class Event(Base):
     )
 
 
-class Attempt(Base):
+class AttemptRow(Base):
     """One run of a handler. ``finished_at`` stays NULL when its worker died under it."""
 
     __tablename__ = "attempts"
@@ -277,4 +277,4 @@ class Alert(Base):
     notify_after: Mapped[datetime | None]  # a watch is at it: no other tries before
 
 
-Index("events_oldest", Event.accepted_at, postgresql_where=text("state = 'pending'"))
+Index("events_oldest", EventRow.accepted_at, postgresql_where=text("state = 'pending'"))

@@ -9,7 +9,7 @@ from hashlib import blake2b
 JOURNAL = "journal"  # hash: delivery id → raw body, from acceptance until ingest has committed it
 JOURNAL_INDEX = "journal:index"  # zset: delivery id → accept time, Unix milliseconds
 JOURNAL_REQUEUED = "journal:requeued"  # zset: delivery id → when a sweep enqueued it again, Unix milliseconds
-WOKEN = "lanes:woken"  # zset: lane → time of the wake that waits in the queue, Unix milliseconds
+WAKES = "lanes:woken"  # zset: lane → time of the wake that waits in the queue, Unix milliseconds
 CLAIM_PREFIX = "claim:"  # claim:<hash> = token, with a lease; one for a lane, one for the event under way
 UNKNOWN_HANDLERS = (
     "handlers:unknown"  # zset: handler that a worker did not know → when it was last met, Unix ms

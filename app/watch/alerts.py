@@ -15,7 +15,7 @@ from app.watch import backlog
 from app.watch.alert_states import apply, now, read_states
 from app.watch.backlog import Backlog
 from app.watch.conditions import Action, AlertChange, AlertName, conditions, judge
-from app.watch.notifications import announce, deliver, post
+from app.watch.notifications import deliver, log_change, post
 from app.watch.probe import Probe
 from config.settings import Settings
 
@@ -40,7 +40,7 @@ def watch(engine: Engine, redis: "Redis", settings: Settings) -> list[AlertChang
         return _database_down(redis, settings, error)
     changes += _database_up(engine, redis)
     for change in changes:
-        announce(change)
+        log_change(change)
     deliver(engine, settings)
     return changes
 
@@ -65,7 +65,7 @@ def _database_down(redis: "Redis", settings: Settings, error: Exception) -> list
     )
     first = bool(redis.hsetnx(DATABASE_DOWN, "since", str(datetime.now().astimezone())))
     if first:
-        announce(change)
+        log_change(change)
     if settings.alert_webhook_url and redis.hsetnx(DATABASE_DOWN, "told", 1):
         sent = post(settings.alert_webhook_url, change, None)
         if not sent:

@@ -40,7 +40,7 @@ UPDATE alerts SET notified_at = clock_timestamp() WHERE notified_at IS NULL AND 
 """)
 
 
-def announce(change: AlertChange) -> None:
+def log_change(change: AlertChange) -> None:
     """To the log and to Sentry."""
     fields = {"alert": change.name.value, "value": change.value, "threshold": change.threshold}
     if change.action is Action.FIRE:

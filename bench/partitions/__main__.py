@@ -28,7 +28,7 @@ from bench.subjects.catalog import NEVERDROP
 from bench.subjects.stores import Stores
 
 BYTES_AN_EVENT = 2_500  # of disk, in each variant
-MOST_BYTES = 8 * 2**30
+MAX_BYTES = 8 * 2**30
 ROUNDS = 9
 # Whole pages in the log come by chance, after each checkpoint: they would hide what a variant writes
 POSTGRES = {
@@ -97,7 +97,7 @@ def main(events: int, planned: int) -> None:
     """Print what each variant costs."""
     needed = events * BYTES_AN_EVENT * len(VARIANTS)
     with tempfile.TemporaryDirectory(prefix="nb-") as data:
-        if needed > min(MOST_BYTES, shutil.disk_usage(data).free / 2):
+        if needed > min(MAX_BYTES, shutil.disk_usage(data).free / 2):
             raise NoRoomError(f"{events:,} events in each variant take {needed / 2**30:.0f} GiB")
         console = Console(width=140)
         with subjects(Path(data), events) as found:

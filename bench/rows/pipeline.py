@@ -17,7 +17,7 @@ from bench.traffic.tally import Histogram
 
 CONNECTIONS = 16
 QUEUED = tuple(peer for peer in PEERS if peer not in (PYWA, TUTORIAL_GRANIAN))
-LONGEST_PAUSE_SECONDS = 0.3  # between two posts to an idle pipeline
+MAX_PAUSE_SECONDS = 0.3  # between two posts to an idle pipeline
 GOAL = "goal"
 POST_SECONDS = 10
 LAST_START = "SELECT max(started_at) FROM bench_rows"
@@ -97,7 +97,7 @@ def _start(options: Options, subject: Subject) -> Figures:
         messages = requests(running.traffic(options.idle_posts))
         connection = Connection(running.port)
         for message in islice(messages, options.idle_posts):
-            time.sleep(pauses.uniform(0, LONGEST_PAUSE_SECONDS))
+            time.sleep(pauses.uniform(0, MAX_PAUSE_SECONDS))
             already, sent_at = running.done(), time.time()
             connection.send(message, sent_at)
             until(connection.receive, POST_SECONDS, "an answer")

@@ -27,7 +27,7 @@ class Load:
 
     def begin(self) -> None:
         for sender in self.senders:
-            _tell(sender, "go\n")
+            _send_line(sender, "go\n")
 
     def result(self) -> Tally:
         """Once it is over."""
@@ -56,7 +56,7 @@ def prepared(order: Order, processes: int = 1) -> Iterator[Load]:
     ]
     try:
         for process, sender in enumerate(senders):
-            _tell(sender, _part(order, process, processes).to_json() + "\n")
+            _send_line(sender, _part(order, process, processes).to_json() + "\n")
         for sender in senders:
             _read_answers(sender)
         yield Load(senders)
@@ -84,7 +84,7 @@ def post(port: int, traffic: Traffic, count: int, connections: int = 16) -> Tall
         return load.run()
 
 
-def _tell(sender: "subprocess.Popen[str]", line: str) -> None:
+def _send_line(sender: "subprocess.Popen[str]", line: str) -> None:
     if sender.stdin is None:
         raise LoadError("the sender has no input")
     sender.stdin.write(line)

@@ -29,7 +29,7 @@ SIGNED_AHEAD = 300_000  # requests, about 1 kB each; what goes beyond is signed 
 RECEIVE_BYTES = 65_536
 LATE_ANSWER_SECONDS = 15  # after the last request
 MAX_FAILURES = 1_000  # in a row: nobody is there
-MOST_CONNECTIONS = 512
+MAX_CONNECTIONS = 512
 OK = b" 200 "
 
 
@@ -184,7 +184,7 @@ class Sender:
     def _free(self) -> Connection:
         """An idle connection, or one more; with too many of them an answer is waited for."""
         while not self._idle:
-            if len(self._busy) < MOST_CONNECTIONS:
+            if len(self._busy) < MAX_CONNECTIONS:
                 return self._connect()
             self._receive(0.1)
         return self._idle.pop()

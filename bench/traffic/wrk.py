@@ -12,8 +12,8 @@ from bench.traffic.bodies import Traffic, body, numbers, signature
 
 SCRIPT = Path(__file__).with_suffix(".lua")
 THREADS = 1
-MOST_A_SECOND = 15_000  # that are signed ahead; beyond them the first are sent again
-MOST_BODIES = 150_000
+MAX_PER_SECOND = 15_000  # that are signed ahead; beyond them the first are sent again
+MAX_BODIES = 150_000
 
 
 class WrkMissingError(Exception):
@@ -26,7 +26,7 @@ def run(port: int, traffic: Traffic, connections: int, seconds: float) -> Figure
     if binary is None:
         raise WrkMissingError("wrk is not installed: leave --wrk out, or install it")
     with tempfile.NamedTemporaryFile("wb", suffix=".bodies") as file:
-        for number in islice(numbers(traffic, 0, 1), min(int(MOST_A_SECOND * seconds), MOST_BODIES)):
+        for number in islice(numbers(traffic, 0, 1), min(int(MAX_PER_SECOND * seconds), MAX_BODIES)):
             content = body(traffic, number)
             file.write(b"%s %s\n" % (signature(content).encode(), content))
         file.flush()

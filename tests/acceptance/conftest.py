@@ -61,7 +61,7 @@ def shared() -> Iterator[Shared]:
 def pipeline(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
     """The shared pipeline, with everything running."""
     _enter(monkeypatch, shared.environment)
-    _mend(shared.pipeline.stack)
+    _restart_ended(shared.pipeline.stack)
     yield from _watched(shared.pipeline)
 
 
@@ -127,7 +127,7 @@ def _watched(pipeline: Pipeline) -> Iterator[Pipeline]:
         print(pipeline.stack.log())  # noqa: T201  (pytest shows it with a failed test only)
 
 
-def _mend(stack: Stack) -> None:
+def _restart_ended(stack: Stack) -> None:
     """Start what an earlier test has left killed or stopped."""
     missing = [name for name in SHARED if not stack.process(name).alive]
     for name in set(SHARED) - set(missing):

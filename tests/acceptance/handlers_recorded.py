@@ -19,7 +19,7 @@ GATES = (
     "ACCEPTANCE_GATES"  # environment variable: a directory; a file in it lets the message of that number pass
 )
 LOOK_SECONDS = 0.02
-LONGEST_SECONDS = 3600
+MAX_SECONDS = 3600
 
 
 class Recorded(DeclarativeBase):
@@ -80,7 +80,7 @@ def obey(orders: dict[str, Any], attempt: int) -> None:
     if "closed" in orders and not gate.exists():
         raise RuntimeError("the gate is closed")
     if attempt <= int(orders.get("hang", 0)):
-        time.sleep(LONGEST_SECONDS)
+        time.sleep(MAX_SECONDS)
     if attempt <= int(orders.get("fail", 0)):
         raise RuntimeError("the message asked to fail")
     if "permanent" in orders:

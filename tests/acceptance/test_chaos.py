@@ -15,10 +15,10 @@ import pytest
 SECONDS = 40
 EVERY_SECONDS = 2.5
 SEED = 4  # draws a stopped Valkey, a worker that is stopped past its lease, and most of the kills
-LONGEST_SECONDS = 280
+MAX_SECONDS = 280
 
 
-@pytest.mark.timeout(LONGEST_SECONDS + 20)
+@pytest.mark.timeout(MAX_SECONDS + 20)
 def test_nothing_is_lost_nothing_runs_twice_and_all_is_in_order_under_faults(tmp_path: Path) -> None:
     figures = chaos(tmp_path, "--seed", str(SEED), "--seconds", str(SECONDS), "--every", str(EVERY_SECONDS))
     assert figures["kept"]
@@ -37,7 +37,7 @@ def chaos(path: Path, *options: str) -> dict[str, Any]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=LONGEST_SECONDS,
+        timeout=MAX_SECONDS,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr

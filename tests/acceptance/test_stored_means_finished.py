@@ -8,7 +8,7 @@ from itertools import cycle
 
 from app.dev.stack import programs
 from app.stores.connections import redis
-from app.stores.redis_keys import JOURNAL, WOKEN
+from app.stores.redis_keys import JOURNAL, WAKES
 from app.watch import heartbeats
 from config.celery import CONVERSATIONS, WEBHOOKS
 from tests.acceptance.pipeline import Pipeline
@@ -165,7 +165,7 @@ def test_lanes_go_on_without_beat_and_what_was_lost_meanwhile_is_found_when_it_i
     lost = conversations(5, 3)
     pipeline.accept(lost)
     stack.wait_until(lambda: ingested(pipeline, lost), what="all of it ingested")
-    redis().delete(CONVERSATIONS, WOKEN)
+    redis().delete(CONVERSATIONS, WAKES)
     for name in ("worker1", "worker2"):
         stack.resume(name)
     passing = conversation(3)

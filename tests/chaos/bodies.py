@@ -20,7 +20,7 @@ MESSAGES = (
     0.45  # of what happens is a message from a user; the rest are messages to users, with their statuses
 )
 DELAYED = 0.10  # of the bodies are posted after later ones
-LONGEST_DELAY_SECONDS = 3.0
+MAX_DELAY_SECONDS = 3.0
 REDELIVERED = 0.10  # of the bodies are posted twice
 LATEST_REDELIVERY_SECONDS = 30.0
 DOOMED = 0.002  # of the messages fail for good
@@ -87,7 +87,7 @@ def plan(options: Options) -> list[Post]:
     items = sorted(_timeline(options, rng), key=lambda item: item.at)
     posts: list[Post] = []
     for body in _split(items, rng):
-        late = rng.uniform(0, LONGEST_DELAY_SECONDS) if rng.random() < DELAYED else 0.0
+        late = rng.uniform(0, MAX_DELAY_SECONDS) if rng.random() < DELAYED else 0.0
         post = _post(body, body[-1].at + late, rng.randrange(2))
         posts.append(post)
         if rng.random() < REDELIVERED:

@@ -42,7 +42,7 @@ GRACE_SECONDS = 0.3
 PAUSE_SECONDS = 0.01  # of a thread that finds nothing to do
 SWEEP_SECONDS = 0.1
 STEADY_LOOKS = 3  # at queues and tables that are empty: the stores are not read at one moment
-LONGEST_SECONDS = 40.0
+MAX_SECONDS = 40.0
 
 
 @dataclass
@@ -86,12 +86,12 @@ class Miniature:
             list(pool.map(send, range(len(entries))))
 
     def _await_the_end(self) -> None:
-        deadline = time.monotonic() + LONGEST_SECONDS
+        deadline = time.monotonic() + MAX_SECONDS
         empty = 0
         while empty < STEADY_LOOKS:
             left = tables.unfinished(engine(), redis())
             if left and time.monotonic() > deadline:  # the checker would take what is late for lost
-                raise TimeoutError(f"{left} things are still to be done after {LONGEST_SECONDS:g} s")
+                raise TimeoutError(f"{left} things are still to be done after {MAX_SECONDS:g} s")
             empty = 0 if left else empty + 1
             time.sleep(SWEEP_SECONDS)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WOKEN
+from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WAKES
 from config.celery import CONVERSATIONS, DEAD_LETTERS, WEBHOOKS
 from tests.chaos.facts import Attempt, Effect, Facts, StoredEvent
 from tests.chaos.ledger import Entry
@@ -54,11 +54,11 @@ def queues(redis: "Redis") -> dict[str, int]:
     """How much the journal and each queue hold; ``maintenance`` is left out, since beat fills it all the time."""
     with redis.pipeline(transaction=True) as pipe:
         pipe.hlen(JOURNAL)
-        for zset in (JOURNAL_INDEX, JOURNAL_REQUEUED, WOKEN):
+        for zset in (JOURNAL_INDEX, JOURNAL_REQUEUED, WAKES):
             pipe.zcard(zset)
         for queue in (WEBHOOKS, CONVERSATIONS, DEAD_LETTERS):
             pipe.llen(queue)
-        names = (JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WOKEN, WEBHOOKS, CONVERSATIONS, DEAD_LETTERS)
+        names = (JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WAKES, WEBHOOKS, CONVERSATIONS, DEAD_LETTERS)
         return dict(zip(names, pipe.execute(), strict=True))
 
 

@@ -212,7 +212,7 @@ class Core:
                 wakes.wake(self.redis, [lane])
         return steps
 
-    def woken_lanes(self) -> list[int]:
+    def wakes_in_queue(self) -> list[int]:
         """The lanes that have a message in the queue, the oldest first."""
         return [arguments_of(message)[0] for message in reversed(self.redis.lrange(CONVERSATIONS, 0, -1))]
 

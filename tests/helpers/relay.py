@@ -57,7 +57,7 @@ class Relay:
         for link in self._links:
             link.close()
 
-    def forget(self) -> int:
+    def swallow(self) -> int:
         """Swallow whatever is sent on the connections of now, in both directions; how many there were."""
         open_links = [link for link in self._links if not link.forgotten and link.near.fileno() != -1]
         for link in open_links:

@@ -13,7 +13,7 @@ from app.stores.models import (
     DeadLetterAction,
     Delivery,
     DeliveryState,
-    Event,
+    EventRow,
     EventState,
     StoredIn,
 )
@@ -48,7 +48,7 @@ def add_events(engine: Engine, count: int = 1, **different: Any) -> list[int]:
     """Insert some; returns their ids."""
     with Session(engine) as session:
         ids = session.scalars(
-            insert(Event).returning(Event.id), [event(**different) for _ in range(count)]
+            insert(EventRow).returning(EventRow.id), [event(**different) for _ in range(count)]
         ).all()
         session.commit()
     return list(ids)

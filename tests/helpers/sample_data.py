@@ -14,13 +14,13 @@ from uuid import UUID
 from sqlalchemy import Engine, insert, text
 
 from app.stores.models import (
-    Attempt,
+    AttemptRow,
     BacklogSample,
-    Conversation,
     ConversationAlias,
+    ConversationRow,
     Delivery,
     DeliveryState,
-    Event,
+    EventRow,
     EventState,
     StoredIn,
 )
@@ -56,7 +56,9 @@ def conversations(engine: Engine, count: int = USERS) -> list[int]:
     """Their lanes; each is known by a phone number and a user id."""
     with engine.begin() as connection:
         rows = [{"key": f"{f.PHONE_NUMBER_ID}/{f.user_id(user)}"} for user in range(count)]
-        lanes = list(connection.execute(insert(Conversation).returning(Conversation.id), rows).scalars())
+        lanes = list(
+            connection.execute(insert(ConversationRow).returning(ConversationRow.id), rows).scalars()
+        )
         names = [
             {"key": f"{f.PHONE_NUMBER_ID}/{name(user)}", "conversation_id": lane}
             for user, lane in enumerate(lanes)
@@ -84,9 +86,9 @@ def events(
         rows = [_event(number, lanes, state, now, words, random) for number in numbers]
         with engine.begin() as connection:
             connection.execute(insert(Delivery), [_delivery(row) for row in rows])
-            found = list(connection.execute(insert(Event).returning(Event.id), rows).scalars())
+            found = list(connection.execute(insert(EventRow).returning(EventRow.id), rows).scalars())
             if state is EventState.DEAD:
-                connection.execute(insert(Attempt), _attempts(found, rows))
+                connection.execute(insert(AttemptRow), _attempts(found, rows))
         ids += found
     return ids
 

@@ -59,6 +59,16 @@ RETIRED_IN_NAMES = {
     "nobody": "no_participant",
     "least": "min",
     "fewest": "min",
+    "longest": "max",
+    "horizon": "cutoff",
+    "story": "timeline",
+    "announce": "enqueue_dead_letter, log_change",
+    "woken": "wakes, receive_wakes",
+    "forget": "remove_from_journal, reset, invalidate",
+    "pace": "batch_sizer, retry_rate",
+    "mend": "edit, fix",
+    "tell": "resolve, print, send",
+    "our": "neverdrop",
 }
 # Names that keep such a word, each with its reason
 KEPT: dict[str, str] = {}

@@ -16,7 +16,7 @@ from app.stores import MessageState
 MAX_ATTEMPTS = 5  # two asked-for failures and two killed workers leave one to spare
 BASE_SECONDS = 0.3
 CAP_SECONDS = 1.0
-LONGEST_SECONDS = 10  # that a text may ask for
+MAX_SECONDS = 10  # that a text may ask for
 
 
 @on_message("text", max_attempts=MAX_ATTEMPTS, base_seconds=BASE_SECONDS, cap_seconds=CAP_SECONDS)
@@ -27,7 +27,7 @@ def message(event: Event, ctx: Context) -> None:
     if word == "fail" and (number is None or ctx.attempt <= number):
         raise RuntimeError("the message asked to fail")
     if word == "take":
-        time.sleep(min(number or 0, LONGEST_SECONDS))
+        time.sleep(min(number or 0, MAX_SECONDS))
     _note(event, ctx, started_at, None)
 
 

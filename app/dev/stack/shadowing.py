@@ -5,8 +5,8 @@ from pathlib import Path
 
 from app.errors import NeverdropError
 
-OUR_ROOT = Path(__file__).resolve().parents[3]
-OUR_PACKAGES = ("app", "config", "tasks")
+PROJECT_ROOT = Path(__file__).resolve().parents[3]
+RESERVED_PACKAGES = ("app", "config", "tasks")
 
 
 class ShadowedPackageError(NeverdropError):
@@ -19,11 +19,11 @@ def check_working_directory(directory: Path) -> None:
     Each process of the stack runs with ``python -m``, which searches the working directory first. A directory
     without ``__init__.py`` does no harm: Python prefers a real package further down its path.
     """
-    for name in OUR_PACKAGES:
+    for name in RESERVED_PACKAGES:
         spec = PathFinder.find_spec(name, [str(directory)])
         if spec is None or spec.origin is None:
             continue
-        if OUR_ROOT / name not in Path(spec.origin).resolve().parents:
+        if PROJECT_ROOT / name not in Path(spec.origin).resolve().parents:
             kind = "package" if spec.submodule_search_locations else "module"
             raise ShadowedPackageError(
                 f"there is a {kind} named `{name}` in {directory}: Neverdrop's own is named so too, and would not be"

@@ -51,7 +51,7 @@ def up(
     try:
         with running(plan, lambda records: _supervisor(records, printer)) as stack:
             introduce(stack)
-            threading.Thread(target=_announce, args=(stack,), daemon=True).start()
+            threading.Thread(target=_print_addresses, args=(stack,), daemon=True).start()
             _supervise(stack)
     except Stopped:
         pass
@@ -86,7 +86,7 @@ def _supervise(stack: Stack) -> None:
     supervisor.say("stopping (Ctrl-C once more: at once)")
 
 
-def _announce(stack: Stack) -> None:
+def _print_addresses(stack: Stack) -> None:
     """Say once when everything answers, and once if that takes long."""
     supervisor = stack.supervisor
     slow_at = time.monotonic() + SLOW_START_SECONDS

@@ -146,7 +146,7 @@ def test_the_product_itself_keeps_every_promise() -> None:
 
 
 def test_what_is_only_late_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(miniature, "LONGEST_SECONDS", 0)
+    monkeypatch.setattr(miniature, "MAX_SECONDS", 0)
     with pytest.raises(TimeoutError, match="still to be done"):
         Miniature(handler=patiently).run(load())
 

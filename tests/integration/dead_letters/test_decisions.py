@@ -15,7 +15,7 @@ from app import dead_letters
 from app.broker.envelope import retry_dead_letter_message
 from app.dead_letters import ActionResult, queue
 from app.stores.models import EventState
-from app.stores.redis_keys import WOKEN
+from app.stores.redis_keys import WAKES
 from app.views import Filter, content, find
 from config.celery import DEAD_LETTERS
 from tests.helpers import factories as f
@@ -124,7 +124,7 @@ def test_a_retry_takes_the_letter_out_of_the_queue_and_wakes_its_lane(core: Core
     first, second = die(core, "a", "b")
     retry(core, first)
     assert core.dead_queue() == [second]
-    assert core.woken_lanes() == [core.event("a").lane]
+    assert core.wakes_in_queue() == [core.event("a").lane]
 
 
 def test_what_is_not_dead_is_left_alone_and_told_why(core: Core) -> None:
@@ -272,6 +272,6 @@ def test_dead_letters_survive_the_loss_of_redis_and_can_be_retried(core: Core) -
     core.redis.flushall()
     core.broken.clear()
     assert retry(core, id_).changed == [id_]
-    assert core.redis.zcard(WOKEN) == 1
+    assert core.redis.zcard(WAKES) == 1
     core.run()
     assert core.seen == ["a"]

@@ -4,15 +4,15 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from app.stores.connections import engine, redis
-from app.stores.models import Conversation
+from app.stores.models import ConversationRow
 from config.settings import Settings
 
 
 @pytest.mark.parametrize("run", [1, 2])
 def test_each_test_starts_with_empty_stores(settings: Settings, run: int) -> None:
     with engine().begin() as connection:
-        assert connection.scalar(select(func.count()).select_from(Conversation)) == 0
-        connection.execute(insert(Conversation).values(key="left by a test"))
+        assert connection.scalar(select(func.count()).select_from(ConversationRow)) == 0
+        connection.execute(insert(ConversationRow).values(key="left by a test"))
     assert redis().dbsize() == 0
     redis().set("left by a test", 1)
 

@@ -15,7 +15,7 @@ from app.handlers import Context, Event
 from app.ingest import conversations
 from app.ingest import split as ingest_module
 from app.ingest.merge_plan import NameGroup
-from app.ingest.rows import EventRow, Ingested
+from app.ingest.rows import Ingested, NewEvent
 from app.lanes.outcome import Outcome
 from app.payload.parse import parse
 from app.stores.migrate import alembic_config, migrate
@@ -117,7 +117,7 @@ def test_two_conversations_that_turn_out_to_be_one_are_merged_in_order(core: Cor
 
 def test_a_wake_of_the_merged_lane_goes_on_in_the_other(core: Core) -> None:
     core.ingest(text_body("phone", **PHONE_ONLY))
-    (loser,) = core.woken_lanes()
+    (loser,) = core.wakes_in_queue()
     core.ingest(text_body("user", **USER_ONLY))
     core.ingest(text_body("both"))
     core.redis.flushall()
@@ -150,7 +150,7 @@ def test_an_attempt_in_the_merged_lane_does_not_overlap_with_the_other(core: Cor
     core.registry.handlers.clear()
     core.on("message", None, pause)
     core.ingest(text_body("phone", at=f.NOW + 5, **PHONE_ONLY))
-    (loser,) = core.woken_lanes()
+    (loser,) = core.wakes_in_queue()
     with ThreadPoolExecutor() as threads:
         running = threads.submit(core.lanes().step, loser)
         try:
@@ -379,7 +379,7 @@ def test_an_event_that_is_stored_while_its_conversation_is_merged_keeps_its_plac
     resolved, go_on = threading.Event(), threading.Event()
     insert = ingest_module.insert_events
 
-    def insert_later(connection: Connection, rows: Sequence[EventRow]) -> None:
+    def insert_later(connection: Connection, rows: Sequence[NewEvent]) -> None:
         if rows[0].event.payload.find('"one"') > 0:
             resolved.set()
             assert go_on.wait(WAIT_SECONDS)

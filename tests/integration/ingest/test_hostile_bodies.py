@@ -28,7 +28,7 @@ DEEP = 100_000
 MIB = 1024 * 1024
 NEIGHBOURS = ("before", "after")
 # Of one body on its way into the tables: its text, its objects, its events, the statement and its parameters
-MOST_MEMORY = 48 * MIB
+MAX_MEMORY = 48 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def test_the_memory_that_a_body_takes_is_bounded(name: str, core: Core) -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < MOST_MEMORY
+    assert peak < MAX_MEMORY
 
 
 def test_the_same_hostile_body_twice_is_one_dead_letter(core: Core, web: Client) -> None:

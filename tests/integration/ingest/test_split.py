@@ -47,7 +47,7 @@ def test_what_is_ingested_leaves_the_journal_and_wakes_its_lanes(core: Core) -> 
     assert journal(core) == (2, 2)
     (result,) = core.ingest_waiting()
     assert journal(core) == (0, 0)
-    assert sorted(core.woken_lanes()) == sorted(result.lanes)
+    assert sorted(core.wakes_in_queue()) == sorted(result.lanes)
     assert deliveries(core) == [("split", 2, 0), ("split", 1, 0)]
 
 
@@ -63,7 +63,7 @@ def test_an_event_is_accepted_once_across_deliveries(core: Core) -> None:
     core.ingest(text_body("a"), text_body("a"))
     core.run()
     again = core.ingest(text_body("a"))
-    assert (again.lanes, core.woken_lanes()) == (set(), [])
+    assert (again.lanes, core.wakes_in_queue()) == (set(), [])
     assert deliveries(core) == [("split", 1, 0), ("split", 0, 1), ("split", 0, 1)]
     assert core.seen == ["a"]
 
@@ -157,7 +157,7 @@ def test_dying_before_the_commit_leaves_the_journal_as_it_was(
     task = core.take_task()
     with dying_at("insert_deliveries", monkeypatch):
         core.ingest_as(*task)
-    assert (journal(core), keys(core), core.woken_lanes()) == ((1, 1), [], [])
+    assert (journal(core), keys(core), core.wakes_in_queue()) == ((1, 1), [], [])
 
 
 def test_dying_between_the_commit_and_the_journal_changes_nothing_when_it_is_run_again(
@@ -170,7 +170,7 @@ def test_dying_between_the_commit_and_the_journal_changes_nothing_when_it_is_run
     before = (core.rows("SELECT * FROM events"), core.rows("SELECT * FROM deliveries"))
     assert core.ingest_as(*task).lanes == set()
     assert (core.rows("SELECT * FROM events"), core.rows("SELECT * FROM deliveries")) == before
-    assert (journal(core), core.woken_lanes()) == ((0, 0), [])
+    assert (journal(core), core.wakes_in_queue()) == ((0, 0), [])
 
 
 def test_lanes_that_nobody_woke_are_woken_by_the_sweep(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:

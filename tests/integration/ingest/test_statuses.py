@@ -25,7 +25,7 @@ def status_row(core: Core, number: int = 1, participant: str = "") -> Any:
     return row
 
 
-def tell(core: Core, state: str, **more: Any) -> None:
+def receive_status(core: Core, state: str, **more: Any) -> None:
     core.ingest(f.body(f.statuses(f.status(state, timestamp=str(TIMES[MessageStatus(state)]), **more))))
 
 
@@ -54,7 +54,7 @@ def test_a_status_never_goes_back_on_its_way(core: Core, order: tuple[str, ...])
     rank = list(MessageStatus).index
     furthest = -1
     for state in order:
-        tell(core, state)
+        receive_status(core, state)
         now = rank(MessageStatus(status_row(core).status))
         assert now == max(furthest, rank(MessageStatus(state)))
         furthest = now
@@ -66,14 +66,14 @@ def test_statuses_of_one_body_count_too(core: Core) -> None:
 
 
 def test_a_failure_after_a_read_can_still_be_seen(core: Core) -> None:
-    tell(core, "read")
-    tell(core, "failed")
+    receive_status(core, "read")
+    receive_status(core, "failed")
     assert (status_row(core).status, status_row(core).failed_at is not None) == ("read", True)
 
 
 def test_the_same_status_again_keeps_its_first_time(core: Core) -> None:
-    tell(core, "read")
-    tell(core, "read")
+    receive_status(core, "read")
+    receive_status(core, "read")
     assert status_row(core).read_at == datetime.fromtimestamp(TIMES[MessageStatus.READ], UTC)
 
 
@@ -90,7 +90,7 @@ def test_participants_of_a_group_have_statuses_of_their_own(core: Core) -> None:
 
 def test_a_status_moves_whether_anybody_handles_it_or_not(core: Core) -> None:
     core.on("status", "failed", core.failing())
-    tell(core, "failed")
+    receive_status(core, "failed")
     assert status_row(core).status == "failed"
 
 

@@ -17,7 +17,7 @@ ENDLESS_SECONDS = 30  # a handler that is not stopped makes the test fail by its
 
 
 def only_lane(core: Core) -> int:
-    (lane,) = core.woken_lanes()
+    (lane,) = core.wakes_in_queue()
     return lane
 
 
@@ -111,7 +111,7 @@ def test_an_event_without_a_handler_is_done_at_ingest(core: Core) -> None:
     result = core.ingest(text_body("first"))
     assert result.lanes == set()
     assert (core.event("first").state, core.event("first").handler) == ("done", None)
-    assert core.woken_lanes() == []
+    assert core.wakes_in_queue() == []
 
 
 # Effects

@@ -19,7 +19,7 @@ ENDLESS_SECONDS = 30  # a handler that is not stopped makes the test fail by its
 
 
 def only_lane(core: Core) -> int:
-    (lane,) = core.woken_lanes()
+    (lane,) = core.wakes_in_queue()
     return lane
 
 
@@ -170,7 +170,7 @@ def test_an_event_waits_for_an_earlier_delivery_and_the_events_before_it_do_not(
     core.ingest(text_body("first"))
     core.accept(text_body("second"))
     core.ingest(text_body("third"))
-    lane = core.woken_lanes()[0]
+    lane = core.wakes_in_queue()[0]
     (step,) = advanced(quick(core), [lane], 0)
     assert (core.seen, step.outcome) == (["first"], Outcome.DONE)
     (step,) = advanced(quick(core), [lane], 0)

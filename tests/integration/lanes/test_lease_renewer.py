@@ -122,8 +122,8 @@ def test_a_lane_behind_a_slow_handler_is_run_by_somebody_else(
     def wait_for_the_other(event: Any, ctx: Any) -> None:
         core.note(event, ctx)
         if event.text == "slow":
-            until(core.woken_lanes, WAIT_SECONDS)
-            other.append(core.woken_lanes())
+            until(core.wakes_in_queue, WAIT_SECONDS)
+            other.append(core.wakes_in_queue())
             core.run()
 
     core.on("message", None, wait_for_the_other)

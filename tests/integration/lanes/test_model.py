@@ -166,7 +166,7 @@ class Pipeline(RuleBasedStateMachine):
 
     # Lanes
 
-    def _woken(self) -> int | None:
+    def _take_wake(self) -> int | None:
         message: Any = self.core.redis.rpop(CONVERSATIONS)
         if message is None:
             return None
@@ -176,7 +176,7 @@ class Pipeline(RuleBasedStateMachine):
 
     @rule()
     def run_one(self) -> None:
-        lane = self._woken()
+        lane = self._take_wake()
         if lane is not None:
             self._judge(lane, self.core.step(lane))
 
@@ -193,7 +193,7 @@ class Pipeline(RuleBasedStateMachine):
     @precondition(lambda self: self.stopped is None)
     @rule()
     def stop_a_worker_in_a_handler(self) -> None:
-        lane = self._woken()
+        lane = self._take_wake()
         if lane is None:
             return
         stopped = Stopped(lambda: self.core.step(lane, worker="stopped"))

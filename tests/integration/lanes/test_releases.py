@@ -90,7 +90,7 @@ def test_a_lane_that_was_left_to_others_is_not_woken_by_who_left_it(core: Core) 
     core.ingest(text_body("first"))
     core.registry = Registry()
     core.run()
-    assert core.woken_lanes() == []
+    assert core.wakes_in_queue() == []
     assert core.event("first").state == "pending"
 
 

@@ -10,7 +10,7 @@ from app.broker.envelope import arguments_of
 from app.recovery import sweeper
 from app.recovery.sweeper import now_ms
 from app.stores.models import EventState
-from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WOKEN, lane_claim
+from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WAKES, lane_claim
 from config.celery import CONVERSATIONS, WEBHOOKS
 from tests.helpers import factories as f
 from tests.helpers.core import Core, text_body
@@ -143,7 +143,7 @@ def test_every_queue_is_rebuilt_after_all_but_the_journal_was_lost(core: Core) -
     accept_long_ago(core, text_body("ingested", sender=1))
     core.ingest_waiting()
     accept_long_ago(core, text_body("journal", sender=2))
-    core.redis.delete(WEBHOOKS, CONVERSATIONS, WOKEN)
+    core.redis.delete(WEBHOOKS, CONVERSATIONS, WAKES)
     assert sweep(core) == 1
     core.ingest_waiting()
     sweeper.sweep_lanes(core.engine, core.redis, GRACE_SECONDS)
@@ -167,14 +167,14 @@ def lanes_waiting(core: Core, count: int = 1, **different: Any) -> list[int]:
 
 
 def make_wakes_old(core: Core) -> None:
-    for lane, since in core.redis.zrange(WOKEN, 0, -1, withscores=True):
-        core.redis.zadd(WOKEN, {lane: since - OLD_MS})
+    for lane, since in core.redis.zrange(WAKES, 0, -1, withscores=True):
+        core.redis.zadd(WAKES, {lane: since - OLD_MS})
 
 
 def test_a_lane_that_lost_its_wake_is_woken_again_once(core: Core) -> None:
     lanes = lanes_waiting(core, 3)
     assert [sweep_lanes(core), sweep_lanes(core)] == [3, 0]
-    assert core.woken_lanes() == lanes
+    assert core.wakes_in_queue() == lanes
 
 
 def test_a_lane_whose_wake_waits_in_the_queue_is_not_woken_again(core: Core) -> None:
@@ -191,7 +191,7 @@ def test_a_lane_whose_message_was_lost_is_woken_again(core: Core) -> None:
     core.redis.rpop(CONVERSATIONS)
     wakes.wake(core.redis, [waiting])
     assert sweep_lanes(core) == 1
-    assert core.woken_lanes() == [waiting, lost]
+    assert core.wakes_in_queue() == [waiting, lost]
 
 
 def test_a_wake_of_just_now_is_not_taken_for_lost(core: Core) -> None:
@@ -204,7 +204,7 @@ def test_a_lane_that_somebody_works_on_is_left_alone(core: Core) -> None:
     claimed, free = lanes_waiting(core, 2)
     core.redis.set(lane_claim(claimed), "token")
     assert sweep_lanes(core) == 1
-    assert core.woken_lanes() == [free]
+    assert core.wakes_in_queue() == [free]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_many_lanes_are_swept_in_parts(core: Core, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sweeper, "KEYS_A_CALL", 2)
     lanes = lanes_waiting(core, 5)
     assert sweep_lanes(core) == 5
-    assert core.woken_lanes() == lanes
+    assert core.wakes_in_queue() == lanes
 
 
 def test_many_events_are_looked_through_as_long_as_their_lanes_are_lost(
@@ -238,7 +238,7 @@ def test_many_events_are_looked_through_as_long_as_their_lanes_are_lost(
     monkeypatch.setattr(sweeper, "EVENTS_AT_ONCE", 2)
     lanes = lanes_waiting(core, 5)
     assert sweep_lanes(core) == 5
-    assert sorted(core.woken_lanes()) == lanes
+    assert sorted(core.wakes_in_queue()) == lanes
 
 
 def test_behind_old_events_that_merely_wait_nothing_is_looked_for_until_they_are_gone(
@@ -250,7 +250,7 @@ def test_behind_old_events_that_merely_wait_nothing_is_looked_for_until_they_are
     assert sweep_lanes(core) == 0
     core.run()
     assert sweep_lanes(core) == 3
-    assert sorted(core.woken_lanes()) == lost
+    assert sorted(core.wakes_in_queue()) == lost
 
 
 # The fallback store
@@ -316,6 +316,6 @@ def test_a_delivery_that_is_dated_an_hour_ahead_is_found_after_the_grace(core: C
 
 
 def test_a_lost_wake_that_is_dated_an_hour_ahead_is_forgotten_after_the_grace(core: Core) -> None:
-    core.redis.zadd(WOKEN, {"7": now_ms(core.redis) + HOUR_MS})
+    core.redis.zadd(WAKES, {"7": now_ms(core.redis) + HOUR_MS})
     assert sweeper.remove_lost_wakes(core.redis, GRACE_SECONDS) == 0
     assert sweeper.remove_lost_wakes(core.redis, 0) == 1

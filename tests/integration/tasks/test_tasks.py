@@ -150,7 +150,7 @@ def test_the_task_advance_chains_when_its_budget_is_used_up(
     (lane,) = core.ingest(text_body("a", "b")).lanes
     core.redis.flushall()
     lanes.advance(lane)
-    assert (core.seen, core.woken_lanes()) == (["a"], [lane])
+    assert (core.seen, core.wakes_in_queue()) == (["a"], [lane])
 
 
 def test_the_task_advance_chains_after_a_failure_that_skips(core: Core, lanes: ModuleType) -> None:
@@ -159,7 +159,7 @@ def test_the_task_advance_chains_after_a_failure_that_skips(core: Core, lanes: M
     core.redis.flushall()
     with pytest.raises(Retry):
         lanes.advance(lane)
-    assert core.woken_lanes() == [lane]
+    assert core.wakes_in_queue() == [lane]
 
 
 def test_the_task_advance_comes_back_while_an_earlier_delivery_settles(core: Core, lanes: ModuleType) -> None:
@@ -168,7 +168,7 @@ def test_the_task_advance_comes_back_while_an_earlier_delivery_settles(core: Cor
     (lane,) = core.ingest(text_body("later")).lanes
     core.redis.delete("conversations", "lanes:woken")
     lanes.advance(lane)
-    assert (core.seen, core.woken_lanes()) == ([], [lane])
+    assert (core.seen, core.wakes_in_queue()) == ([], [lane])
 
 
 def waiting_lanes(core: Core, count: int) -> list[int]:
@@ -186,7 +186,7 @@ def test_the_task_advance_goes_on_with_lanes_that_wait_while_the_queue_is_long(
     first, *_ = waiting_lanes(core, 3 * wakes.SHARE)
     lanes.advance(first)
     assert core.states() == {"done": 2 * wakes.SHARE + 1, "pending": wakes.SHARE - 1}
-    assert len(core.woken_lanes()) == wakes.SHARE - 1  # for the others
+    assert len(core.wakes_in_queue()) == wakes.SHARE - 1  # for the others
 
 
 def test_the_task_advance_takes_no_more_lanes_once_its_time_is_over(
@@ -196,7 +196,7 @@ def test_the_task_advance_takes_no_more_lanes_once_its_time_is_over(
     core.on("message")
     first, *others = waiting_lanes(core, 3 * wakes.SHARE)
     lanes.advance(first)
-    assert core.woken_lanes() == others
+    assert core.wakes_in_queue() == others
 
 
 def test_the_task_advance_tells_of_every_attempt_that_failed(
@@ -216,7 +216,7 @@ def test_the_task_advance_leaves_the_lane_to_the_sweep_while_a_store_is_away(
 ) -> None:
     monkeypatch.setattr("app.lanes.runner.Runner.advance", away(error))
     lanes.advance(1)
-    assert core.woken_lanes() == []
+    assert core.wakes_in_queue() == []
 
 
 def test_the_worker_of_an_attempt_is_named(core: Core, lanes: ModuleType) -> None:
@@ -234,10 +234,10 @@ def test_the_sweep_of_what_is_due_wakes_its_lanes(core: Core, maintenance: Modul
     (lane,) = core.ingest(text_body("a")).lanes
     core.run()
     maintenance.sweep_due()
-    assert core.woken_lanes() == []
+    assert core.wakes_in_queue() == []
     core.make_due()
     maintenance.sweep_due()
-    assert core.woken_lanes() == [lane]
+    assert core.wakes_in_queue() == [lane]
 
 
 def test_the_sweep_of_the_fallback_store_brings_all_in(

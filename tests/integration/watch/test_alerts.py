@@ -101,7 +101,7 @@ def provoke_dead_letter(engine: Engine, _redis: "Redis") -> None:
     add_events(engine, state=EventState.DEAD)
 
 
-def mend_events(engine: Engine, _redis: "Redis") -> None:
+def restore_events(engine: Engine, _redis: "Redis") -> None:
     finish(engine)
     with engine.begin() as connection:
         connection.execute(text("UPDATE backlog_samples SET size = 0"))
@@ -111,7 +111,7 @@ def provoke_no_worker(_engine: Engine, redis: "Redis") -> None:
     redis.zrem(WORKERS, member("worker@a", ["conversations"]))
 
 
-def mend_worker(_engine: Engine, redis: "Redis") -> None:
+def restore_worker(_engine: Engine, redis: "Redis") -> None:
     beat(redis, member("worker@a", ["conversations"]))
 
 
@@ -119,7 +119,7 @@ def provoke_no_ingest(_engine: Engine, redis: "Redis") -> None:
     redis.zrem(WORKERS, member("ingest@a", ["webhooks"]))
 
 
-def mend_ingest(_engine: Engine, redis: "Redis") -> None:
+def restore_ingest(_engine: Engine, redis: "Redis") -> None:
     beat(redis, member("ingest@a", ["webhooks"]))
 
 
@@ -129,12 +129,12 @@ Act = Callable[[Engine, "Redis"], None]
 @pytest.mark.parametrize(
     ("name", "provoke", "mend", "looks"),
     [
-        (AlertName.BACKLOG_SIZE, provoke_size, mend_events, 1),
-        (AlertName.BACKLOG_GROWTH, provoke_growth, mend_events, 1),
-        (AlertName.BACKLOG_AGE, provoke_age, mend_events, 1),
-        (AlertName.DEAD_LETTERS, provoke_dead_letter, mend_events, 1),
-        (AlertName.NO_WORKER, provoke_no_worker, mend_worker, 2),  # seen, then lasting
-        (AlertName.NO_INGEST, provoke_no_ingest, mend_ingest, 2),
+        (AlertName.BACKLOG_SIZE, provoke_size, restore_events, 1),
+        (AlertName.BACKLOG_GROWTH, provoke_growth, restore_events, 1),
+        (AlertName.BACKLOG_AGE, provoke_age, restore_events, 1),
+        (AlertName.DEAD_LETTERS, provoke_dead_letter, restore_events, 1),
+        (AlertName.NO_WORKER, provoke_no_worker, restore_worker, 2),  # seen, then lasting
+        (AlertName.NO_INGEST, provoke_no_ingest, restore_ingest, 2),
     ],
 )
 def test_an_alert_is_raised_told_once_and_cleared(

@@ -9,7 +9,7 @@ from app.handlers import on_event, on_message, on_status
 from app.handlers import registration as handlers
 from app.handlers.registration import HandlerError, Registry, load_handlers
 
-LONGEST_SECONDS = 60.0
+MAX_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -77,16 +77,16 @@ def test_modules_register_their_handlers_when_they_are_loaded(registry: Registry
     (package / "shop_handlers.py").write_text(
         "from app.handlers import on_message\n@on_message('text')\ndef answer(event, ctx): ...\n"
     )
-    load_handlers(["shop_handlers"], LONGEST_SECONDS)
+    load_handlers(["shop_handlers"], MAX_SECONDS)
     found = registry.find("message", "text")
     assert found is not None
     assert found.name == "shop_handlers.answer"
-    load_handlers(["shop_handlers"], LONGEST_SECONDS)
+    load_handlers(["shop_handlers"], MAX_SECONDS)
 
 
 def test_a_module_that_does_not_exist_is_named(registry: Registry) -> None:
     with pytest.raises(HandlerError, match="HANDLERS: cannot import no_such_module"):
-        load_handlers(["no_such_module"], LONGEST_SECONDS)
+        load_handlers(["no_such_module"], MAX_SECONDS)
 
 
 @pytest.mark.parametrize("source", ["1 / 0", "def (", "import os; os.environ['NOT_SET_ANYWHERE']"])
@@ -96,10 +96,10 @@ def test_a_module_that_fails_while_it_is_imported_is_named(
     """Celery would log any other exception and start the worker with no handlers: all events unhandled."""
     (package / "broken_handlers.py").write_text(source)
     with pytest.raises(NeverdropError, match="HANDLERS: cannot import broken_handlers"):
-        load_handlers(["broken_handlers"], LONGEST_SECONDS)
+        load_handlers(["broken_handlers"], MAX_SECONDS)
 
 
 def test_a_time_limit_above_that_of_all_processes_is_refused(registry: Registry) -> None:
-    on_message("text", time_limit_seconds=LONGEST_SECONDS + 1)(handle)
+    on_message("text", time_limit_seconds=MAX_SECONDS + 1)(handle)
     with pytest.raises(HandlerError, match="above HANDLER_TIME_LIMIT_SECONDS"):
-        load_handlers([], LONGEST_SECONDS)
+        load_handlers([], MAX_SECONDS)

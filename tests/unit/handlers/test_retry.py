@@ -10,13 +10,13 @@ from app.handlers.retry import RetryPolicy, decide
 POLICY = RetryPolicy(max_attempts=4, base_seconds=2, cap_seconds=10)
 
 
-def longest(least: float, most: float) -> float:
+def upper_bound(least: float, most: float) -> float:
     return most
 
 
 def test_the_longest_wait_doubles_from_attempt_to_attempt_up_to_the_cap() -> None:
     policy = RetryPolicy(max_attempts=100, base_seconds=2, cap_seconds=10)
-    waits = [decide(policy, attempt, ValueError(), longest).after_seconds for attempt in (1, 2, 3, 4, 99)]
+    waits = [decide(policy, attempt, ValueError(), upper_bound).after_seconds for attempt in (1, 2, 3, 4, 99)]
     assert waits == [2, 4, 8, 10, 10]
 
 
@@ -29,7 +29,7 @@ def test_the_wait_is_anything_between_nothing_and_the_longest(attempt: int) -> N
 
 def test_however_many_attempts_there_were_the_wait_can_be_computed() -> None:
     policy = RetryPolicy(max_attempts=1000)
-    assert decide(policy, 999, ValueError(), longest).after_seconds == policy.cap_seconds
+    assert decide(policy, 999, ValueError(), upper_bound).after_seconds == policy.cap_seconds
 
 
 @pytest.mark.parametrize(("attempt", "dead"), [(3, False), (4, True), (5, True)])
