@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.broker import wake
 from app.handlers import Registry
-from app.ingest import changed_duplicates, conversations, recurrences, statuses
+from app.ingest import changed_duplicates, conversations, earlier_keys, recurrences, statuses
 from app.ingest.merge_plan import NameGroup
 from app.ingest.outcome_log import log_outcome
 from app.ingest.rows import Incoming, Ingested, NewEvent
@@ -98,6 +98,7 @@ def _store(
     """Write all rows of a transaction. All are written in the order of their keys, so that two never deadlock."""
     rows = _rows(registry, parsed)
     recurrences.find_keys(connection, rows)
+    earlier_keys.find(connection, rows)
     first_of_key: dict[str, NewEvent] = {}
     for row in rows:
         first_of_key.setdefault(row.key, row)

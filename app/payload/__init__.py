@@ -6,7 +6,7 @@ Cannot see: what came before, so duplicates are for ``ingest`` to find.
 """
 
 from app.payload.difference import item_digest
-from app.payload.identity import UNSTORABLE, build_key, canonical, message_id_of, message_key_ranges
+from app.payload.identity import UNSTORABLE, build_key, canonical, ids_of, message_id_of, message_key_ranges
 from app.payload.parse import ParsedBody, ParsedEvent, StatusUpdate, parse, unreadable_body
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "StatusUpdate",
     "build_key",
     "canonical",
+    "ids_of",
     "item_digest",
     "message_id_of",
     "message_key_ranges",

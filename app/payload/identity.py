@@ -27,6 +27,7 @@ HEAD_LENGTH = 40  # characters kept of a text that cannot be stored whole, so th
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # Postgres text holds neither NUL nor half a surrogate pair
 SPECIAL = re.compile("[%:~\x00\ud800-\udfff]")
 ESCAPES = str.maketrans({"%": "%25", ":": "%3A", "~": "%7E"})
+DIGEST = re.compile("[0-9a-f]{64}")
 ESCAPED = re.compile("%(25|3A|7E)")
 PLAIN_MESSAGE_TYPES = (None, "message")  # types of a status that is about an ordinary message
 STATUSES = frozenset(
@@ -82,6 +83,17 @@ def build_key(parts: tuple[str, ...], content: str = "") -> str:
     if len(key) <= TEXT_LIMIT:
         return key
     return f"{escaped[0]}:{escaped[1]}:~{digest(key)}"
+
+
+def ids_of(key: str) -> str | None:
+    """Return the ids in the key of a status or call whose content is in it too; None for another key.
+
+    They are escaped, with their prefix, as they stand in the key.
+    """
+    ids, _, content = key.rpartition(":~")
+    prefix, _, first_id = ids.partition(":")
+    known = prefix.rpartition(".")[2] in ("status", "call") and first_id.partition(":")[0]
+    return ids if known and DIGEST.fullmatch(content) else None
 
 
 def message_key_ranges(message_id: str) -> list[str]:

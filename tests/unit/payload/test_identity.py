@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.payload.identity import build_key, message_id_of
+from app.payload.identity import build_key, ids_of, message_id_of
 from tests.helpers import factories as f
 from tests.helpers.parsing import keys, split
 
@@ -117,3 +117,19 @@ class TestKeysByContent:
 @pytest.mark.parametrize("id_", ["wamid.A=", "a:b", "a%3Ab", "a~b%25", "%", "", "x" * 200])
 def test_a_key_tells_the_id_of_its_message(id_: str) -> None:
     assert message_id_of(build_key(("status", id_, "read", "15550001111"))) == id_
+
+
+@pytest.mark.parametrize(
+    ("key", "ids"),
+    [
+        ("call:wacid.1:connect:~" + "a" * 64, "call:wacid.1:connect"),
+        ("standby.status:wamid.1:captured::payment:~" + "0" * 64, "standby.status:wamid.1:captured::payment"),
+        ("status:wamid.1:read:", None),
+        ("status::~" + "a" * 64, None),
+        ("account_update:~" + "a" * 64, None),
+        ("history.message:1:2:~" + "a" * 64, None),
+        ("call:wacid.1:connect:~tilde", None),
+    ],
+)
+def test_only_statuses_and_calls_have_ids_beside_their_content(key: str, ids: str | None) -> None:
+    assert ids_of(key) == ids
