@@ -17,7 +17,16 @@ from sqlalchemy import Connection, Engine, text
 
 from app.broker import arguments_of, ingest_message, wake
 from app.ingest import Incoming
-from app.stores import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WAKES, StoredIn, accepted_ms, lane_claim
+from app.stores import (
+    JOURNAL,
+    JOURNAL_INDEX,
+    JOURNAL_REQUEUED,
+    SWEPT_LANE,
+    WAKES,
+    StoredIn,
+    accepted_ms,
+    lane_claim,
+)
 from config.celery import CONVERSATIONS, WEBHOOKS
 from config.logging import get_logger
 
@@ -25,7 +34,7 @@ KEYS_A_CALL = 500
 AHEAD_MS = 5_000  # web processes agree on Redis's time to within a round trip
 BODIES_A_MESSAGE = 50
 BYTES_A_MESSAGE = 1_000_000
-EVENTS_AT_ONCE = 5_000
+LANES_AT_ONCE = 5_000
 MANY_LOST = 0.1  # of the lanes that were looked at
 STORED_AT_ONCE = 500
 STORED_BYTES_AT_ONCE = 8_000_000
@@ -45,16 +54,27 @@ SELECT DISTINCT lane FROM events WHERE state = 'pending' AND due_at IS NOT NULL 
     + NOT_PAUSED
 )
 
-UNFINISHED = text(
-    """
-SELECT lane, accepted_at, id FROM events
-WHERE state = 'pending' AND due_at IS NULL
-  AND accepted_at < clock_timestamp() - make_interval(secs => :grace_seconds)
-  AND (accepted_at, id) > (CAST(:after AS timestamptz), :after_id)
-"""
-    + NOT_PAUSED
-    + "ORDER BY accepted_at, id LIMIT :at_most"
+# One step in the index events_pending for each lane, however many events wait in it. A lane is ready when its first
+# event may run at once: behind one that waits for its next attempt nobody is to look.
+LANES_AFTER = text("""
+WITH RECURSIVE lanes (lane) AS (
+  (SELECT lane FROM events WHERE state = 'pending' AND lane > :after ORDER BY lane LIMIT 1)
+  UNION ALL
+  SELECT (SELECT e.lane FROM events e WHERE e.state = 'pending' AND e.lane > lanes.lane ORDER BY e.lane LIMIT 1)
+  FROM lanes WHERE lanes.lane IS NOT NULL
+), part AS MATERIALIZED (
+  SELECT lane FROM lanes WHERE lane IS NOT NULL LIMIT :at_most
 )
+SELECT part.lane,
+       coalesce(head.due_at IS NULL AND part.lane NOT IN (SELECT lane FROM paused_lanes)
+                AND head.accepted_at < clock_timestamp() - make_interval(secs => :grace_seconds), false) AS ready
+FROM part LEFT JOIN LATERAL (
+  SELECT due_at, accepted_at FROM events e
+  WHERE e.lane = part.lane AND e.state = 'pending' AND (e.holds OR e.due_at <= clock_timestamp())
+  ORDER BY occurred_at, delivery_id, position LIMIT 1
+) AS head ON true
+ORDER BY part.lane
+""")
 
 # At least one delivery, and no more than so many bytes, since a body may have 3 MiB
 STORED = text("""
@@ -80,13 +100,14 @@ def stored_deliveries(connection: Connection) -> list[Incoming]:
 def sweep_lanes(engine: Engine, redis: "Redis", grace_seconds: float) -> int:
     """Wake the lanes that have work, no wake in the queue and nobody at work; how many.
 
-    The oldest events first, and on as long as many of their lanes are found to be lost: behind old events that
-    merely wait stand younger ones that wait too, and a deep backlog need not be looked through every few seconds.
+    Looks at LANES_AT_ONCE lanes, from where the sweep before ended, and on as long as many of them are found to be
+    lost: a deep backlog need not be looked through every few seconds.
     """
     remove_lost_wakes(redis, grace_seconds)
     enqueued = 0
-    for lanes in _unfinished_lanes(engine, grace_seconds):
-        lost = [lane for chunk in _chunks(lanes) for lane in _unclaimed(redis, chunk)]
+    for lanes in _lanes_in_turn(engine, redis, grace_seconds):
+        ready = [lane for lane, is_ready in lanes if is_ready]
+        lost = [lane for chunk in _chunks(ready) for lane in _unclaimed(redis, chunk)]
         enqueued += wake(redis, lost)
         if len(lost) < len(lanes) * MANY_LOST:
             break
@@ -95,20 +116,24 @@ def sweep_lanes(engine: Engine, redis: "Redis", grace_seconds: float) -> int:
     return enqueued
 
 
-def _unfinished_lanes(engine: Engine, grace_seconds: float) -> Iterator[list[int]]:
-    """The lanes of events that are pending for longer than the grace, the oldest first, in parts."""
-    after, after_id = "-infinity", 0
+def _lanes_in_turn(engine: Engine, redis: "Redis", grace_seconds: float) -> Iterator[list[tuple[int, bool]]]:
+    """Lanes with pending events, and whether each is ready: in parts, each lane once, from where a sweep ended."""
+    began_after = after = int(redis.get(SWEPT_LANE) or 0)
+    wrapped = False
     while True:
-        parameters = {
-            "grace_seconds": grace_seconds, "after": after, "after_id": after_id, "at_most": EVENTS_AT_ONCE
-        }  # fmt: skip
+        parameters = {"after": after, "at_most": LANES_AT_ONCE, "grace_seconds": grace_seconds}
         with engine.connect() as connection:
-            rows = connection.execute(UNFINISHED, parameters).all()
+            rows = connection.execute(LANES_AFTER, parameters).all()
+        if wrapped:
+            rows = [row for row in rows if row.lane <= began_after]
+        at_the_end = len(rows) < LANES_AT_ONCE
+        after = 0 if at_the_end else rows[-1].lane
+        redis.set(SWEPT_LANE, after)
         if rows:
-            yield list(dict.fromkeys(row.lane for row in rows))
-        if len(rows) < EVENTS_AT_ONCE:
+            yield [(row.lane, row.ready) for row in rows]
+        if at_the_end and (wrapped or began_after == 0):
             return
-        after, after_id = rows[-1].accepted_at, rows[-1].id
+        wrapped = wrapped or at_the_end
 
 
 def remove_lost_wakes(redis: "Redis", grace_seconds: float) -> int:

@@ -10,7 +10,9 @@ JOURNAL = "journal"  # hash: delivery id → raw body, from acceptance until ing
 JOURNAL_INDEX = "journal:index"  # zset: delivery id → accept time, Unix milliseconds
 JOURNAL_REQUEUED = "journal:requeued"  # zset: delivery id → when a sweep enqueued it again, Unix milliseconds
 WAKES = "lanes:woken"  # zset: lane → time of the wake that waits in the queue, Unix milliseconds
-CLAIM_PREFIX = "claim:"  # claim:<hash> = token, with a lease; one for a lane, one for the event under way
+SWEPT_LANE = "lanes:swept"  # string: the lane up to which the last sweep looked, 0 at the end
+# claim:lane:<number> and claim:<hash of an event's key> = token, with a lease
+CLAIM_PREFIX = "claim:"
 UNKNOWN_HANDLERS = (
     "handlers:unknown"  # zset: handler that a worker did not know → when it was last met, Unix ms
 )

@@ -232,25 +232,41 @@ def test_many_lanes_are_swept_in_parts(core: Core, monkeypatch: pytest.MonkeyPat
     assert core.wakes_in_queue() == lanes
 
 
-def test_many_events_are_looked_through_as_long_as_their_lanes_are_lost(
+def test_lanes_are_looked_through_as_long_as_many_are_lost(
     core: Core, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeper, "EVENTS_AT_ONCE", 2)
+    monkeypatch.setattr(sweeper, "LANES_AT_ONCE", 2)
     lanes = lanes_waiting(core, 5)
     assert sweep_lanes(core) == 5
     assert sorted(core.wakes_in_queue()) == lanes
 
 
-def test_behind_old_events_that_merely_wait_nothing_is_looked_for_until_they_are_gone(
+def test_a_lost_lane_behind_many_that_merely_wait_is_found_in_its_turn(
     core: Core, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeper, "EVENTS_AT_ONCE", 2)
-    waiting, lost = lanes_waiting(core, 2), lanes_waiting(core, 3)
-    wakes.wake(core.redis, waiting)
+    monkeypatch.setattr(sweeper, "LANES_AT_ONCE", 2)
+    lanes = lanes_waiting(core, 5)
+    wakes.wake(core.redis, lanes[:4])
+    assert [sweep_lanes(core) for _ in range(4)] == [0, 0, 1, 0]
+    core.redis.zrem(WAKES, lanes[1])
+    assert sum(sweep_lanes(core) for _ in range(3)) == 1
+
+
+def test_a_lane_of_many_old_events_hides_no_younger_one(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeper, "LANES_AT_ONCE", 2)
+    (hot,) = set(lanes_waiting(core, 50, lane=1))
+    (lost,) = lanes_waiting(core, lane=2)
+    core.redis.set(lane_claim(hot), "token")
+    assert sweep_lanes(core) == 1
+    assert core.wakes_in_queue() == [lost]
+
+
+def test_a_lane_whose_first_event_waits_for_its_next_attempt_is_left_alone(core: Core) -> None:
+    (lane,) = lanes_waiting(core, due_at=ago(-60), occurred_at=ago(100))
+    lanes_waiting(core, 3, lane=lane)
     assert sweep_lanes(core) == 0
-    core.run()
-    assert sweep_lanes(core) == 3
-    assert sorted(core.wakes_in_queue()) == lost
+    core.execute("UPDATE events SET holds = false WHERE due_at IS NOT NULL")
+    assert sweep_lanes(core) == 1
 
 
 # The fallback store

@@ -22,6 +22,9 @@ AFTER_A_QUIET_NIGHT = {
     "lane_finish": "EXECUTE lane_finish ({id}, 0::smallint)",
     "lane_fail": "EXECUTE lane_fail ({id}, 0::smallint, 'pending', 1.0, true, 'error', 'traceback')",
     "due_lanes": sweeper.DUE_LANES.text,
+    "lanes_after": sweeper.LANES_AFTER.text.replace(":grace_seconds", "0")
+    .replace(":after", "{lane} - 1")
+    .replace(":at_most", "1"),
 }
 
 
