@@ -2,9 +2,9 @@
 
   web            HTTP: the signature, then intake, then 200; /healthz, /readyz, /metrics
   intake         makes a body durable: the primary store (Redis), else the fallback store (Postgres)
-  payload        a body → events: what is in it, the key of each item, and whose it is; pure
+  payload        a body → events: what is in it, the key of each item, and who it is from; pure
   ingest         bodies → rows, in one transaction
-  broker         what Celery is to us: the application, its messages, wakes
+  broker         connects to Celery: the application, its messages, wakes
   lanes          runs the events of a conversation one at a time, in order
   handlers       the team's own code, and what it is given
   dead_letters   what failed for good: retry, edit, discard

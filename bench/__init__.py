@@ -1,6 +1,8 @@
 """Side by side: Neverdrop and what a team would write instead, on stores of their own.
 
-  __main__     ``make bench``: which rows, how often; options: how much; measure: rounds, medians, ratios
+  __main__     ``make bench``: chooses the rows and repeats them
+  options      how many events and seconds each row takes
+  measure      rounds, medians, ratios
   rows         what is measured: ack, pipeline, held, depth, tables, cost
   subjects     Neverdrop and its peers as processes, on stores of their own, a turn each
   peers        the peers' own code

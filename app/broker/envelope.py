@@ -1,7 +1,7 @@
 """The bytes of a Celery message, as Celery itself would send them.
 
 Building a message is most of what ``apply_async`` costs. So Celery builds one for each task and queue, with
-marks in the places of what differs, and from then on only those places are filled in. It relies on the
+placeholders for what differs, and later messages are copies with these filled in. It relies on the
 private format of Celery and kombu, which are pinned; a test compares each message with ``apply_async``'s.
 
 Nothing in a message but the bodies themselves says anything about a person: the arguments that Flower and

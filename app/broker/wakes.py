@@ -8,7 +8,7 @@ from app.broker.envelope import advance_message
 from app.stores import WAKES, script
 from config.celery import CONVERSATIONS
 
-SHARE = 8  # one of so many lanes that wait is taken at once, at most: there are other workers
+SHARE = 8  # take at most an eighth of the lanes that wait: the rest is for other workers
 LANES_A_CALL = 500  # keeps a script short: Redis answers nobody else meanwhile
 
 

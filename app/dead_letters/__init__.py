@@ -1,6 +1,6 @@
 """Let a person decide about events that failed for good: retry, edit, discard.
 
-Promises: a decision is committed once, and refused where the event has moved on since.
+Promises: a decision is committed once, and refused if the event is not dead any more.
 Relies on: Postgres. The queue ``dead_letters`` is a copy of the table, for those who watch queues.
 Cannot see: whether the cause of the failure is gone.
 """

@@ -1,7 +1,7 @@
 """The team's own code: how it is registered, and what it is given. Begin with ``docs/handlers.md``.
 
-Promises: a handler runs to its end once for each event, in the order of its conversation; what it writes through
-``ctx.session`` is committed together with the event's being done, or not at all.
+Promises: what a handler writes through ``ctx.session`` is committed once for each event that is done, together with
+its being done; the events of a conversation are handled in order.
 Relies on: ``lanes``, which runs it, and on handlers that write through ``ctx``.
 Cannot see: what a handler does elsewhere. A call to another service happens once for each *attempt*.
 """

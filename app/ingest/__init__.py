@@ -1,7 +1,7 @@
 """Turn stored bodies into rows: deliveries, events, conversations, message statuses.
 
 Promises: a body's rows are committed together, and an event is accepted once.
-Relies on: the journal keeping a body until its rows are committed.
+Relies on: the journal, or the fallback store, keeping a body until its rows are committed.
 Cannot see: a body that never left the journal; ``recovery`` finds that.
 """
 

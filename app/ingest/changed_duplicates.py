@@ -1,6 +1,6 @@
-"""Keep what a repeat says otherwise than the event that it repeats.
+"""Keep the content of a duplicate that differs from its event.
 
-Promises: no content is lost because its key was known. Cannot see: what differs around the item alone.
+Promises: no content is lost because its key was known. Cannot see: a difference outside the item.
 """
 
 from collections.abc import Sequence

@@ -3,8 +3,10 @@
 A user is known by a BSUID, by a phone number, or by both, and either may be missing from a body or change; a
 conversation stays one as long as some body once carried two of its names together. The strongest name wins:
 a weaker one that stands for another conversation is pointed at the winner, and a conversation that has no name
-left is merged into it. A phone number that comes with another BSUID has a new owner, unless Meta tells of a change:
-the number goes along, and the first owner keeps the conversation.
+left is merged into it.
+
+A phone number that comes with another BSUID has a new owner: the number moves to a new conversation, and the first
+owner keeps the old one. If Meta says that the BSUID of a user has changed, the conversation goes on.
 """
 
 from collections.abc import Sequence

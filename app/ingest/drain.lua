@@ -1,6 +1,7 @@
 -- drain(KEYS = webhooks; ARGV = mark, bytes) → how many messages are left, and those taken out, the oldest first
 -- Keys written: webhooks (the queue's list, newest at the left).
--- None is taken after so many bytes. It ends before a message without the mark: that one is not for who takes.
+-- Stops when so many bytes are taken; the last message may exceed them. Stops before a message without the mark: it
+-- is another task's.
 local taken, bytes = {}, 0
 while bytes < tonumber(ARGV[2]) do
   local message = redis.call('LINDEX', KEYS[1], -1)

@@ -18,7 +18,7 @@ from app.stores import script
 from config.celery import INGEST, WEBHOOKS
 from config.logging import get_logger
 
-BYTES = 256 * 1024  # of messages: about 200 bodies of one event; the one that reaches it is still taken
+BYTES = 256 * 1024  # of messages, about 200 bodies of one event; the last one may exceed it
 MARK = f'"task": "{INGEST}"'  # in the headers, which hold no text of others; the bodies are Base64
 UNDECODABLE = (ValueError, TypeError, LookupError, AttributeError)
 

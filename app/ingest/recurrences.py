@@ -1,4 +1,4 @@
-"""Tell a state that came back from a repeat of it.
+"""Distinguish a state that came back from a duplicate of its first event.
 
 What has no id of its own (a phone number's quality, a template's approval) is known by its content. The same content
 is a repeat as long as Meta may repeat it, unless another state of the same subject came in between: then it is an

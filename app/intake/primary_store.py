@@ -57,7 +57,7 @@ def check_durability() -> None:
 
 
 def _check_database() -> None:
-    """UnsafeJournal if Redis is another database's; a Postgres that is away is asked by the next process."""
+    """Raise UnsafeJournal if Redis is another database's. Skipped while Postgres is away: the next process asks."""
     try:
         with postgres_wait.until(time.monotonic() + CHECK_SECONDS), web_engine().connect() as connection:
             check_database(web_redis(), connection)

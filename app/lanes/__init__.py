@@ -1,6 +1,6 @@
 """Run the events of a conversation one at a time, in order.
 
-Promises: one worker runs an event at a time; effects commit together with ``done``.
+Promises: no two workers run a lane at once; effects commit together with ``done``.
 Relies on: claims in Redis to keep workers apart, and on the fencing token in Postgres where a claim fails.
 Cannot see: what a handler does outside this database.
 """

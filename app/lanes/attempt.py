@@ -38,7 +38,7 @@ class Attempt:
 
     @property
     def is_beyond_policy(self) -> bool:
-        """Whether it has had all its attempts: the last one has no end, or a release has lowered the number since."""
+        """Whether it had all its attempts before: the last one never ended, or a release lowered ``max_attempts``."""
         return self.since_retry > self.handler.policy.max_attempts
 
     def run(self, statements: LaneStatements, limit_seconds: float) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from app.lanes.claims import Claim
 
-# Conversations do not wait for each other: only where all handlers have been quick lately, and for this long at most
+# A lane waits behind others of its batch for at most this long; batches are made only where handlers were quick
 PATIENCE_SECONDS = 0.25  # behind one lane
 ROUND_SECONDS = 1.0  # behind several
 

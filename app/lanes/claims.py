@@ -1,8 +1,8 @@
 """Claims: at most one worker at a time runs a lane, and an event.
 
 Relies on Redis's SET NX with a lease, renewed while the handler runs. It cannot see that a worker was stopped
-for longer than its lease and then goes on: two may then believe they hold a claim. So a claim saves work; that
-an event's effects are committed once is kept by the fence in ``lane_statements``, which Postgres checks.
+for longer than its lease and then goes on: two may then believe they hold a claim. So a claim saves work only:
+the fencing token in ``statements``, which Postgres checks, is what commits an event's effects once.
 """
 
 import uuid

@@ -21,7 +21,7 @@ REFUSED = {
     ClaimResult.CLAIMED_ELSEWHERE: Outcome.CLAIMED_ELSEWHERE,
     ClaimResult.AWAITING_EARLIER: Outcome.AWAITING_EARLIER,
 }
-EVERYBODYS = {Fault.AWAY, Fault.CONNECTION, Fault.SCHEMA}
+STORE_WIDE_FAULTS = {Fault.AWAY, Fault.CONNECTION, Fault.SCHEMA}
 
 log = get_logger(__name__)
 
@@ -102,13 +102,13 @@ class Runner:
     def _run_alone(self, lane: int, heads: Sequence[Head], stop_at: float) -> Step:
         """Run the events of one lane; an error of its own does not reach the other lanes of the round.
 
-        Raises what is everybody's: a store is away, or the connection died.
+        Raises what concerns all lanes: a store is away, or the connection died.
         """
         try:
             return self._run(heads, stop_at)
         except Exception as error:
-            everybodys = isinstance(error, STORE_ERRORS) and judge(error) in EVERYBODYS
-            if everybodys or not self.statements.usable:
+            store_wide = isinstance(error, STORE_ERRORS) and judge(error) in STORE_WIDE_FAULTS
+            if store_wide or not self.statements.usable:
                 raise
             log.exception("lane.failed", lane=lane, error=type(error).__name__)
             return Step(lane, Outcome.INTERRUPTED)
@@ -146,7 +146,7 @@ class Runner:
 
 
 def _left_to_the_sweep(step: Step, before: Step | None) -> Step:
-    """Return the step, or WAITING if its event was refused twice running: asking on at once would change nothing."""
+    """Return the step, or WAITING if its event was refused twice in a row: another try would change nothing."""
     stale = before is not None and before.outcome is step.outcome is Outcome.STALE_ATTEMPT
     if stale and before is not None and before.event_id == step.event_id:
         return Step(step.lane, Outcome.WAITING, step.event_id)

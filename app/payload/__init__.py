@@ -1,4 +1,4 @@
-"""Split a body into events: what each item is, its key, and whose it is. Pure, no I/O.
+"""Split a body into events: what each item is, its key, and its participant. Pure, no I/O.
 
 Promises: every item becomes one event; the same item always has the same key.
 Relies on: the shapes that Meta documents; what it does not know is kept whole.

@@ -101,7 +101,7 @@ class Change:
         return digest(self.scope(), self.account, list_name, canonical(self.value) if whole else item)
 
     def subject(self, list_name: str) -> str:
-        """Return the digest of what an item without ids tells the state of: its place and the value's ids."""
+        """Return the digest of the subject of an item without ids: where it stands, and the ids in its value."""
         value = self.value if isinstance(self.value, dict) else {}
         ids = (canonical([name, value[name]]) for name in SUBJECT_IDS if name in value)
         return digest(self.scope(), self.account, list_name, *ids)

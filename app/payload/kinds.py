@@ -1,6 +1,7 @@
 """Meta's lists, one row each: what an item of a list is, its key, and whose it is. Pure: no I/O.
 
-A new list of Meta's gets a row here, and nothing else changes.
+A new list of Meta's gets a row here. Ids that no other list has need a function in ``identity``, and another way of
+naming the user one in ``participants``.
 """
 
 from collections.abc import Callable

@@ -48,7 +48,7 @@ class ParsedEvent:
     # stood in the body, the entry and the change}; "entry_time" and "beside" only if there were any
     payload: str
     status: StatusUpdate | None = None
-    subject: str | None = None  # of an item without ids or a time of its own: what it tells the state of
+    subject: str | None = None  # of an item without ids or a time of its own: what its state is a state of
     entry_time: int | None = None  # Meta's time of the entry, Unix seconds
     change_notice: bool = False  # it tells that the user's names have changed
 
@@ -63,7 +63,7 @@ class ParsedBody:
 
     events: list[ParsedEvent]
     unreadable: str | None = None
-    links: tuple[tuple[str, ...], ...] = ()  # names of one user each that no event of the body is of
+    links: tuple[tuple[str, ...], ...] = ()  # names of one user each, of users who have no event in the body
 
 
 def parse(body: bytes) -> ParsedBody:

@@ -1,6 +1,6 @@
 """Find what was lost between the stores and enqueue it again; delete what was finished long ago.
 
-Promises: whatever is stored and not final is enqueued again within ``SWEEP_GRACE_SECONDS`` and a few seconds.
+Promises: a delivery or lane whose message was lost is enqueued again within ``SWEEP_GRACE_SECONDS`` and a few seconds.
 Relies on: beat and a consumer of ``maintenance``; Postgres keeping its data.
 Cannot see: what Redis lost before it reached Postgres.
 """

@@ -37,7 +37,7 @@ SELECT least(clock_timestamp(), to_timestamp(CAST(:waits_since AS float)),
        - make_interval(days => :days)
 """)
 
-# By the index events_done. From ``after`` on: what stood before it is deleted, but not out of the index yet
+# By the index events_done. From ``after`` on: rows before it are deleted, but stay in the index until a vacuum
 DONE = """
   SELECT id FROM events
   WHERE state = 'done' AND finished_at >= :after AND finished_at < :before
@@ -99,7 +99,7 @@ WITH old AS MATERIALIZED (
 SELECT count(*) AS deliveries, max(ingested_at) AS last FROM gone
 """)
 
-# The planner takes the search for deliveries for dear, however short it is: compiling it would take longer
+# The planner overestimates the search for deliveries: compiling it would take longer than running it
 NO_JIT = text("SET LOCAL jit = off")
 
 COUNT = text("""

@@ -1,8 +1,8 @@
 """Reach Postgres and Redis: connections, tables, keys, prepared statements, scripts.
 
-Promises: one place for each connection's timeouts, each key and each column.
+Promises: each timeout of a connection, each key in Redis and each column is defined once, here.
 Relies on: ``DATABASE_URL`` and ``REDIS_URL``.
-Cannot see: what the rows mean; the packages above do.
+Cannot see: what the rows mean; the packages that read them know.
 """
 
 from app.stores import connections, delivery_id, postgres_wait, redis_checks

@@ -1,4 +1,4 @@
-"""A connection to Postgres that the team's code shares: it may not end the transaction that is not its own.
+"""A connection to Postgres that handlers share: they must not end Neverdrop's transaction.
 
 Promises: a commit inside ``guarded`` is refused, and what would outlive the transaction (SET, LISTEN, a temporary
 table, an advisory lock) is noticed. Costs no round trip: it looks at the text of each statement.

@@ -4,9 +4,9 @@
                          │ lane
     conversations ───────┘        conversation_aliases: every name of a conversation → its id
     message_statuses              one row for each message we sent (and group participant)
-    subject_states                what Meta told without an id: what came back is no repeat
-    changed_duplicates            repeats of an event that differ from it
-    dead_letter_actions           who retried, mended or discarded what, when and why
+    subject_states                states that Meta sent without an id, to know one that came back
+    changed_duplicates            duplicates of an event that differ from it
+    dead_letter_actions           who retried, edited or discarded what, when and why
 
 States of an event::
 

@@ -1,4 +1,4 @@
-"""The tables by which a repeat is told from what is new."""
+"""The tables that distinguish duplicates from new events."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from app.stores.models import Base
 
 
 class SubjectState(Base):
-    """A state that Meta told without any id: what tells a state that came back from a repeat of it."""
+    """A state that Meta sent without any id. It distinguishes a state that came back from a duplicate."""
 
     __tablename__ = "subject_states"
 

@@ -34,7 +34,7 @@ PLANNED_ONCE: Mapping[str, str] = {"plan_cache_mode": "force_generic_plan"}
 
 
 def milliseconds(seconds: float) -> str:
-    """Seconds as Postgres reads them in a setting; 0, which would be "never", is out of the question."""
+    """Return seconds as a Postgres setting, at least 1 ms: 0 would mean no limit."""
     return f"{max(1, round(seconds * 1000))}ms"
 
 

@@ -2,7 +2,7 @@
 
 Promises: phone numbers, texts and message ids are masked by the functions named ``masked_...``.
 Relies on: the tables, and on the journal for what is not in them yet.
-Cannot see: what Redis holds while it is away; a view then says less.
+Cannot see: what Redis holds while it is away; a view then leaves that out.
 """
 
 from app.views import dead_letters, lane_events, overview, timeline

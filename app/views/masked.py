@@ -1,4 +1,4 @@
-"""How the command line shows what belongs to a person. Pure: no I/O."""
+"""Mask what belongs to a person, for screens and the command line. Pure: no I/O."""
 
 from config.masking import PROTOCOL_KEYS, mask_conversation, mask_error, mask_id, mask_name
 

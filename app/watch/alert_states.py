@@ -8,7 +8,7 @@ from app.watch.conditions import Action, AlertChange, AlertState
 
 # Each changes a row only from the state it expects, so that only one of several watchers sends.
 APPLY = {
-    Action.FIRE: text("""
+    Action.RAISE: text("""
         INSERT INTO alerts AS known (name, raised, raised_at, value, threshold, text)
         VALUES (:name, true, clock_timestamp(), :value, :threshold, :text)
         ON CONFLICT (name) DO UPDATE SET
@@ -16,13 +16,13 @@ APPLY = {
           notify_after = NULL, value = excluded.value, threshold = excluded.threshold, text = excluded.text
         WHERE NOT known.raised
     """),
-    Action.RESOLVE: text("""
+    Action.CLEAR: text("""
         UPDATE alerts SET
           raised = false, cleared_at = clock_timestamp(), suspected_at = NULL, notified_at = NULL,
           notify_after = NULL, value = :value, threshold = :threshold, text = :text
         WHERE name = :name AND raised
     """),
-    Action.PEND: text("""
+    Action.MARK_PENDING: text("""
         INSERT INTO alerts AS known (name, suspected_at) VALUES (:name, clock_timestamp())
         ON CONFLICT (name) DO UPDATE SET suspected_at = excluded.suspected_at
         WHERE NOT known.raised AND known.suspected_at IS NULL

@@ -55,13 +55,13 @@ def _look(engine: Engine, transport: backlog.RedisBacklog, settings: Settings) -
         changes = judge(conditions(measured, settings), read_states(connection), now(connection))
         # In the order of their names, so that two watches never wait for each other
         applied = [c for c in sorted(changes, key=lambda c: c.name) if apply(connection, c)]
-    return [change for change in applied if change.action in (Action.FIRE, Action.RESOLVE)]
+    return [change for change in applied if change.action in (Action.RAISE, Action.CLEAR)]
 
 
 def _database_down(redis: "Redis", settings: Settings, error: Exception) -> list[AlertChange]:
     """Raise the one alert that Postgres cannot keep; Redis does."""
     change = AlertChange(
-        Action.FIRE, AlertName.DATABASE_DOWN, f"Postgres cannot be asked: {type(error).__name__}"
+        Action.RAISE, AlertName.DATABASE_DOWN, f"Postgres cannot be asked: {type(error).__name__}"
     )
     first = bool(redis.hsetnx(DATABASE_DOWN, "since", str(datetime.now().astimezone())))
     if first:
@@ -77,8 +77,8 @@ def _database_up(engine: Engine, redis: "Redis") -> list[AlertChange]:
     """Clear it: from now on Postgres keeps it, as it keeps the others."""
     if not redis.exists(DATABASE_DOWN):
         return []
-    raised = AlertChange(Action.FIRE, AlertName.DATABASE_DOWN, "Postgres could not be asked")
-    cleared = AlertChange(Action.RESOLVE, AlertName.DATABASE_DOWN, "Postgres answers again")
+    raised = AlertChange(Action.RAISE, AlertName.DATABASE_DOWN, "Postgres could not be asked")
+    cleared = AlertChange(Action.CLEAR, AlertName.DATABASE_DOWN, "Postgres answers again")
     with engine.begin() as connection:
         apply(connection, raised)
         ours = apply(connection, cleared)

@@ -1,6 +1,6 @@
 """Judge which alerts begin and end, given the backlog. Pure: no I/O.
 
-An alert fires at its threshold and is resolved below RESOLVE_BELOW of it, so that a value that swings around the
+An alert is raised at its threshold and cleared below CLEARED_BELOW of it, so that a value that swings around the
 threshold sends nothing new. A condition that must last is pending until then.
 """
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from app.watch.backlog import Backlog
     from config.settings import Settings
 
-RESOLVE_BELOW = 0.8  # of the threshold
+CLEARED_BELOW = 0.8  # of the threshold
 
 
 class AlertName(StrEnum):
@@ -28,10 +28,10 @@ class AlertName(StrEnum):
 
 
 class Action(StrEnum):
-    FIRE = "fire"
-    RESOLVE = "resolve"
-    PEND = "pend"  # it is firing, but not for long enough yet
-    CANCEL_PENDING = "cancel_pending"  # it stopped before it was raised
+    RAISE = "raise"
+    CLEAR = "clear"
+    MARK_PENDING = "mark_pending"  # its condition is met, but not for long enough yet
+    CANCEL_PENDING = "cancel_pending"  # its condition ended before it was raised
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class Condition:
     name: AlertName
     value: float
     threshold: float
-    firing: bool
-    resolved: bool  # neither of the two: in between, where everything stays as it was
+    met: bool
+    over: bool  # neither of the two: in between, where everything stays as it was
     text: str
-    lasts_seconds: float = 0  # how long it must be firing before the alert is raised
+    lasts_seconds: float = 0  # how long it must be met before the alert is raised
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,8 @@ def _limit(name: AlertName, value: float, threshold: float, sentence: str) -> Co
         name,
         value=value,
         threshold=threshold,
-        firing=value >= threshold,
-        resolved=value < threshold * RESOLVE_BELOW,
+        met=value >= threshold,
+        over=value < threshold * CLEARED_BELOW,
         text=f"{sentence} (threshold {threshold:,g})",
     )
 
@@ -112,8 +112,8 @@ def _presence(name: AlertName, alive: int, work: str, settings: "Settings") -> C
         name,
         value=alive,
         threshold=1,
-        firing=alive == 0,
-        resolved=alive > 0,
+        met=alive == 0,
+        over=alive > 0,
         text=f"{alive} workers are alive to {work}",
         lasts_seconds=settings.alert_no_worker_seconds,
     )
@@ -136,10 +136,10 @@ def judge(
 
 def _action(condition: Condition, state: AlertState, now: datetime) -> Action | None:
     if state.raised:
-        return Action.RESOLVE if condition.resolved else None
-    if not condition.firing:
+        return Action.CLEAR if condition.over else None
+    if not condition.met:
         return Action.CANCEL_PENDING if state.pending_since is not None else None
     since = state.pending_since or now
     if now - since >= timedelta(seconds=condition.lasts_seconds):
-        return Action.FIRE
-    return Action.PEND if state.pending_since is None else None
+        return Action.RAISE
+    return Action.MARK_PENDING if state.pending_since is None else None

@@ -43,11 +43,11 @@ UPDATE alerts SET notified_at = clock_timestamp() WHERE notified_at IS NULL AND 
 def log_change(change: AlertChange) -> None:
     """To the log and to Sentry."""
     fields = {"alert": change.name.value, "value": change.value, "threshold": change.threshold}
-    if change.action is Action.FIRE:
+    if change.action is Action.RAISE:
         log.error("alert.raised", **fields, reason=change.text)
     else:
         log.info("alert.cleared", **fields, reason=change.text)
-    reporting.alert(change.name, change.text, raised=change.action is Action.FIRE)
+    reporting.alert(change.name, change.text, raised=change.action is Action.RAISE)
 
 
 def deliver(engine: Engine, settings: Settings) -> None:
@@ -58,7 +58,7 @@ def deliver(engine: Engine, settings: Settings) -> None:
         return
     sent = True
     while sent and (unsent := _claim_unsent(engine)):
-        action = Action.FIRE if unsent.raised else Action.RESOLVE
+        action = Action.RAISE if unsent.raised else Action.CLEAR
         change = AlertChange(action, AlertName(unsent.name), unsent.text, unsent.value, unsent.threshold)
         sent = post(settings.alert_webhook_url, change, unsent.changed_at)
         with engine.begin() as connection:
@@ -74,7 +74,7 @@ def _claim_unsent(engine: Engine) -> Any:
 
 def post(url: str, change: AlertChange, changed_at: datetime | None) -> bool:
     """Whether the webhook took it. ``text`` is what Slack and its like show; the rest is for programs."""
-    status = "raised" if change.action is Action.FIRE else "cleared"
+    status = "raised" if change.action is Action.RAISE else "cleared"
     message: dict[str, Any] = {
         "text": f"Neverdrop: {change.name} {status}: {change.text}",
         "alert": change.name.value,

@@ -1,1 +1,1 @@
-"""Whether the table of events were better in parts: ``python -m bench.partitions``."""
+"""Measure whether the table of events is faster when it is partitioned: ``python -m bench.partitions``."""

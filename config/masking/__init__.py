@@ -1,7 +1,8 @@
 """Take people out of what is logged and shown: phone numbers, names, message texts, wamids. Pure: no I/O.
 
-Promises: four nets: by field (``fields``), by shape (``shapes``), in errors by quotes (``errors``), and inside
-``hiding(payload)`` every text of that payload (``hidden``). Texts are cut first; work grows with their length alone.
+Promises: masks in four ways: by field (``fields``), by shape (``shapes``), in errors by quotes (``errors``), and
+inside ``hiding(payload)`` every text of that payload (``hidden``). Long texts are cut first; the time depends on the
+length alone.
 Relies on: errors that put a value in quotes, as Python, Postgres and Redis do.
 Cannot see: a text outside ``hiding``, unquoted, in a field it does not know.
 """

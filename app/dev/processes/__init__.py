@@ -1,6 +1,6 @@
 """Run programs as children, and end every one of them.
 
-Promises: what a parent started ends with it, also when it is killed; what ends by itself is started again.
+Promises: when the parent ends or is killed, its children end. When a child ends, it is started again.
 Relies on: a record on disk of each child, and a watchdog process that holds a pipe of the parent.
 Cannot see: a child whose parent is killed between the start and the record, some microseconds.
 """

@@ -2,7 +2,7 @@
 
 Promises: the stack is ready when its web can store and each consumer answers; its data stays between runs.
 Relies on: Valkey and Postgres from wheels where no URL names others.
-Cannot see: another stack's processes on the same given stores.
+Cannot see: another stack's processes on the same stores, where URLs name them.
 """
 
 from app.dev.stack.embedded import free_port

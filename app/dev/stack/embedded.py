@@ -46,8 +46,8 @@ QUIET_POSTGRES = {
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
-# Tests that are not about durability: a crash of the machine may cost everything
 MAX_PORT = 55_535
+# For tests that are not about durability: a crash of the machine may cost everything
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
 
 

@@ -149,11 +149,11 @@ def test_an_alert_is_raised_told_once_and_cleared(
 ) -> None:
     assert look() == []
     provoke(engine, redis)
-    assert [change for _ in range(looks) for change in look()] == [(name, Action.FIRE)]
+    assert [change for _ in range(looks) for change in look()] == [(name, Action.RAISE)]
     assert raised(engine) == [name]
     assert look() == []
     mend(engine, redis)
-    assert look() == [(name, Action.RESOLVE)]
+    assert look() == [(name, Action.CLEAR)]
     assert raised(engine) == []
     assert look() == []
     assert sent_alerts(webhook) == [(name, "raised"), (name, "cleared")]
@@ -175,7 +175,7 @@ def test_a_webhook_that_fails_is_tried_again_by_the_next_watch(
 ) -> None:
     webhook.status = 503
     add_events(engine, state=EventState.DEAD)
-    assert look() == [(AlertName.DEAD_LETTERS, Action.FIRE)]
+    assert look() == [(AlertName.DEAD_LETTERS, Action.RAISE)]
     assert sent_alerts(webhook) == []
     webhook.status = 200
     assert look() == []
@@ -193,7 +193,7 @@ def test_without_a_webhook_nothing_waits_to_be_told(env: Callable[..., Settings]
 
 
 def test_several_watches_at_once_raise_one_alert(engine: Engine, redis: "Redis", webhook: Receiver) -> None:
-    raise_it = AlertChange(Action.FIRE, AlertName.DEAD_LETTERS, "one", 1, 1)
+    raise_it = AlertChange(Action.RAISE, AlertName.DEAD_LETTERS, "one", 1, 1)
     ready = threading.Barrier(4)
     ours: list[bool] = []
 
@@ -214,7 +214,7 @@ def test_several_watches_at_once_tell_the_webhook_once(
     engine: Engine, thresholds: Settings, webhook: Receiver
 ) -> None:
     with engine.begin() as connection:
-        alert_states.apply(connection, AlertChange(Action.FIRE, AlertName.DEAD_LETTERS, "one", 1, 1))
+        alert_states.apply(connection, AlertChange(Action.RAISE, AlertName.DEAD_LETTERS, "one", 1, 1))
     watches = [threading.Thread(target=notifications.deliver, args=(engine, thresholds)) for _ in range(4)]
     for one in watches:
         one.start()
@@ -247,7 +247,7 @@ def test_a_database_that_refuses_raises_its_own_alert_until_it_answers(
     assert watch(down, redis, thresholds) == []
     assert sent_alerts(webhook) == [("database_down", "raised")]
     assert [(c.name, c.action) for c in watch(engine, redis, thresholds)] == [
-        (AlertName.DATABASE_DOWN, Action.RESOLVE)
+        (AlertName.DATABASE_DOWN, Action.CLEAR)
     ]
     assert watch(engine, redis, thresholds) == []
     assert sent_alerts(webhook) == [("database_down", "raised"), ("database_down", "cleared")]
@@ -266,6 +266,6 @@ def test_a_database_that_hangs_raises_the_alert_too(
     finally:
         os.kill(server, signal.SIGCONT)
     monkeypatch.setattr(alerts, "DATABASE_SECONDS", 10)
-    assert (AlertName.DATABASE_DOWN, Action.RESOLVE) in [
+    assert (AlertName.DATABASE_DOWN, Action.CLEAR) in [
         (c.name, c.action) for c in watch(engine, redis, thresholds)
     ]

@@ -52,7 +52,7 @@ def test_metrics_are_the_backlogs_numbers(client: FlaskClient) -> None:
     redis.lpush("conversations", "a")
     beat(redis, member("worker@a", ["conversations"]))
     with engine.begin() as connection:
-        apply(connection, AlertChange(Action.FIRE, AlertName.DEAD_LETTERS, "two", 2, 1))
+        apply(connection, AlertChange(Action.RAISE, AlertName.DEAD_LETTERS, "two", 2, 1))
     numbers = scrape(client)
     assert numbers["neverdrop_up{postgres}"] == numbers["neverdrop_up{redis}"] == 1
     assert numbers["neverdrop_backlog_size"] == 4

@@ -60,12 +60,12 @@ def test_an_alert_is_raised_at_its_threshold_and_cleared_well_below_it(
     good: dict[str, object],
     thresholds: Settings,
 ) -> None:
-    assert changes(stored(**bad), thresholds) == {name: Action.FIRE}
+    assert changes(stored(**bad), thresholds) == {name: Action.RAISE}
     assert changes(stored(**bad), thresholds, **{name: RAISED}) == {}
     if between:
         assert changes(stored(**between), thresholds) == {}
         assert changes(stored(**between), thresholds, **{name: RAISED}) == {}
-    assert changes(stored(**good), thresholds, **{name: RAISED}) == {name: Action.RESOLVE}
+    assert changes(stored(**good), thresholds, **{name: RAISED}) == {name: Action.CLEAR}
 
 
 def test_growth_is_not_judged_while_it_is_unknown(thresholds: Settings) -> None:
@@ -78,11 +78,11 @@ def test_a_missing_worker_must_be_missing_for_a_while(name: str, left: str, thre
     missing = Backlog(QUIET.stored, replace(QUIET.transport, workers={left: ALIVE[left]}))
     just_now = AlertState(pending_since=NOW - timedelta(seconds=29))
     long_ago = AlertState(pending_since=NOW - timedelta(seconds=30))
-    assert changes(missing, thresholds) == {name: Action.PEND}
+    assert changes(missing, thresholds) == {name: Action.MARK_PENDING}
     assert changes(missing, thresholds, **{name: just_now}) == {}
-    assert changes(missing, thresholds, **{name: long_ago}) == {name: Action.FIRE}
+    assert changes(missing, thresholds, **{name: long_ago}) == {name: Action.RAISE}
     assert changes(QUIET, thresholds, **{name: just_now}) == {name: Action.CANCEL_PENDING}
-    assert changes(QUIET, thresholds, **{name: RAISED}) == {name: Action.RESOLVE}
+    assert changes(QUIET, thresholds, **{name: RAISED}) == {name: Action.CLEAR}
 
 
 def test_a_change_says_value_and_threshold(thresholds: Settings) -> None:

@@ -10,7 +10,7 @@ depends_on = None
 
 def upgrade() -> None:
     # The events of a merged conversation run in the lane of the one that it was merged into. Merges keep this to
-    # one step: see MERGE in app/ingest/conversations.py.
+    # one step: see FLATTEN_MERGES in app/ingest/conversations.py.
     op.execute("""
         CREATE FUNCTION root_lane(conversation_id bigint) RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE
         RETURN (SELECT coalesce(merged_into, id) FROM conversations WHERE id = conversation_id)
