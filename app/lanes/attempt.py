@@ -1,5 +1,6 @@
 """One run of a handler, and what is to become of its event when it fails."""
 
+import random
 import traceback
 from dataclasses import dataclass
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from app.handlers import Context, Event, Handler, RetryDecision, decide
-from app.lanes.statements import Failure, LaneStatements
+from app.lanes.rows import Failure
+from app.lanes.statements import LaneStatements
 from app.lanes.time_limit import time_limit
 
+MOMENT_SECONDS = 1.0
 ERROR_LENGTH = 1000
 TRACEBACK_LENGTH = 20_000
 
@@ -48,15 +51,19 @@ class Attempt:
             self.handler.call(self.event, context)
             context.close()
 
-    def failure(self, error: BaseException) -> Failure:
-        """What is to be recorded: when it is tried again, by its handler's policy, and why it failed."""
-        decision = self._decide(error)
+    def failure(self, error: BaseException, *, costs_nothing: bool = False) -> Failure:
+        """What is to be recorded: when it is tried again, by its handler's policy, and why it failed.
+
+        ``costs_nothing``: another transaction was in the way, so it is tried again in a moment, beside the policy.
+        """
+        decision = RetryDecision(random.uniform(0, MOMENT_SECONDS)) if costs_nothing else self._decide(error)
         return Failure(
             dead=decision.dead,
             after_seconds=decision.after_seconds,
             blocks_lane=self.blocks_lane,
             error=_describe(error),
             traceback=_traceback(error),
+            costs_nothing=costs_nothing,
         )
 
     def fields(self) -> dict[str, Any]:

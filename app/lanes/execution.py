@@ -8,15 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg2
 from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
 
 from app.handlers import Event, Handler, Registry
 from app.lanes.attempt import Attempt, AttemptsExhaustedError, WorkerLostError
 from app.lanes.outcome import Outcome, Step
-from app.lanes.statements import Failure, Head, LaneStatements
+from app.lanes.rows import Failure, Head
+from app.lanes.statements import LaneStatements
+from app.stores import Fault, judge
 from app.watch import reporting
 from config.logging import get_logger, hiding
 
+MAX_TRIED_AGAIN = 20  # attempts that cost nothing
 MAX_ATTEMPTS_EVER = 32_000  # ``events.attempts`` is a smallint, and retries by people do not reset it
 
 log = get_logger(__name__)
@@ -133,10 +138,19 @@ class Execution:
             return Result(attempt, Outcome.DONE, seconds)
         if isinstance(error, StaleAttempt):
             return Result(attempt, Outcome.STALE_ATTEMPT, seconds)
-        failure = attempt.failure(error)
+        failure = attempt.failure(error, costs_nothing=self._costs_nothing(attempt, error))
         if not self.statements.fail(attempt.event.id, attempt.number, failure):
             return Result(attempt, Outcome.STALE_ATTEMPT, seconds)
         return Result(attempt, Outcome.DEAD if failure.dead else Outcome.FAILED, seconds, error, failure)
+
+    def _costs_nothing(self, attempt: Attempt, error: BaseException) -> bool:
+        """Whether the attempt failed only because of other transactions: a deadlock, a lock, a conflict.
+
+        MAX_TRIED_AGAIN times at most in an event's life, since its handler may be what always comes into its own way.
+        """
+        if not isinstance(error, DBAPIError | psycopg2.Error) or judge(error) is not Fault.AGAIN:
+            return False
+        return self.statements.tried_again(attempt.event.id) < MAX_TRIED_AGAIN
 
 
 def report(result: Result, enqueue_dead_letter: Callable[[int], object]) -> None:

@@ -12,7 +12,8 @@ from app.lanes.claims import Claim, ClaimResult, Claims
 from app.lanes.execution import Execution
 from app.lanes.lease_renewer import LeaseRenewer
 from app.lanes.outcome import HAS_MORE, Outcome, Step
-from app.lanes.statements import Head, LaneStatements
+from app.lanes.rows import Head
+from app.lanes.statements import LaneStatements
 from app.stores import STORE_ERRORS, Fault, event_claim, judge, lane_claim
 from config.logging import get_logger
 

@@ -1,14 +1,13 @@
-"""What a lane asks of Postgres: five statements. A handler's own go through SQLAlchemy beside them."""
+"""What a lane asks of Postgres: six statements. A handler's own go through SQLAlchemy beside them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from app.lanes.rows import Begun, Failure, Head
 from app.stores import Prepared, TransactionError
 
 # A session that died with its machine keeps its row locks until Postgres misses it. Whoever waits for such a lock is
@@ -112,12 +111,13 @@ WHERE EXISTS (SELECT FROM mark) OR NOT EXISTS (SELECT FROM conversations c WHERE
 """  # noqa: S608  (the time is a constant)
 
 FAIL = f"""
-PREPARE lane_fail (bigint, smallint, event_state, float8, boolean, text, text) AS
+PREPARE lane_fail (bigint, smallint, event_state, float8, boolean, text, text, smallint) AS
 WITH bounded AS MATERIALIZED (
   SELECT set_config('lock_timeout', '{FINISH_LOCK_MS}', true)
 ), failed AS (
   UPDATE events SET
-    state = $3, error = $6, holds = $5, due_at = clock_timestamp() + make_interval(secs => $4),
+    state = $3, error = $6, holds = $5, attempts_at_retry = attempts_at_retry + $8,
+    due_at = clock_timestamp() + make_interval(secs => $4),
     finished_at = CASE WHEN $3 = 'dead' THEN clock_timestamp() END
   WHERE id = $1 AND state = 'pending' AND attempts = $2 AND EXISTS (SELECT FROM bounded)
   RETURNING id
@@ -128,53 +128,17 @@ WITH bounded AS MATERIALIZED (
 SELECT count(*) FROM failed
 """  # noqa: S608  (the time is a constant)
 
+# Codes that stand in ``app.stores.faults`` as "try again", by the names that psycopg2 gives their errors
+TRIED_AGAIN = """
+PREPARE lane_tried_again (bigint) AS
+SELECT count(*) FROM attempts WHERE event_id = $1
+  AND split_part(error, ':', 1) IN ('SerializationFailure', 'DeadlockDetected', 'LockNotAvailable')
+"""
+
 IS_OPEN = """
 PREPARE lane_attempt_is_open (bigint, smallint) AS
 SELECT finished_at IS NULL FROM attempts WHERE event_id = $1 AND number = $2
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """One of the first events of a lane that are not final, as it stands in the tables."""
-
-    asked: int  # the lane that was asked for; it may have been merged into ``lane``
-    lane: int
-    merged: list[int]  # lanes that were merged into this one: their claims are taken too
-    paused: bool  # by a person; a conversation that was merged into this one counts too
-    due: bool
-    settled: bool  # no earlier delivery waits in the fallback store
-    attempts: int
-    attempts_at_retry: int
-    delivery_id: str
-    id: int
-    key: str
-    kind: str
-    type: str
-    handler: str | None  # that was stored with the event
-    conversation: str | None
-    occurred_at: datetime
-    accepted_at: datetime
-    payload: str
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """An attempt that was counted."""
-
-    number: int
-    late: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """How an attempt ended that did not succeed."""
-
-    dead: bool
-    after_seconds: float | None  # until the next attempt; None where there is none
-    blocks_lane: bool
-    error: str
-    traceback: str
 
 
 class LaneStatements:
@@ -282,6 +246,12 @@ class LaneStatements:
         rows = self._prepared.rows(IS_OPEN, event_id, attempt)
         return bool(rows and rows[0][0])
 
+    def tried_again(self, event_id: int) -> int:
+        """How many of the event's attempts failed only because another transaction was in the way."""
+        self._ensure_usable()
+        ((count,),) = self._prepared.rows(TRIED_AGAIN, event_id)
+        return int(count)
+
     def _fail(self, event_id: int, attempt: int, failure: Failure) -> bool:
         state = "dead" if failure.dead else "pending"
         ((failed,),) = self._prepared.rows(
@@ -293,5 +263,6 @@ class LaneStatements:
             failure.blocks_lane,
             failure.error,
             failure.traceback,
+            int(failure.costs_nothing),
         )
         return bool(failed)

@@ -8,6 +8,7 @@ from app.lanes import runner as runners
 from app.lanes import statements
 from app.lanes.execution import MAX_ATTEMPTS_EVER
 from app.lanes.outcome import Outcome, Step
+from app.lanes.rows import Head
 from tests.helpers.core import BUDGET_SECONDS, Core, advanced, text_body
 
 pytestmark = pytest.mark.core(messages="noted")
@@ -54,7 +55,7 @@ def test_an_error_of_ours_in_one_lane_leaves_its_neighbours_alone(
     odd = core.event("odd").id
     begin = statements.LaneStatements.begin
 
-    def begin_or_break(self: statements.LaneStatements, head: statements.Head, *args: str) -> object:
+    def begin_or_break(self: statements.LaneStatements, head: Head, *args: str) -> object:
         if head.id == odd:
             raise LookupError
         return begin(self, head, *args)

@@ -20,7 +20,7 @@ AFTER_A_QUIET_NIGHT = {
     "lane_heads": "EXECUTE lane_heads (ARRAY[{lane}]::bigint[], 8, 30.0)",
     "lane_begin": "EXECUTE lane_begin ({lane}, {id}, 0::smallint, 'worker', 'handler')",
     "lane_finish": "EXECUTE lane_finish ({id}, 0::smallint)",
-    "lane_fail": "EXECUTE lane_fail ({id}, 0::smallint, 'pending', 1.0, true, 'error', 'traceback')",
+    "lane_fail": "EXECUTE lane_fail ({id}, 0::smallint, 'pending', 1.0, true, 'error', 'traceback', 0::smallint)",
     "due_lanes": sweeper.DUE_LANES.text,
     "lanes_after": sweeper.LANES_AFTER.text.replace(":grace_seconds", "0")
     .replace(":after", "{lane} - 1")

@@ -1,0 +1,48 @@
+"""What the statements of a lane take and return: heads, begun attempts, failures."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One of the first events of a lane that are not final, as it stands in the tables."""
+
+    asked: int  # the lane that was asked for; it may have been merged into ``lane``
+    lane: int
+    merged: list[int]  # lanes that were merged into this one: their claims are taken too
+    paused: bool  # by a person; a conversation that was merged into this one counts too
+    due: bool
+    settled: bool  # no earlier delivery waits in the fallback store
+    attempts: int
+    attempts_at_retry: int
+    delivery_id: str
+    id: int
+    key: str
+    kind: str
+    type: str
+    handler: str | None  # that was stored with the event
+    conversation: str | None
+    occurred_at: datetime
+    accepted_at: datetime
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An attempt that was counted."""
+
+    number: int
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How an attempt ended that did not succeed."""
+
+    dead: bool
+    after_seconds: float | None  # until the next attempt; None where there is none
+    blocks_lane: bool
+    error: str
+    traceback: str
+    costs_nothing: bool = False  # the policy does not count the attempt
