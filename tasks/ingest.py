@@ -2,13 +2,15 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from celery import Task
 from redis.exceptions import RedisError
 
 from app.handlers import registry
-from app.ingest import Incoming, dedupe, drain, incoming, ingest
-from app.stores import STORE_ERRORS, Fault, engine, judge, postgres_wait, redis
+from app.ingest import MAX_REQUEUES, Incoming, dedupe, drain, give_up, incoming, ingest
+from app.stores import JOURNAL_REQUEUES, STORE_ERRORS, Fault, engine, judge, postgres_wait, redis
 from config.celery import INGEST
 from config.logging import get_logger
 from config.settings import settings
@@ -26,8 +28,8 @@ ANSWER_MARGIN_SECONDS = 5  # Postgres ends a statement itself; it is asked no lo
 log = get_logger(__name__)
 
 
-@app.task(name=INGEST)
-def ingest_deliveries(bodies: list[tuple[str, bytes]]) -> None:
+@app.task(name=INGEST, bind=True)
+def ingest_deliveries(self: "Task[Any, Any]", bodies: list[tuple[str, bytes]]) -> None:
     """Store a group of accepted bodies, and what comes while that is done.
 
     1. take what waits in the queue along, as much as is good for a transaction;
@@ -37,8 +39,11 @@ def ingest_deliveries(bodies: list[tuple[str, bytes]]) -> None:
 
     Dying before the end of 2 leaves the task's own bodies in its message, which is given out again, and those taken
     in 1 in the journal alone: the journal's sweep enqueues them again. Dying between 2 and 4 has the message
-    given out again; ingesting its bodies again changes nothing.
+    given out again; ingesting its bodies again changes nothing. What is given out again is stored alone.
     """
+    if (self.request.delivery_info or {}).get("redelivered"):
+        _ingest_again(incoming(bodies))
+        return
     more_until = time.monotonic() + MORE_SECONDS
     waiting, left = _drain()
     deliveries = dedupe(incoming(bodies), waiting)
@@ -48,14 +53,37 @@ def ingest_deliveries(bodies: list[tuple[str, bytes]]) -> None:
         deliveries, left = _drain()
 
 
-def _stored(deliveries: Sequence[Incoming]) -> bool:
+def _ingest_again(deliveries: Sequence[Incoming]) -> None:
+    """Store what may have ended the process that was at it before: each alone, and counted.
+
+    One that was tried MAX_REQUEUES times is given up, as an unreadable dead letter.
+    """
+    for delivery in deliveries:
+        try:
+            tries = redis().hincrby(JOURNAL_REQUEUES, str(delivery.id), 1)
+        except RedisError as error:
+            log.warning("ingest.redis_not_reached", deliveries=1, error=type(error).__name__)
+            tries = 0
+        if not _stored([delivery], give_up if tries > MAX_REQUEUES else None):
+            return  # a store is away; the journal's sweep brings the others back too
+
+
+def _reset_requeues(deliveries: Sequence[Incoming]) -> None:
+    """Let the deliveries be enqueued as often as it takes: Postgres kept them from being stored, not their content."""
+    try:
+        redis().hdel(JOURNAL_REQUEUES, *(str(delivery.id) for delivery in deliveries))
+    except RedisError as error:
+        log.warning("ingest.redis_not_reached", deliveries=len(deliveries), error=type(error).__name__)
+
+
+def _stored(deliveries: Sequence[Incoming], store: Callable[..., object] | None = None) -> bool:
     """Store deliveries; return whether they are stored and out of the journal. While Postgres is away, wait for it."""
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     wait = 0.05
     while True:
         try:
             with postgres_wait.each(settings().database_timeout_seconds + ANSWER_MARGIN_SECONDS):
-                ingest(engine(), redis(), registry, deliveries)
+                (store or ingest)(engine(), redis(), registry, deliveries)
         except RedisError as error:
             # It is in the tables; the journal's sweep will find the deliveries known, and wake their lanes.
             log.warning("ingest.redis_not_reached", deliveries=len(deliveries), error=type(error).__name__)
@@ -67,6 +95,7 @@ def _stored(deliveries: Sequence[Incoming]) -> bool:
             fields = {"deliveries": len(deliveries), "fault": fault, "error": type(error).__name__}
             if time.monotonic() + wait > give_up_at:
                 log.error("ingest.gave_up", **fields)
+                _reset_requeues(deliveries)
                 return False
             log.warning("ingest.waits_for_postgres", **fields)
         else:

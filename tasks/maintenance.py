@@ -8,7 +8,7 @@ from celery import Task
 from app import dead_letters
 from app.broker import wake
 from app.handlers import registry
-from app.ingest import ingest
+from app.ingest import give_up, ingest
 from app.recovery import retention, sweeper
 from app.stores import engine, redis
 from app.watch import alerts
@@ -71,6 +71,8 @@ def sweep_lost() -> None:
     """Enqueue again the deliveries and lanes whose messages were lost."""
     grace_seconds = settings().sweep_grace_seconds
     sweeper.sweep_journal(redis(), grace_seconds)
+    if exhausted := sweeper.exhausted_deliveries(redis(), grace_seconds):
+        give_up(engine(), redis(), registry, exhausted)
     sweeper.sweep_lanes(engine(), redis(), grace_seconds)
 
 

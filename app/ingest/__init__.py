@@ -5,8 +5,8 @@ Relies on: the journal, or the fallback store, keeping a body until its rows are
 Cannot see: a body that never left the journal; ``recovery`` finds that.
 """
 
-from app.ingest.queue import dedupe, drain, incoming
+from app.ingest.queue import MAX_REQUEUES, dedupe, drain, incoming
 from app.ingest.rows import Incoming
-from app.ingest.split import ingest
+from app.ingest.split import give_up, ingest
 
-__all__ = ["Incoming", "dedupe", "drain", "incoming", "ingest"]
+__all__ = ["MAX_REQUEUES", "Incoming", "dedupe", "drain", "give_up", "incoming", "ingest"]

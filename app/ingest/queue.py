@@ -19,6 +19,7 @@ from config.celery import INGEST, WEBHOOKS
 from config.logging import get_logger
 
 BYTES = 256 * 1024  # of messages, about 200 bodies of one event; the last one may exceed it
+MAX_REQUEUES = 20  # of a delivery that ended its ingest each time: then it is given up
 MARK = f'"task": "{INGEST}"'  # in the headers, which hold no text of others; the bodies are Base64
 UNDECODABLE = (ValueError, TypeError, LookupError, AttributeError)
 

@@ -16,13 +16,16 @@ from app.handlers import Registry
 from app.ingest import changed_duplicates, conversations, earlier_keys, recurrences, statuses
 from app.ingest.merge_plan import NameGroup
 from app.ingest.outcome_log import log_outcome
+from app.ingest.queue import MAX_REQUEUES
 from app.ingest.rows import Incoming, Ingested, NewEvent
 from app.ingest.statements import acceptance, insert_deliveries, insert_events
 from app.payload import ParsedBody, parse, unreadable_body
-from app.stores import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, Fault, accepted_at, judge
+from app.stores import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, JOURNAL_REQUEUES, Fault, accepted_at, judge
 from config.logging import get_logger
 
 REFUSALS = (DBAPIError, ValueError, OverflowError, OSError)
+
+GIVEN_UP = f"its ingest did not end, {MAX_REQUEUES} times"
 
 log = get_logger(__name__)
 
@@ -48,13 +51,29 @@ def ingest(engine: Engine, redis: "Redis", registry: Registry, deliveries: Seque
         if not _is_items_fault(error):
             raise  # or two transactions waited for each other: the whole group again
         result = _store_each(engine, registry, parsed, error)
+    _leave_journal(redis, deliveries, result)
+    return result
+
+
+def give_up(engine: Engine, redis: "Redis", registry: Registry, deliveries: Sequence[Incoming]) -> None:
+    """Store deliveries that end whoever reads them: each becomes an unreadable dead letter with its body.
+
+    Raises a store's error; then they stay in the journal.
+    """
+    parsed = [(delivery, unreadable_body(delivery.body, GIVEN_UP)) for delivery in deliveries]
+    with engine.begin() as connection:
+        result = _store(connection, registry, parsed)
+    _leave_journal(redis, deliveries, result)
+
+
+def _leave_journal(redis: "Redis", deliveries: Sequence[Incoming], result: Ingested) -> None:
+    """Take the deliveries out of the journal, wake their lanes, and log what was decided."""
     try:
         remove_from_journal(redis, deliveries)
         wake(redis, result.lanes)
     finally:
         for row in result.rows:
             log_outcome(row)
-    return result
 
 
 def remove_from_journal(redis: "Redis", deliveries: Sequence[Incoming]) -> None:
@@ -64,6 +83,7 @@ def remove_from_journal(redis: "Redis", deliveries: Sequence[Incoming]) -> None:
         pipe.hdel(JOURNAL, *ids)
         pipe.zrem(JOURNAL_INDEX, *ids)
         pipe.zrem(JOURNAL_REQUEUED, *ids)
+        pipe.hdel(JOURNAL_REQUEUES, *ids)
         pipe.execute()
 
 

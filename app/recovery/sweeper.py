@@ -11,16 +11,18 @@ Each function first finds, then acts; every sweep may run several times at once.
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, TypeVar, cast
+from uuid import UUID
 
 from redis import Redis
 from sqlalchemy import Connection, Engine, text
 
 from app.broker import arguments_of, ingest_message, wake
-from app.ingest import Incoming
+from app.ingest import MAX_REQUEUES, Incoming
 from app.stores import (
     JOURNAL,
     JOURNAL_INDEX,
     JOURNAL_REQUEUED,
+    JOURNAL_REQUEUES,
     SWEPT_LANE,
     WAKES,
     StoredIn,
@@ -164,12 +166,14 @@ def sweep_journal(redis: "Redis", grace_seconds: float) -> int:
     """Enqueue again the deliveries in the journal whose message is gone; how many.
 
     A delivery enqueued again counts as being as old as that, until it is ingested or lost once more. What is lost
-    again gets a message of its own: one of its group may be what ends the process that ingests them.
+    again gets a message of its own: one of its group may be what ends the process that ingests them. One that was
+    enqueued MAX_REQUEUES times is left to ``exhausted_deliveries``.
     """
     now = now_ms(redis)
     for key in (JOURNAL_INDEX, JOURNAL_REQUEUED):
         _date_no_later_than(redis, key, now)
-    lost = lost_deliveries(redis, now - grace_seconds * 1000)
+    exhausted = set(_exhausted_ids(redis))
+    lost = [id_ for id_ in lost_deliveries(redis, now - grace_seconds * 1000) if id_ not in exhausted]
     again = _requeued(redis, lost)
     enqueued = 0
     for group in chain(
@@ -178,12 +182,30 @@ def sweep_journal(redis: "Redis", grace_seconds: float) -> int:
     ):
         with redis.pipeline(transaction=True) as pipe:
             pipe.zadd(JOURNAL_REQUEUED, {id_: now for id_, _ in group})
+            for id_, _ in group:
+                pipe.hincrby(JOURNAL_REQUEUES, id_, 1)
             pipe.lpush(WEBHOOKS, ingest_message(group))
             pipe.execute()
         enqueued += len(group)
     if enqueued:
         log.info("deliveries.enqueued_again", deliveries=enqueued)
     return enqueued
+
+
+def exhausted_deliveries(redis: "Redis", grace_seconds: float) -> list[Incoming]:
+    """The deliveries whose message was lost again and again: each ends the process that ingests it.
+
+    An ingest that could not reach Postgres resets their count. One that was enqueued within the grace may be at work.
+    """
+    before = now_ms(redis) - grace_seconds * 1000
+    ids = [id_ for id_, since in _enqueued_ms(redis, _exhausted_ids(redis)).items() if since < before]
+    bodies: Any = redis.hmget(JOURNAL, ids) if ids else []
+    return [Incoming(UUID(id_), body) for id_, body in zip(ids, bodies, strict=True) if body is not None]
+
+
+def _exhausted_ids(redis: "Redis") -> list[str]:
+    counts: Any = redis.hgetall(JOURNAL_REQUEUES)
+    return [id_.decode() for id_, count in counts.items() if int(count) >= MAX_REQUEUES]
 
 
 def lost_deliveries(redis: "Redis", before: float) -> list[str]:

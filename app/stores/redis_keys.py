@@ -9,6 +9,7 @@ from hashlib import blake2b
 JOURNAL = "journal"  # hash: delivery id → raw body, from acceptance until ingest has committed it
 JOURNAL_INDEX = "journal:index"  # zset: delivery id → accept time, Unix milliseconds
 JOURNAL_REQUEUED = "journal:requeued"  # zset: delivery id → when a sweep enqueued it again, Unix milliseconds
+JOURNAL_REQUEUES = "journal:requeues"  # hash: delivery id → how often a sweep enqueued it again
 WAKES = "lanes:woken"  # zset: lane → time of the wake that waits in the queue, Unix milliseconds
 SWEPT_LANE = "lanes:swept"  # string: the lane up to which the last sweep looked, 0 at the end
 # claim:lane:<number> and claim:<hash of an event's key> = token, with a lease
