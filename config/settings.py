@@ -128,6 +128,8 @@ class Settings(BaseSettings):
     alert_oldest_seconds: float = Field(300, gt=0)
     alert_dead_letters: int = Field(1, ge=1)
     alert_no_worker_seconds: float = Field(30, gt=0)
+    alert_signatures_refused: int = Field(10, ge=1)
+    alert_unhandled: int = Field(10, ge=1)
 
     @classmethod
     def settings_customise_sources(

@@ -7,7 +7,7 @@ its answer.
 import sys
 from typing import Any
 
-from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init
+from celery.signals import after_task_publish, beat_init, celeryd_init, setup_logging, worker_process_init
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,7 +16,7 @@ from app.broker import channel as broker_channel
 from app.errors import NeverdropError
 from app.handlers import load_handlers
 from app.stores import check_database, engine, redis, redis_checks
-from app.watch import heartbeats, reporting
+from app.watch import alert_timer, beat_signal, heartbeats, reporting
 from config.logging import configure, describe, get_logger
 from config.settings import settings
 
@@ -25,6 +25,7 @@ log = get_logger(__name__)
 broker_channel.install()
 app = NeverdropCelery(settings(), "neverdrop", include=["tasks.ingest", "tasks.lanes", "tasks.maintenance"])
 heartbeats.install(app)
+alert_timer.install(app)
 
 
 def _flower(**given: Any) -> Any:
@@ -82,3 +83,4 @@ def _beat_starts(**_: Any) -> None:
     except NeverdropError as error:
         raise SystemExit(f"neverdrop cannot start: {error}") from error
     reporting.start(settings(), "beat")
+    after_task_publish.connect(beat_signal.renew)

@@ -50,6 +50,7 @@ class Intake:
         self._clock = clock
         self._primary_retry_at: float | None = None  # None while the primary store works
         self._groups = GroupCommit(self._store)
+        self.num_in_fallback = 0  # bodies that the fallback store took
 
     async def accept(self, body: bytes) -> None:
         """Return when ``body`` is stored; raise Unavailable when it may not be."""
@@ -68,6 +69,7 @@ class Intake:
                 await asyncio.to_thread(self._sync_clock)
                 deliveries = _with_ids(bodies)  # the first ids followed a clock that no store has confirmed
             await asyncio.to_thread(self._fallback, deliveries)
+            self.num_in_fallback += len(bodies)
         accepted.labels(stored_in).inc(len(bodies))
 
     async def _try_primary(self, deliveries: Deliveries) -> bool:

@@ -24,8 +24,9 @@ from app.stores.models import Base, Delivery, DeliveryState, EventState, Message
 from app.stores.prepared import Prepared
 from app.stores.recordset import bytea, recordset
 from app.stores.redis_keys import (
+    ALERT_PREFIX,
+    BEAT,
     CLAIM_PREFIX,
-    DATABASE_DOWN,
     JOURNAL,
     JOURNAL_INDEX,
     JOURNAL_REQUEUED,
@@ -36,6 +37,7 @@ from app.stores.redis_keys import (
     UNKNOWN_HANDLERS,
     WAKES,
     WORKERS,
+    WRITE_CHECK,
     event_claim,
     lane_claim,
 )
@@ -43,8 +45,9 @@ from app.stores.repeat_models import ChangedDuplicate, SubjectState
 from app.stores.scripts import script
 
 __all__ = [
+    "ALERT_PREFIX",
+    "BEAT",
     "CLAIM_PREFIX",
-    "DATABASE_DOWN",
     "JOURNAL",
     "JOURNAL_INDEX",
     "JOURNAL_REQUEUED",
@@ -56,6 +59,7 @@ __all__ = [
     "UNKNOWN_HANDLERS",
     "WAKES",
     "WORKERS",
+    "WRITE_CHECK",
     "Base",
     "ChangedDuplicate",
     "Delivery",

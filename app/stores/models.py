@@ -184,6 +184,11 @@ class EventRow(Base):
         Index("events_died", "finished_at", "id", postgresql_where=text("state = 'dead'")),
         Index("events_dead_lane", "lane", postgresql_where=text("state = 'dead'")),
         Index("events_done", "finished_at", postgresql_where=text("state = 'done'")),
+        Index(
+            "events_unhandled",
+            "finished_at",
+            postgresql_where=text("state = 'done' AND handler IS NULL AND kind = 'message'"),
+        ),
         Index("events_delivery", "delivery_id"),
         Index("events_lane", "lane", "occurred_at", "delivery_id", "position"),
     )
@@ -269,6 +274,9 @@ class Alert(Base):
     raised: Mapped[bool] = mapped_column(server_default="false")
     suspected_at: Mapped[datetime | None]  # since when that holds which must last before the alert is raised
     raised_at: Mapped[datetime | None]
+    seen_at: Mapped[
+        datetime | None
+    ]  # when a process last saw that it still holds; NULL where only the watch judges
     cleared_at: Mapped[datetime | None]
     value: Mapped[float | None]  # at the last change, as threshold and text are
     threshold: Mapped[float | None]

@@ -21,7 +21,11 @@ WORKERS = "workers"  # zset: worker name → time of its last heartbeat, Unix se
 DATABASE_ID = "database"  # string: which Postgres database this Redis belongs to
 QUARANTINE = "quarantine"  # list: JSON of messages that could not be run, the newest first
 QUARANTINE_COUNTS = "quarantine:counts"  # hash: queue → how many of its messages ever were
-DATABASE_DOWN = "alert:database_down"  # hash: the one alert whose state cannot be in Postgres
+ALERT_PREFIX = (
+    "alert:"  # alert:<name> = text of an alert that is raised while Postgres cannot keep it, expires
+)
+BEAT = "beat"  # string that expires soon after beat has published its last task
+WRITE_CHECK = "write_check"  # string: written by whoever asks whether Redis takes writes, expires
 
 
 def lane_claim(lane: int) -> str:

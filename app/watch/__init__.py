@@ -1,25 +1,41 @@
 """Measure the backlog and the workers, and raise alerts.
 
 Promises: an alert is sent once when it begins and once when it ends.
-Relies on: beat and a consumer of ``maintenance``.
-Cannot see: its own absence; a monitor outside watches ``/metrics`` for that.
+Relies on: one web process or worker that is alive.
+Cannot see: its own absence; a monitor outside watches ``/readyz`` and ``/metrics`` for that.
 """
 
-from app.watch import alerts, backlog, heartbeats, reporting, unknown_handlers
+from app.watch import (
+    alert_marks,
+    alert_timer,
+    alerts,
+    backlog,
+    beat_signal,
+    heartbeats,
+    reporting,
+    unknown_handlers,
+)
 from app.watch.backlog import DIED, UNACKED, Backlog, PostgresBacklog, RedisBacklog
 from app.watch.conditions import AlertName
+from app.watch.observation import FALLBACK_SECONDS, SIGNATURES_SECONDS, RecentCount
 from app.watch.probe import Probe
 
 __all__ = [
     "DIED",
+    "FALLBACK_SECONDS",
+    "SIGNATURES_SECONDS",
     "UNACKED",
     "AlertName",
     "Backlog",
     "PostgresBacklog",
     "Probe",
+    "RecentCount",
     "RedisBacklog",
+    "alert_marks",
+    "alert_timer",
     "alerts",
     "backlog",
+    "beat_signal",
     "heartbeats",
     "reporting",
     "unknown_handlers",

@@ -1,21 +1,18 @@
 """Watch the backlog: measure, judge, and send which alerts begin and end.
 
-The watch runs in the process that consumes ``maintenance``. While no such process is alive nothing is judged
-here: ``/metrics`` still shows no worker for that queue, which a monitor outside must watch.
+The watch runs in the process that consumes ``maintenance``. While no such process is alive, or beat is gone, the timers
+of the others do it instead (``alert_timer``).
 """
-
-from datetime import datetime
 
 from redis import Redis
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.stores import DATABASE_DOWN
 from app.watch import backlog
 from app.watch.alert_states import apply, now, read_states
 from app.watch.backlog import Backlog
-from app.watch.conditions import Action, AlertChange, AlertName, conditions, judge
-from app.watch.notifications import deliver, log_change, post
+from app.watch.conditions import Action, AlertChange, conditions, judge
+from app.watch.notifications import deliver, log_change
 from app.watch.probe import Probe
 from config.settings import Settings
 
@@ -36,9 +33,8 @@ def watch(engine: Engine, redis: "Redis", settings: Settings) -> list[AlertChang
     now_in_redis = backlog.transport(redis)
     try:
         changes = _database.ask(lambda: _look(engine, now_in_redis, settings), DATABASE_SECONDS)
-    except (SQLAlchemyError, TimeoutError) as error:
-        return _database_down(redis, settings, error)
-    changes += _database_up(engine, redis)
+    except (SQLAlchemyError, TimeoutError):
+        return []  # the timers of all processes see it, and raise an alert
     for change in changes:
         log_change(change)
     deliver(engine, settings)
@@ -56,31 +52,3 @@ def _look(engine: Engine, transport: backlog.RedisBacklog, settings: Settings) -
         # In the order of their names, so that two watches never wait for each other
         applied = [c for c in sorted(changes, key=lambda c: c.name) if apply(connection, c)]
     return [change for change in applied if change.action in (Action.RAISE, Action.CLEAR)]
-
-
-def _database_down(redis: "Redis", settings: Settings, error: Exception) -> list[AlertChange]:
-    """Raise the one alert that Postgres cannot keep; Redis does."""
-    change = AlertChange(
-        Action.RAISE, AlertName.DATABASE_DOWN, f"Postgres cannot be asked: {type(error).__name__}"
-    )
-    first = bool(redis.hsetnx(DATABASE_DOWN, "since", str(datetime.now().astimezone())))
-    if first:
-        log_change(change)
-    if settings.alert_webhook_url and redis.hsetnx(DATABASE_DOWN, "told", 1):
-        sent = post(settings.alert_webhook_url, change, None)
-        if not sent:
-            redis.hdel(DATABASE_DOWN, "told")
-    return [change] if first else []
-
-
-def _database_up(engine: Engine, redis: "Redis") -> list[AlertChange]:
-    """Clear it: from now on Postgres keeps it, as it keeps the others."""
-    if not redis.exists(DATABASE_DOWN):
-        return []
-    raised = AlertChange(Action.RAISE, AlertName.DATABASE_DOWN, "Postgres could not be asked")
-    cleared = AlertChange(Action.CLEAR, AlertName.DATABASE_DOWN, "Postgres answers again")
-    with engine.begin() as connection:
-        apply(connection, raised)
-        ours = apply(connection, cleared)
-    redis.delete(DATABASE_DOWN)
-    return [cleared] if ours else []

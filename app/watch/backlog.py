@@ -12,11 +12,13 @@ from redis import Redis
 from sqlalchemy import Connection, Engine, text
 
 from app.stores import JOURNAL, JOURNAL_INDEX
+from app.watch import alert_marks
 from app.watch.heartbeats import ALIVE_SECONDS, alive
 from config.celery import CONVERSATIONS, QUEUES, WEBHOOKS
 
 COUNT_LIMIT = 1_000_000
 STATEMENT_TIMEOUT_MS = 5_000
+UNHANDLED_SECONDS = 3600.0
 SAMPLES_KEPT_DAYS = 8
 LAG_SECONDS = 2  # a sample counts what happened up to so long before it
 MAX_SAMPLE_SECONDS = 600  # after a longer pause between samples the counts begin anew
@@ -38,6 +40,7 @@ class PostgresBacklog:
     paused_lanes: int = 0  # by a person
     paused: int = 0  # of the pending events: those in paused lanes
     size_before: int | None = None  # of the whole backlog, a window ago; None without a sample
+    unhandled: int = 0  # messages of the last UNHANDLED_SECONDS that no handler took
     raised: frozenset[str] = frozenset()  # names of alerts
 
 
@@ -50,6 +53,7 @@ class RedisBacklog:
     queues: Mapping[str, int] = field(default_factory=dict)  # messages by queue
     unacked: int = 0  # messages that a worker has taken
     workers: Mapping[str, frozenset[str]] = field(default_factory=dict)  # alive, with their queues
+    raised: frozenset[str] = frozenset()  # names of alerts that are raised while Postgres is away
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,11 @@ class Backlog:
         return max((age for age in ages if age is not None), default=0.0)
 
     @property
+    def raised(self) -> frozenset[str]:
+        """Names of the alerts that are raised."""
+        return self.stored.raised | self.transport.raised
+
+    @property
     def dead_letters(self) -> int:
         return self.stored.dead_letters
 
@@ -98,7 +107,8 @@ def consumers(transport: RedisBacklog, queue: str) -> int:
     return sum(queue in queues for queues in transport.workers.values())
 
 
-# Only partial indexes are scanned: deliveries_stored, events_pending, events_oldest, events_due, events_dead.
+# Only partial indexes are scanned: deliveries_stored, events_pending, events_oldest, events_due, events_dead,
+# events_unhandled.
 # The age of an event that a person retried counts from there, or from when its turn was set for: its acceptance
 # may be days ago. What waits in a paused lane waits for a person who knows, and makes nothing look stuck.
 MEASURE = text("""
@@ -128,6 +138,9 @@ SELECT
   (SELECT count(*) FROM events JOIN paused USING (lane) WHERE state = 'pending') AS paused,
   (SELECT size FROM backlog_samples WHERE at >= clock_timestamp() - make_interval(secs => :window_seconds)
    ORDER BY at LIMIT 1) AS size_before,
+  (SELECT count(*) FROM (SELECT FROM events WHERE state = 'done' AND handler IS NULL AND kind = 'message'
+     AND finished_at > clock_timestamp() - make_interval(secs => :unhandled_seconds) LIMIT :limit) AS counted)
+    AS unhandled,
   ARRAY(SELECT name FROM alerts WHERE raised) AS raised
 """)
 
@@ -174,7 +187,12 @@ def stored(engine: Engine, window_seconds: float) -> PostgresBacklog:
     """Postgres's part. Raises SQLAlchemy's OperationalError."""
     with engine.begin() as connection:
         connection.execute(text(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}"))
-        row = connection.execute(MEASURE, {"limit": COUNT_LIMIT, "window_seconds": window_seconds}).one()
+        parameters = {
+            "limit": COUNT_LIMIT,
+            "window_seconds": window_seconds,
+            "unhandled_seconds": UNHANDLED_SECONDS,
+        }
+        row = connection.execute(MEASURE, parameters).one()
     return PostgresBacklog(
         deliveries=row.deliveries,
         deliveries_oldest_seconds=_age(row.deliveries_oldest_seconds),
@@ -185,12 +203,13 @@ def stored(engine: Engine, window_seconds: float) -> PostgresBacklog:
         paused_lanes=row.paused_lanes,
         paused=row.paused,
         size_before=row.size_before,
+        unhandled=row.unhandled,
         raised=frozenset(row.raised),
     )
 
 
 def transport(redis: "Redis") -> RedisBacklog:
-    """Redis's part, in two round trips. Raises RedisError."""
+    """Redis's part, in three round trips. Raises RedisError."""
     with redis.pipeline(transaction=False) as pipe:
         pipe.time()
         pipe.hlen(JOURNAL)
@@ -208,6 +227,7 @@ def transport(redis: "Redis") -> RedisBacklog:
         queues={queue: sum(lengths[i * steps : (i + 1) * steps]) for i, queue in enumerate(QUEUES)},
         unacked=unacked,
         workers=alive(redis, ALIVE_SECONDS),
+        raised=alert_marks.raised(redis),
     )
 
 

@@ -24,7 +24,15 @@ class AlertName(StrEnum):
     DEAD_LETTERS = "dead_letters"
     NO_WORKER = "no_worker"  # none alive that runs lanes
     NO_INGEST = "no_ingest"  # none alive that splits deliveries
+    UNHANDLED = "unhandled"  # messages ended without a handler
+    # Judged by each process from what it sees itself
     DATABASE_DOWN = "database_down"
+    READ_ONLY = "read_only"  # Postgres answers and takes no writes
+    REDIS_DOWN = "redis_down"  # away, full, or a standby
+    FALLBACK_STORE = "fallback_store"  # in use
+    SIGNATURES_REFUSED = "signatures_refused"
+    UNKNOWN_HANDLER = "unknown_handler"  # events wait for a handler that workers do not know
+    NO_BEAT = "no_beat"  # nothing starts the sweeps
 
 
 class Action(StrEnum):
@@ -69,34 +77,41 @@ def conditions(measured: "Backlog", settings: "Settings") -> list[Condition]:
     growth = measured.growth
     window = settings.alert_growth_window_seconds
     limits = [
-        _limit(
+        limit(
             AlertName.BACKLOG_SIZE,
             measured.size,
             settings.alert_backlog_size,
             f"{measured.size:,} are unfinished",
         ),
-        _limit(
+        limit(
             AlertName.BACKLOG_AGE,
             measured.oldest_seconds,
             settings.alert_oldest_seconds,
             f"the oldest unfinished is {measured.oldest_seconds:,.0f} s old",
         ),
-        _limit(
+        limit(
             AlertName.DEAD_LETTERS,
             measured.dead_letters,
             settings.alert_dead_letters,
             f"{measured.dead_letters:,} dead letters wait for a person (neverdrop dead list)",
+        ),
+        limit(
+            AlertName.UNHANDLED,
+            measured.stored.unhandled,
+            settings.alert_unhandled,
+            f"{measured.stored.unhandled:,} messages of the last hour had no handler",
         ),
         _presence(AlertName.NO_WORKER, measured.workers, "run conversations", settings),
         _presence(AlertName.NO_INGEST, measured.ingests, "split deliveries", settings),
     ]
     if growth is not None:
         sentence = f"the backlog grew by {growth:,} in {window:,.0f} s"
-        limits.append(_limit(AlertName.BACKLOG_GROWTH, growth, settings.alert_backlog_growth, sentence))
+        limits.append(limit(AlertName.BACKLOG_GROWTH, growth, settings.alert_backlog_growth, sentence))
     return limits
 
 
-def _limit(name: AlertName, value: float, threshold: float, sentence: str) -> Condition:
+def limit(name: AlertName, value: float, threshold: float, sentence: str) -> Condition:
+    """Return the condition of a number that is to stay below its threshold."""
     return Condition(
         name,
         value=value,

@@ -3,6 +3,7 @@
 ``app`` is made when it is first asked for, so that importing this module starts nothing.
 """
 
+import atexit
 import sys
 from functools import cache
 
@@ -11,9 +12,9 @@ from redis.exceptions import RedisError
 from uvicorn.config import STARTUP_FAILURE
 
 from app.broker import envelope
-from app.intake import primary_store
+from app.intake import primary_store, process_intake
 from app.stores import redis_checks
-from app.watch import reporting
+from app.watch import FALLBACK_SECONDS, SIGNATURES_SECONDS, AlertName, RecentCount, alert_timer, reporting
 from app.web import health, metrics, webhook
 from app.web.gateway import Gateway
 from config import logging
@@ -50,7 +51,21 @@ def start() -> Gateway:
     reporting.start(settings(), "web")
     envelope.prepare()
     _check_redis()
+    _judge_alerts()
     return gateway(create_app())
+
+
+def _judge_alerts() -> None:
+    timer = alert_timer.for_process(
+        {
+            AlertName.SIGNATURES_REFUSED: RecentCount(
+                lambda: webhook.rejections.total("signature"), SIGNATURES_SECONDS
+            ),
+            AlertName.FALLBACK_STORE: RecentCount(lambda: process_intake().num_in_fallback, FALLBACK_SECONDS),
+        }
+    )
+    timer.start()
+    atexit.register(timer.stop)
 
 
 def _check_redis() -> None:

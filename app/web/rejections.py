@@ -19,11 +19,13 @@ class Rejections:
         self._clock = clock
         self._lock = threading.Lock()
         self._unlogged: Counter[str] = Counter()
+        self._totals: Counter[str] = Counter()
         self._quiet_until = float("-inf")
 
     def count(self, reason: str) -> None:
         """Count one rejected request; the log line has the numbers since the line before it, by reason."""
         with self._lock:
+            self._totals[reason] += 1
             self._unlogged[reason] += 1
             now = self._clock()
             if now < self._quiet_until:
@@ -31,3 +33,7 @@ class Rejections:
             self._quiet_until = now + LOG_INTERVAL_SECONDS
             counts, self._unlogged = self._unlogged, Counter()
         log.warning("webhook.rejected", reason=reason, requests=dict(counts))
+
+    def total(self, reason: str) -> int:
+        """Return how many were rejected for a reason since the process began."""
+        return self._totals[reason]

@@ -128,13 +128,14 @@ def test_a_sample_is_kept_and_old_ones_are_forgotten(engine: Engine, redis: "Red
 
 
 def test_no_query_reads_the_finished_events(engine: Engine, redis: "Redis") -> None:
-    add_events(engine, 2_000, state=EventState.DONE)
+    add_events(engine, 2_000, state=EventState.DONE, handler="shop.answer", finished_at=ago(5))
     add_events(engine, 20)
     add_events(engine, 20, state=EventState.DEAD)
     with engine.begin() as connection:
         connection.execute(text("ANALYZE events"))
         plan = connection.execute(
-            text("EXPLAIN " + backlog.MEASURE.text), {"limit": 1000, "window_seconds": WINDOW_SECONDS}
+            text("EXPLAIN " + backlog.MEASURE.text),
+            {"limit": 1000, "window_seconds": WINDOW_SECONDS, "unhandled_seconds": backlog.UNHANDLED_SECONDS},
         ).scalars()
         assert "Seq Scan on events" not in "\n".join(plan)
         assert connection.scalar(select(func.count()).select_from(BacklogSample)) == 0
