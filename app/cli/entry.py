@@ -9,10 +9,9 @@ from importlib import import_module
 
 import click
 
+from app.cli.errors import sentence
 from app.dev import data_directory
 from config.settings import SettingsError
-
-QUERY_CANCELED = "57014"  # SQLSTATE
 
 # These use stores: those of the stack that runs beside them, if the environment names no others
 JOINING = {"simulate", "migrate", "status", "trace", "dead", "pause", "resume", "purge"}
@@ -64,38 +63,12 @@ def main() -> None:
     except BrokenPipeError:  # the reader has seen enough, as in `neverdrop dead list | head`
         sys.stderr.close()
     except Exception as error:
-        sentence = _sentence(error)
-        if sentence is None:
+        text = sentence(error)
+        if text is None:
             raise
-        _fail(sentence)
+        _fail(text)
 
 
-def _sentence(error: Exception) -> str | None:
-    """What to do about an error that is not ours; None for a fault of the program."""
-    from redis.exceptions import RedisError
-
-    from app.errors import NeverdropError
-    from app.stores import Fault, judge, sqlstate
-
-    if isinstance(error, NeverdropError):
-        return str(error)
-    fault = judge(error)
-    if fault is None:
-        return None
-    if isinstance(error, RedisError):
-        return f"Redis does not answer; is REDIS_URL right, and the server up?\n{error}"
-    cause = getattr(error, "orig", None) or error
-    if sqlstate(error) == QUERY_CANCELED:
-        return (
-            f"Postgres ended a statement that took too long: set a longer DATABASE_TIMEOUT_SECONDS\n{cause}"
-        )
-    if fault is Fault.SCHEMA:
-        return f"the database has not the tables of this release: run `neverdrop migrate`\n{cause}"
-    if fault is Fault.ITEM:
-        return None
-    return f"Postgres does not answer; is DATABASE_URL right, and the server up?\n{cause}"
-
-
-def _fail(sentence: str) -> None:
-    click.echo(f"neverdrop: {sentence}", err=True)
+def _fail(text: str) -> None:
+    click.echo(f"neverdrop: {text}", err=True)
     sys.exit(1)

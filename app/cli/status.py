@@ -1,5 +1,6 @@
-"""``neverdrop status``: what waits, how old it is, and who works on it."""
+"""``neverdrop status``: what waits, how old it is, who works on it, and which alerts are raised."""
 
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -7,58 +8,102 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from app.cli.errors import sentence
 from app.cli.terminal import JSON, console, print_json
 from app.stores import engine, redis
-from app.watch import backlog
+from app.watch import PartialBacklog, PartialProbe, PostgresBacklog, RedisBacklog
 from config.settings import settings
+
+STORE_SECONDS = 10.0  # a store that has not answered by then is not waited for
+STORES = {"postgres": "Postgres", "redis": "Redis"}
+UNKNOWN = "not known"
 
 
 @click.command()
 @JSON
 def status(as_json: bool) -> None:
-    """What waits, how old it is, and who works on it."""
-    measured = backlog.measure(engine(), redis(), settings().alert_growth_window_seconds)
+    """What waits, how old it is, and who works on it; exits with 1 while a store does not answer."""
+    window = settings().alert_growth_window_seconds
+    measured = PartialProbe().ask(engine(), redis(), window, STORE_SECONDS)
     if as_json:
         print_json(_as_dict(measured))
-        return
-    console().print(_status_table(measured))
+    else:
+        console().print(_status_table(measured))
+    if measured.errors:
+        _explain(measured.errors)
+        sys.exit(1)
 
 
-def _as_dict(measured: backlog.Backlog) -> dict[str, Any]:
-    workers = {name: sorted(queues) for name, queues in measured.transport.workers.items()}
+def _explain(errors: dict[str, Exception]) -> None:
+    for store, error in errors.items():
+        if isinstance(error, TimeoutError):
+            text: str | None = f"{STORES[store]} has not answered within {STORE_SECONDS:g} s"
+        else:
+            text = sentence(error)
+        if text is None:
+            raise error
+        click.echo(f"neverdrop: {text}", err=True)
+
+
+def _as_dict(measured: PartialBacklog) -> dict[str, Any]:
+    """Numbers that are not known are null, and ``unanswered`` names the stores that would know them."""
+    complete, stored, transport = measured.complete, measured.stored, measured.transport
+    workers = transport and {name: sorted(queues) for name, queues in transport.workers.items()}
     return {
-        "unfinished": measured.size,
-        "oldest_seconds": measured.oldest_seconds,
-        "journal": measured.transport.journal,
-        "second_door": measured.stored.deliveries,
-        "pending": measured.stored.pending,
-        "held_lanes": measured.stored.held_lanes,
-        "paused_lanes": measured.stored.paused_lanes,
-        "paused_events": measured.stored.paused,
-        "dead_letters": measured.dead_letters,
-        "queues": dict(measured.transport.queues),
+        "unfinished": complete and complete.size,
+        "oldest_seconds": complete and complete.oldest_seconds,
+        "journal": transport and transport.journal,
+        "second_door": stored and stored.deliveries,
+        "pending": stored and stored.pending,
+        "held_lanes": stored and stored.held_lanes,
+        "paused_lanes": stored and stored.paused_lanes,
+        "paused_events": stored and stored.paused,
+        "dead_letters": stored and stored.dead_letters,
+        "unhandled": stored and stored.unhandled,
+        "queues": transport and dict(transport.queues),
         "workers": workers,
-        "alerts": sorted(measured.stored.raised),
+        "alerts": sorted(measured.raised),
+        "unanswered": sorted(measured.errors),
     }
 
 
-def _status_table(measured: backlog.Backlog) -> Table:
+def _status_table(measured: PartialBacklog) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2))
-    table.add_row("unfinished", f"{measured.size} (oldest {_age(measured.oldest_seconds)})")
-    table.add_row("  in the journal", str(measured.transport.journal))
-    table.add_row("  in the fallback store", str(measured.stored.deliveries))
-    table.add_row("  pending events", str(measured.stored.pending))
-    table.add_row("lanes held by a failing event", str(measured.stored.held_lanes))
-    if measured.stored.paused_lanes:
-        paused = f"{measured.stored.paused_lanes} ({measured.stored.paused} events wait there)"
-        table.add_row("paused conversations", paused)
-    table.add_row("dead letters", Text(str(measured.dead_letters), "red" if measured.dead_letters else ""))
-    for queue, length in measured.transport.queues.items():
-        table.add_row(f"queue {queue}", str(length))
-    workers = measured.transport.workers
-    table.add_row("workers alive", "\n".join(sorted(workers)) if workers else Text("none", "red"))
-    table.add_row("alerts", ", ".join(sorted(measured.stored.raised)) or "none")
+    complete, stored, transport = measured.complete, measured.stored, measured.transport
+    table.add_row(
+        "unfinished", f"{complete.size} (oldest {_age(complete.oldest_seconds)})" if complete else UNKNOWN
+    )
+    table.add_row("  in the journal", str(transport.journal) if transport else UNKNOWN)
+    _add_stored(table, stored)
+    _add_transport(table, transport)
+    table.add_row("alerts", ", ".join(sorted(measured.raised)) or "none")
+    for store in measured.errors:
+        table.add_row("", Text(f"{STORES[store]} does not answer: what it knows is missing here", "red"))
     return table
+
+
+def _add_stored(table: Table, stored: PostgresBacklog | None) -> None:
+    if stored is None:
+        table.add_row("pending events, dead letters", UNKNOWN)
+        return
+    table.add_row("  in the fallback store", str(stored.deliveries))
+    table.add_row("  pending events", str(stored.pending))
+    table.add_row("lanes held by a failing event", str(stored.held_lanes))
+    if stored.paused_lanes:
+        table.add_row("paused conversations", f"{stored.paused_lanes} ({stored.paused} events wait there)")
+    if stored.unhandled:
+        table.add_row("without a handler, in the last hour", str(stored.unhandled))
+    table.add_row("dead letters", Text(str(stored.dead_letters), "red" if stored.dead_letters else ""))
+
+
+def _add_transport(table: Table, transport: RedisBacklog | None) -> None:
+    if transport is None:
+        table.add_row("queues, workers", UNKNOWN)
+        return
+    for queue, length in transport.queues.items():
+        table.add_row(f"queue {queue}", str(length))
+    workers = "\n".join(sorted(transport.workers)) if transport.workers else Text("none", "red")
+    table.add_row("workers alive", workers)
 
 
 def _age(seconds: float) -> str:

@@ -11,7 +11,7 @@ from app.flower.base import ApiHandler, Page
 from app.flower.parameters import BadRequest
 from app.stores import engine, redis
 from app.views import SPANS, overview
-from app.watch import Backlog, backlog
+from app.watch import PartialBacklog, PartialProbe
 from config.settings import settings
 
 
@@ -21,43 +21,48 @@ class Pipeline(Page):
         self.show("pipeline")
 
 
+STORE_SECONDS = 2.0  # a store that has not answered by then is not waited for
+probe = PartialProbe()
+
+
 class Numbers(ApiHandler):
-    """Everything that the page shows as a number."""
+    """Everything that the page shows as a number; null for what only a store knows that does not answer."""
 
     @tornado.web.authenticated
     async def get(self) -> None:
         reveal = self.reveal("pipeline")
         window = settings().alert_growth_window_seconds
-        measured = await self.run(backlog.measure, engine(), redis(), window)
-        claims = await self.run(overview.claimed_lanes, redis())
-        minute, held = await self.read(_last_minute_and_held)
-        self.answer(
-            minute=asdict(minute),
-            held=[shown.held(lane, reveal) for lane in held],
-            claims=claims,
-            **_numbers(measured),
-        )
+        measured = await self.run(probe.ask, engine(), redis(), window, STORE_SECONDS)
+        claims = None if measured.transport is None else await self.run(overview.claimed_lanes, redis())
+        minute, held = None, None
+        if measured.stored is not None:
+            last_minute, held_lanes = await self.read(_last_minute_and_held)
+            minute, held = asdict(last_minute), [shown.held(lane, reveal) for lane in held_lanes]
+        self.answer(minute=minute, held=held, claims=claims, **_numbers(measured))
 
 
 def _last_minute_and_held(connection: Connection) -> tuple[overview.LastMinute, list[overview.Held]]:
     return overview.last_minute(connection), overview.held(connection)
 
 
-def _numbers(measured: Backlog) -> dict[str, Any]:
+def _numbers(measured: PartialBacklog) -> dict[str, Any]:
+    complete, stored, transport = measured.complete, measured.stored, measured.transport
     return {
-        "size": measured.size,
-        "oldest_seconds": measured.oldest_seconds,
-        "journal": measured.transport.journal,
-        "second_door": measured.stored.deliveries,
-        "pending": measured.stored.pending,
-        "dead_letters": measured.dead_letters,
-        "held_lanes": measured.stored.held_lanes,
-        "paused_lanes": measured.stored.paused_lanes,
-        "paused": measured.stored.paused,
-        "queues": dict(measured.transport.queues),
-        "unacked": measured.transport.unacked,
-        "workers": {name: sorted(queues) for name, queues in sorted(measured.transport.workers.items())},
-        "alerts": sorted(measured.stored.raised),
+        "size": complete and complete.size,
+        "oldest_seconds": complete and complete.oldest_seconds,
+        "journal": transport and transport.journal,
+        "second_door": stored and stored.deliveries,
+        "pending": stored and stored.pending,
+        "dead_letters": stored and stored.dead_letters,
+        "held_lanes": stored and stored.held_lanes,
+        "paused_lanes": stored and stored.paused_lanes,
+        "paused": stored and stored.paused,
+        "unhandled": stored and stored.unhandled,
+        "queues": transport and dict(transport.queues),
+        "unacked": transport and transport.unacked,
+        "workers": transport and {name: sorted(queues) for name, queues in sorted(transport.workers.items())},
+        "alerts": sorted(measured.raised),
+        "unanswered": sorted(measured.errors),
     }
 
 

@@ -184,11 +184,6 @@ class EventRow(Base):
         Index("events_died", "finished_at", "id", postgresql_where=text("state = 'dead'")),
         Index("events_dead_lane", "lane", postgresql_where=text("state = 'dead'")),
         Index("events_done", "finished_at", postgresql_where=text("state = 'done'")),
-        Index(
-            "events_unhandled",
-            "finished_at",
-            postgresql_where=text("state = 'done' AND handler IS NULL AND kind = 'message'"),
-        ),
         Index("events_delivery", "delivery_id"),
         Index("events_lane", "lane", "occurred_at", "delivery_id", "position"),
     )
@@ -259,10 +254,11 @@ class BacklogSample(Base):
     pending: Mapped[int] = mapped_column(server_default="0")
     held_lanes: Mapped[int] = mapped_column(server_default="0")
     workers: Mapped[int] = mapped_column(server_default="0")
-    arrived: Mapped[int] = mapped_column(server_default="0")  # since the sample before, as the next three
+    arrived: Mapped[int] = mapped_column(server_default="0")  # since the sample before, as the next four
     done: Mapped[int] = mapped_column(server_default="0")
     failed_attempts: Mapped[int] = mapped_column(server_default="0")
     died: Mapped[int] = mapped_column(server_default="0")
+    unhandled: Mapped[int] = mapped_column(server_default="0")  # messages
 
 
 class Alert(Base):

@@ -16,17 +16,21 @@ from app.watch import (
     unknown_handlers,
 )
 from app.watch.backlog import DIED, UNACKED, Backlog, PostgresBacklog, RedisBacklog
-from app.watch.conditions import AlertName
+from app.watch.conditions import JUDGED_BY_EACH, AlertName
 from app.watch.observation import FALLBACK_SECONDS, SIGNATURES_SECONDS, RecentCount
+from app.watch.partial import PartialBacklog, PartialProbe
 from app.watch.probe import Probe
 
 __all__ = [
     "DIED",
     "FALLBACK_SECONDS",
+    "JUDGED_BY_EACH",
     "SIGNATURES_SECONDS",
     "UNACKED",
     "AlertName",
     "Backlog",
+    "PartialBacklog",
+    "PartialProbe",
     "PostgresBacklog",
     "Probe",
     "RecentCount",

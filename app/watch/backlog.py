@@ -107,8 +107,7 @@ def consumers(transport: RedisBacklog, queue: str) -> int:
     return sum(queue in queues for queues in transport.workers.values())
 
 
-# Only partial indexes are scanned: deliveries_stored, events_pending, events_oldest, events_due, events_dead,
-# events_unhandled.
+# Only partial indexes are scanned: deliveries_stored, events_pending, events_oldest, events_due, events_dead.
 # The age of an event that a person retried counts from there, or from when its turn was set for: its acceptance
 # may be days ago. What waits in a paused lane waits for a person who knows, and makes nothing look stuck.
 MEASURE = text("""
@@ -138,9 +137,8 @@ SELECT
   (SELECT count(*) FROM events JOIN paused USING (lane) WHERE state = 'pending') AS paused,
   (SELECT size FROM backlog_samples WHERE at >= clock_timestamp() - make_interval(secs => :window_seconds)
    ORDER BY at LIMIT 1) AS size_before,
-  (SELECT count(*) FROM (SELECT FROM events WHERE state = 'done' AND handler IS NULL AND kind = 'message'
-     AND finished_at > clock_timestamp() - make_interval(secs => :unhandled_seconds) LIMIT :limit) AS counted)
-    AS unhandled,
+  (SELECT coalesce(sum(unhandled), 0)::bigint FROM backlog_samples
+   WHERE at > clock_timestamp() - make_interval(secs => :unhandled_seconds)) AS unhandled,
   ARRAY(SELECT name FROM alerts WHERE raised) AS raised
 """)
 
@@ -165,13 +163,16 @@ WITH now AS (SELECT clock_timestamp() AS at), since AS (
   FROM now, (SELECT make_interval(secs => :lag_seconds) AS by) AS lag
 )
 INSERT INTO backlog_samples (at, size, oldest_seconds, dead_letters, journal, second_door, pending, held_lanes, workers,
-                             arrived, done, failed_attempts, died)
+                             arrived, failed_attempts, died, done, unhandled)
 SELECT now.at, :size, :oldest_seconds, :dead_letters, :journal, :second_door, :pending, :held_lanes, :workers,
   (SELECT coalesce(sum(events), 0) FROM deliveries WHERE ingested_at > since AND ingested_at <= until),
-  (SELECT count(*) FROM events WHERE state = 'done' AND finished_at > since AND finished_at <= until),
   (SELECT count(*) FROM attempts WHERE error IS NOT NULL AND finished_at > since AND finished_at <= until),
-  {DIED}
-FROM now, since
+  {DIED},
+  finished.done, finished.unhandled
+FROM now, since CROSS JOIN LATERAL (
+  SELECT count(*) AS done, count(*) FILTER (WHERE handler IS NULL AND kind = 'message') AS unhandled
+  FROM events WHERE state = 'done' AND finished_at > since AND finished_at <= until
+) AS finished
 ON CONFLICT (at) DO NOTHING
 """)  # noqa: S608  (a constant)
 

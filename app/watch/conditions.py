@@ -35,6 +35,20 @@ class AlertName(StrEnum):
     NO_BEAT = "no_beat"  # nothing starts the sweeps
 
 
+# Known also while Postgres does not answer
+JUDGED_BY_EACH = frozenset(
+    {
+        AlertName.DATABASE_DOWN,
+        AlertName.READ_ONLY,
+        AlertName.REDIS_DOWN,
+        AlertName.FALLBACK_STORE,
+        AlertName.SIGNATURES_REFUSED,
+        AlertName.UNKNOWN_HANDLER,
+        AlertName.NO_BEAT,
+    }
+)
+
+
 class Action(StrEnum):
     RAISE = "raise"
     CLEAR = "clear"

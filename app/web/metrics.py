@@ -3,14 +3,13 @@
 The backlog is the same whichever process answers. The counters are those of the web process that answers,
 unless PROMETHEUS_MULTIPROC_DIR names a directory that all web processes share: then they are of all together.
 Nothing personal is in a label. A store that does not answer has ``neverdrop_up`` 0, and its numbers are left
-out.
+out; so are, while Postgres does not answer, the alerts that only its numbers can raise.
 """
 
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Iterable
 
 from flask import Blueprint, Response
 from prometheus_client import (
@@ -22,17 +21,24 @@ from prometheus_client import (
 )
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from redis import RedisError
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.stores import engine, web_redis
-from app.watch import AlertName, Backlog, PostgresBacklog, Probe, RedisBacklog, backlog
+from app.watch import (
+    JUDGED_BY_EACH,
+    AlertName,
+    Backlog,
+    PartialBacklog,
+    PartialProbe,
+    PostgresBacklog,
+    RedisBacklog,
+    alert_timer,
+    backlog,
+)
 from config.celery import CONVERSATIONS, MAINTENANCE, WEBHOOKS
 from config.settings import settings
 
 CACHED_SECONDS = 5.0  # scrapes more often than this cost the stores nothing
 STORE_SECONDS = 2.0  # a store that has not answered by then is down for this scrape
-T = TypeVar("T")
 
 blueprint = Blueprint("metrics", __name__)
 
@@ -44,8 +50,7 @@ class BacklogCollector(Collector):
         self._lock = threading.Lock()
         self._measured_at = float("-inf")
         self._families: list[GaugeMetricFamily] = []
-        self._postgres: Probe[PostgresBacklog] = Probe()
-        self._redis: Probe[RedisBacklog] = Probe()
+        self._probe = PartialProbe()
 
     def invalidate(self) -> None:
         """Measure anew at the next scrape."""
@@ -56,22 +61,15 @@ class BacklogCollector(Collector):
         with self._lock:
             if time.monotonic() - self._measured_at >= CACHED_SECONDS:
                 window = settings().alert_growth_window_seconds
-                transport = _known(self._redis, lambda: backlog.transport(web_redis()))
-                stored = _known(self._postgres, lambda: backlog.stored(engine(), window))
-                self._families = list(families(stored, transport))
+                measured = self._probe.ask(engine(), web_redis(), window, STORE_SECONDS)
+                self._families = list(families(measured, alert_timer.raised_here()))
                 self._measured_at = time.monotonic()
             return self._families
 
 
-def _known(probe: Probe[T], question: Callable[[], T]) -> T | None:
-    try:
-        return probe.ask(question, STORE_SECONDS)
-    except (SQLAlchemyError, RedisError, TimeoutError):
-        return None  # neverdrop_up says so
-
-
-def families(stored: PostgresBacklog | None, transport: RedisBacklog | None) -> Iterable[GaugeMetricFamily]:
-    """The numbers that are known, as Prometheus's gauges; None for a store that does not answer."""
+def families(measured: PartialBacklog, raised_here: frozenset[str]) -> Iterable[GaugeMetricFamily]:
+    """Yield the numbers that are known, as Prometheus's gauges; ``raised_here``: alerts that this process sees."""
+    stored, transport, complete = measured.stored, measured.transport, measured.complete
     up = GaugeMetricFamily("neverdrop_up", "Whether a store answers", labels=["store"])
     up.add_metric(["postgres"], float(stored is not None))
     up.add_metric(["redis"], float(transport is not None))
@@ -80,8 +78,12 @@ def families(stored: PostgresBacklog | None, transport: RedisBacklog | None) -> 
         yield from _transport_families(transport)
     if stored is not None:
         yield from _stored_families(stored)
-    if stored is not None and transport is not None:
-        yield from _backlog_families(Backlog(stored, transport))
+    if complete is not None:
+        yield from _backlog_families(complete)
+    raised = GaugeMetricFamily("neverdrop_alert_raised", "Whether an alert is raised", labels=["alert"])
+    for name in AlertName if stored is not None else sorted(JUDGED_BY_EACH):
+        raised.add_metric([name.value], float(name in measured.raised | raised_here))
+    yield raised
 
 
 def _backlog_families(measured: Backlog) -> Iterable[GaugeMetricFamily]:
@@ -96,10 +98,7 @@ def _stored_families(stored: PostgresBacklog) -> Iterable[GaugeMetricFamily]:
     yield _gauge("pending_events", "Events that wait", stored.pending)
     yield _gauge("dead_letters", "Dead letters that wait for a person", stored.dead_letters)
     yield _gauge("held_lanes", "Lanes whose first event waits for its next attempt", stored.held_lanes)
-    raised = GaugeMetricFamily("neverdrop_alert_raised", "Whether an alert is raised", labels=["alert"])
-    for name in AlertName:
-        raised.add_metric([name.value], float(name in stored.raised))
-    yield raised
+    yield _gauge("unhandled_messages", "Messages of the last hour without a handler", stored.unhandled)
 
 
 def _transport_families(transport: RedisBacklog) -> Iterable[GaugeMetricFamily]:

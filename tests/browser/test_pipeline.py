@@ -1,10 +1,12 @@
 """The pipeline and a conversation as people see them, in a real browser."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import expect
 
+from app.dev.stack.embedded import free_port
 from app.watch.alerts import watch
 from config.settings import Settings
 from tests.browser.conftest import Login
@@ -66,6 +68,17 @@ def test_a_raised_alert_is_shown(core: Core, page: Page, login: Login, settings:
     tab = login()
     tab.goto(f"{page.url}/pipeline")
     expect(tab.locator("#alerts")).to_contain_text("dead letters")
+
+
+def test_a_page_says_which_store_is_away(
+    core: Core, page: Page, login: Login, env: Callable[..., Settings]
+) -> None:
+    env(DATABASE_URL=f"postgresql://127.0.0.1:{free_port()}/none")
+    tab = login()
+    tab.goto(f"{page.url}/pipeline")
+    expect(tab.locator("#alerts")).to_contain_text("Postgres does not answer")
+    expect(tab.locator('[data-number="dead_letters"]')).to_have_text("—")
+    expect(tab.locator("#places")).to_contain_text("queue webhooks")
 
 
 def test_a_person_takes_over_and_gives_back(core: Core, page: Page, worker: None, login: Login) -> None:

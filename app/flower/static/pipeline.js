@@ -13,28 +13,39 @@ const { base, conversation, deadLetters } = byId("pipeline").dataset;
 async function numbers() {
   const now = await ask(`${base}/numbers`);
   for (const node of document.querySelectorAll("[data-number]")) {
-    node.textContent = number(node.dataset.number.split(".").reduce((value, name) => value[name], now));
+    node.textContent = known(node.dataset.number.split(".").reduce((value, name) => value?.[name], now));
   }
-  for (const node of document.querySelectorAll("[data-duration]")) node.textContent = now.size ? duration(now[node.dataset.duration]) : "nothing waits";
-  byId("died").textContent = now.minute.died ? `${number(now.minute.died)} in the last minute` : "";
-  const workers = Object.keys(now.workers).length;
-  byId("workers-alive").textContent = number(workers);
+  for (const node of document.querySelectorAll("[data-duration]")) node.textContent = age(now.size, now[node.dataset.duration]);
+  byId("died").textContent = now.minute?.died ? `${number(now.minute.died)} in the last minute` : "";
+  const workers = now.workers && Object.keys(now.workers).length;
+  byId("workers-alive").textContent = known(workers);
   byId("workers-alive").closest("article").classList.toggle("metric-card-danger", workers === 0);
   byId("updated").textContent = `as of ${new Date().toLocaleTimeString()}`;
-  showAlerts(now.alerts);
+  showAlerts(now);
   showHeld(now);
   showPlaces(now);
   showWorkers(now.workers);
 }
 
-function showAlerts(alerts) {
-  byId("alerts").replaceChildren(...alerts.map((name) =>
-    el("p", { class: "alert alert-danger", role: "alert" }, "Alert: ", el("strong", {}, name.replaceAll("_", " ")))));
+const STORES = { postgres: "Postgres", redis: "Redis" };
+const UNKNOWN = "—";  // only a store that does not answer knows it
+const known = (value) => (value == null ? UNKNOWN : number(value));
+
+function age(size, seconds) {
+  if (size == null) return UNKNOWN;
+  return size ? duration(seconds) : "nothing waits";
+}
+
+function showAlerts({ alerts, unanswered }) {
+  const notice = (...children) => el("p", { class: "alert alert-danger", role: "alert" }, ...children);
+  byId("alerts").replaceChildren(
+    ...unanswered.map((store) => notice(el("strong", {}, `${STORES[store]} does not answer`), ": what only it knows is shown as —, and alerts about it are missing.")),
+    ...alerts.map((name) => notice("Alert: ", el("strong", {}, name.replaceAll("_", " ")))));
 }
 
 function showHeld({ held, held_lanes: count }) {
   byId("held-count").textContent = count ? `(${number(count)})` : "";
-  byId("held").replaceChildren(...(held.length ? held.map(lane) : [nothing(6, "No conversation is held up.")]));
+  byId("held").replaceChildren(...(held?.length ? held.map(lane) : [nothing(6, held ? "No conversation is held up." : UNKNOWN)]));
 }
 
 function lane(each) {
@@ -56,19 +67,20 @@ function showPlaces(now) {
     ["journal (deliveries not split yet)", now.journal],
     ["fallback store (deliveries in Postgres, not split yet)", now.second_door],
     ["pending events", now.pending],
-    [`in paused conversations (${number(now.paused_lanes)})`, now.paused],
-    ...Object.entries(now.queues).map(([queue, length]) => [`queue ${queue}`, length, queue === "dead_letters" ? deadLetters : null]),
+    [`in paused conversations (${known(now.paused_lanes)})`, now.paused],
+    ["messages of the last hour without a handler", now.unhandled],
+    ...Object.entries(now.queues ?? {}).map(([queue, length]) => [`queue ${queue}`, length, queue === "dead_letters" ? deadLetters : null]),
     ["taken by a worker, not acknowledged yet", now.unacked],
   ];
   byId("places").replaceChildren(...rows.map(([name, value, link]) =>
-    el("tr", {}, el("td", {}, link ? el("a", { href: link }, name) : name), el("td", { class: "text-end" }, number(value)))));
+    el("tr", {}, el("td", {}, link ? el("a", { href: link }, name) : name), el("td", { class: "text-end" }, known(value)))));
 }
 
 function showWorkers(workers) {
-  const rows = Object.entries(workers);
+  const rows = Object.entries(workers ?? {});
   byId("workers").replaceChildren(...(rows.length
     ? rows.map(([name, queues]) => el("tr", {}, el("td", {}, name), el("td", {}, queues.join(", ") || missing())))
-    : [nothing(2, "No worker is alive.")]));
+    : [nothing(2, workers ? "No worker is alive." : UNKNOWN)]));
 }
 
 // Charts

@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 
 from app.cli.entry import cli, main
 from app.dev.stack.embedded import free_port
+from app.watch import alert_marks
+from app.watch.conditions import Action, AlertChange, AlertName
 from config.settings import Settings
 from config.settings import settings as current_settings
 from tests.helpers import factories as f
@@ -265,6 +267,24 @@ def test_without_postgres_it_says_so(
 def test_without_redis_it_says_so(env: Callable[..., Settings], say: Callable[..., str]) -> None:
     env(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
     assert "Redis does not answer" in say("status")
+
+
+def test_without_postgres_status_shows_what_redis_knows(core: Core, env: Callable[..., Settings]) -> None:
+    core.accept(text_body("a"))
+    alert_marks.mark(core.redis, AlertChange(Action.RAISE, AlertName.DATABASE_DOWN, "away", 1, 1))
+    env(DATABASE_URL=f"postgresql://127.0.0.1:{free_port()}/none")
+    answer = json.loads(run("status", "--json").stdout)
+    assert (answer["journal"], answer["pending"], answer["unanswered"]) == (1, None, ["postgres"])
+    assert answer["alerts"] == ["database_down"]
+    result = run("status")
+    assert (result.exit_code, "Postgres does not answer" in result.stdout) == (1, True)
+
+
+def test_without_redis_status_shows_what_postgres_knows(core: Core, env: Callable[..., Settings]) -> None:
+    dead(core, "a")
+    env(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+    answer = json.loads(run("status", "--json").stdout)
+    assert (answer["journal"], answer["dead_letters"], answer["unanswered"]) == (None, 1, ["redis"])
 
 
 def test_trace_needs_no_redis_for_what_the_tables_know(core: Core, env: Callable[..., Settings]) -> None:

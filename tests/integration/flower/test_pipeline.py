@@ -1,10 +1,11 @@
 """The pipeline's page and a conversation's page over HTTP."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
 
+from app.dev.stack.embedded import free_port
 from app.stores.redis_keys import JOURNAL, lane_claim
 from app.watch import alerts, backlog
 from app.watch.heartbeats import beat, member
@@ -45,6 +46,15 @@ def test_the_numbers_are_those_of_the_tables_and_of_redis(core: Core, page: Page
     assert (now["claims"], now["workers"]) == (1, {"worker1@here": ["conversations"]})
     assert set(now["queues"]) == {"webhooks", "conversations", "maintenance", "dead_letters"}
     assert now["oldest_seconds"] > 0
+
+
+def test_without_postgres_the_numbers_of_redis_are_shown(
+    core: Core, page: Page, env: Callable[..., Settings]
+) -> None:
+    core.redis.hset(JOURNAL, "a", b"{}")
+    env(DATABASE_URL=f"postgresql://127.0.0.1:{free_port()}/none")
+    now = page.get("/pipeline/numbers").json()
+    assert (now["journal"], now["pending"], now["held"], now["unanswered"]) == (1, None, None, ["postgres"])
 
 
 def test_a_lane_held_by_a_failing_event_is_shown_and_names_nobody(core: Core, page: Page) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from app.stores import connections
 from app.stores.models import EventState
 from app.stores.redis_keys import JOURNAL
+from app.watch import alert_marks
 from app.watch.alert_states import apply
 from app.watch.conditions import Action, AlertChange, AlertName
 from app.watch.heartbeats import beat, member
@@ -96,6 +97,17 @@ def test_without_postgres_the_journal_is_still_shown(
     assert (numbers["neverdrop_up{postgres}"], numbers["neverdrop_up{redis}"]) == (0, 1)
     assert numbers["neverdrop_journal_deliveries"] == 1
     assert "neverdrop_pending_events" not in numbers
+
+
+def test_without_postgres_the_alerts_that_need_no_postgres_are_shown(
+    client: FlaskClient, env: Callable[..., Settings]
+) -> None:
+    env(DATABASE_URL="postgresql://127.0.0.1:1/none")
+    alert_marks.mark(connections.redis(), AlertChange(Action.RAISE, AlertName.DATABASE_DOWN, "away", 1, 1))
+    numbers = scrape(client)
+    assert numbers["neverdrop_alert_raised{database_down}"] == 1
+    assert numbers["neverdrop_alert_raised{no_beat}"] == 0
+    assert "neverdrop_alert_raised{backlog_size}" not in numbers
 
 
 def test_a_postgres_that_hangs_does_not_hang_the_scrape(

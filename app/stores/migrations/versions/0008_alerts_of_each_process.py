@@ -1,4 +1,4 @@
-"""When a process last saw an alert's condition, and an index of the messages that no handler took."""
+"""When a process last saw an alert's condition, and how many messages no handler took."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,14 +11,11 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("alerts", sa.Column("seen_at", sa.DateTime(timezone=True), nullable=True))
-    op.create_index(
-        "events_unhandled",
-        "events",
-        ["finished_at"],
-        postgresql_where=sa.text("state = 'done' AND handler IS NULL AND kind = 'message'"),
+    op.add_column(
+        "backlog_samples", sa.Column("unhandled", sa.BigInteger(), server_default="0", nullable=False)
     )
 
 
 def downgrade() -> None:
-    op.drop_index("events_unhandled", "events")
+    op.drop_column("backlog_samples", "unhandled")
     op.drop_column("alerts", "seen_at")
