@@ -260,8 +260,10 @@ def test_every_file_that_the_docs_name_exists(page: str) -> None:
     for path in code(PAGES[page]):
         if re.fullmatch(r"(app|bench|config|tasks|tests|docs)/[\w/]+\.\w+", path):
             assert (ROOT / path).exists(), path
-        if re.fullmatch(r"(unit|integration|acceptance|browser)/\w+\.py", path):
+        if re.fullmatch(r"(unit|integration|acceptance|browser|chaos|hostile)/[\w/]+\.py", path):
             assert (ROOT / "tests" / path).exists(), path
+        if re.fullmatch(r"test_\w+\.py", path):
+            assert list((ROOT / "tests").rglob(path)), path
 
 
 @pytest.mark.parametrize("page", PAGES)

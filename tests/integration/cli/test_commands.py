@@ -1,47 +1,20 @@
 """The command line against real stores: what it says, what it hides, and what it says when something is missing."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from app.cli.entry import cli, main
-from app.dev.stack.embedded import free_port
-from app.watch import alert_marks
-from app.watch.conditions import Action, AlertChange, AlertName
-from config.settings import Settings
-from config.settings import settings as current_settings
 from tests.helpers import factories as f
-from tests.helpers import services as servers
 from tests.helpers.core import Core, text_body
-from tests.helpers.rows import add_events, ago
-from tests.helpers.services import Services
+from tests.integration.cli.support import dead, lines, run
 
 pytestmark = pytest.mark.core(messages="failing", max_attempts=1, of_process=True)
 
 SECRET_TEXT = "my card is 4242"
+
 QUOTED = f"'{SECRET_TEXT}'"
+
 UNKNOWN = "999999"
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
-
-
-def lines(result: Result) -> list[Any]:
-    """The objects that were printed."""
-    assert result.exit_code == 0, result.output
-    return [json.loads(line) for line in result.stdout.splitlines()]
-
-
-def dead(core: Core, *texts: str) -> list[int]:
-    core.broken.update(texts)
-    core.ingest(text_body(*texts))
-    core.run()
-    return [core.event(words).id for words in texts]
 
 
 def hides_the_person(output: str, words: str = SECRET_TEXT) -> bool:
@@ -217,138 +190,3 @@ def test_dead_discard_wants_a_reason(core: Core) -> None:
     assert run("dead", "discard", id_, "--reason", "answered by phone").exit_code == 0
     assert core.event("a").state == "discarded"
     assert core.value("SELECT reason FROM dead_letter_actions") == "answered by phone"
-
-
-# What is missing
-
-
-@pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """What ``neverdrop ...`` says on standard error as it fails."""
-
-    def fail(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["neverdrop", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert ended.value.code == 1
-        return capsys.readouterr().err
-
-    return fail
-
-
-@pytest.fixture
-def no_tables(services: Services, env: Callable[..., Settings]) -> Iterator[None]:
-    servers.execute(services.postgres_url, "CREATE DATABASE bare_neverdrop")
-    env(DATABASE_URL=servers.database(services.postgres_url, "bare_neverdrop"))
-    yield
-    servers.execute(services.postgres_url, "DROP DATABASE bare_neverdrop WITH (FORCE)")
-
-
-@pytest.mark.parametrize("command", [("status",), ("trace", "1"), ("dead", "list")])
-def test_without_tables_it_says_how_to_make_them(
-    no_tables: None, say: Callable[..., str], command: tuple[str, ...]
-) -> None:
-    assert "run `neverdrop migrate`" in say(*command)
-
-
-def test_migrate_makes_the_tables(no_tables: None) -> None:
-    assert run("migrate").output == "the database is up to date\n"
-    assert run("dead", "list").output == "no dead letters\n"
-
-
-@pytest.mark.parametrize("command", [("status",), ("trace", "1"), ("dead", "list"), ("migrate",)])
-def test_without_postgres_it_says_so(
-    env: Callable[..., Settings], say: Callable[..., str], command: tuple[str, ...]
-) -> None:
-    env(DATABASE_URL=f"postgresql://127.0.0.1:{free_port()}/none")
-    assert "Postgres does not answer" in say(*command)
-
-
-def test_without_redis_it_says_so(env: Callable[..., Settings], say: Callable[..., str]) -> None:
-    env(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
-    assert "Redis does not answer" in say("status")
-
-
-def test_without_postgres_status_shows_what_redis_knows(core: Core, env: Callable[..., Settings]) -> None:
-    core.accept(text_body("a"))
-    alert_marks.mark(core.redis, AlertChange(Action.RAISE, AlertName.DATABASE_DOWN, "away", 1, 1))
-    env(DATABASE_URL=f"postgresql://127.0.0.1:{free_port()}/none")
-    answer = json.loads(run("status", "--json").stdout)
-    assert (answer["journal"], answer["pending"], answer["unanswered"]) == (1, None, ["postgres"])
-    assert answer["alerts"] == ["database_down"]
-    result = run("status")
-    assert (result.exit_code, "Postgres does not answer" in result.stdout) == (1, True)
-
-
-def test_without_redis_status_shows_what_postgres_knows(core: Core, env: Callable[..., Settings]) -> None:
-    dead(core, "a")
-    env(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
-    answer = json.loads(run("status", "--json").stdout)
-    assert (answer["journal"], answer["dead_letters"], answer["unanswered"]) == (None, 1, ["redis"])
-
-
-def test_trace_needs_no_redis_for_what_the_tables_know(core: Core, env: Callable[..., Settings]) -> None:
-    core.ingest(text_body("a"))
-    env(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
-    assert run("trace", f.wamid("a")).exit_code == 0
-
-
-def test_without_settings_it_names_each_that_is_missing(
-    env: Callable[..., Settings], say: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PORT", "none")
-    monkeypatch.setenv("ALERT_DEAD_LETTERS", "0")
-    current_settings.cache_clear()
-    text = say("status")
-    assert "PORT" in text
-    assert "ALERT_DEAD_LETTERS" in text
-
-
-# purge
-
-
-def finished(core: Core, days: float, count: int = 1) -> None:
-    add_events(core.engine, count, state="done", finished_at=ago(days * 86_400))
-
-
-def test_purge_deletes_what_is_older_and_tells_how_much(core: Core) -> None:
-    finished(core, 31, 2)
-    finished(core, 29)
-    (answer,) = lines(run("purge", "--older-than", 30, "--json"))
-    assert {name: answer[name] for name in ("events", "attempts", "statuses", "deliveries", "actions")} == {
-        "events": 2, "attempts": 0, "statuses": 0, "deliveries": 0, "actions": 0,
-    }  # fmt: skip
-    assert core.states() == {"done": 1}
-    assert "deleted 0 events that were finished before" in run("purge", "--older-than", 30).output
-
-
-def test_purge_takes_its_age_from_the_setting(core: Core, env: Callable[..., Settings]) -> None:
-    env(RETENTION_DAYS="30")
-    finished(core, 31)
-    assert "deleted 1 events" in run("purge").output
-
-
-def test_purge_without_an_age_says_what_to_give(core: Core) -> None:
-    result = run("purge")
-    assert result.exit_code == 1
-    assert "--older-than DAYS, or set RETENTION_DAYS" in result.output
-
-
-def test_purge_refuses_an_age_at_which_a_repeat_may_still_come(core: Core) -> None:
-    finished(core, 7.5)
-    result = run("purge", "--older-than", 7)
-    assert result.exit_code == 2
-    assert "Meta repeats a webhook for 7 days" in result.output
-    assert core.states() == {"done": 1}
-
-
-def test_a_dry_run_of_purge_deletes_nothing(core: Core) -> None:
-    (id_,) = dead(core, "a")
-    run("dead", "discard", id_, "--reason", "test")
-    core.execute("UPDATE dead_letter_actions SET at = :old", old=ago(31 * 86_400))
-    core.execute("UPDATE events SET finished_at = :old", old=ago(31 * 86_400))
-    finished(core, 31)
-    (answer,) = lines(run("purge", "--older-than", 30, "--dry-run", "--json"))
-    assert (answer["events"], answer["dry_run"]) == (2, True)
-    assert "would delete 2 events" in run("purge", "--older-than", 30, "--dry-run").output
-    assert core.states() == {"discarded": 1, "done": 1}

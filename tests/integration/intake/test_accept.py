@@ -1,38 +1,28 @@
 """A body is accepted only when a store has it, whatever the other one does."""
 
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from itertools import count
-from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 from celery import Celery
-from psycopg2.extensions import set_wait_callback
-from redis import Redis
-from sqlalchemy import select, text
+from sqlalchemy import text
 
-from app.broker import envelope
-from app.dev.processes.children import Records, Running, end
-from app.dev.stack.embedded import Server, free_port, valkey
-from app.intake import fallback_store, primary_store
-from app.intake.accept import Intake, Unavailable
+from app.dev.stack.embedded import free_port
+from app.intake.accept import Unavailable
 from app.stores import connections
 from app.stores.delivery_id import accepted_at, accepted_ms
-from app.stores.models import Delivery, DeliveryState, StoredIn
-from app.stores.redis_checks import UnsafeJournal, findings
-from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX
+from app.stores.models import DeliveryState, StoredIn
+from app.stores.redis_keys import JOURNAL_INDEX
 from config.celery import WEBHOOKS, celery_config
 from config.settings import settings
-from tests.helpers import services as servers
 from tests.helpers.loop import Blocking
 from tests.helpers.waiting import until
+from tests.integration.intake.valkeys import Valkey, journal, stored
 
-PATIENCE_SECONDS = 20
 POSTED = 200
+
 BODIES = [
     b'{"text":"caf\\u00e9"}',
     "{'é': '\U0001f600'}".encode(),
@@ -40,66 +30,6 @@ BODIES = [
     b"",
     b"x" * 3_000_000,
 ]
-
-
-class Valkey:
-    """A server of the test's own, so that it may be stopped and killed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._records = Records(path / "processes")
-        self.server: Server = valkey(path / "valkey", servers.PASSWORD, port=free_port())
-        self.running: Running = self._launch()
-        self.client: Any = Redis.from_url(self.server.url)
-
-    def _launch(self) -> Running:
-        return servers.launch(self.server, self._records, self._path)
-
-    def kill(self) -> None:
-        self.running.send(signal.SIGKILL)
-        end([self.running])
-
-    def start(self) -> None:
-        self.running = self._launch()
-
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        self.running.send(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.running.send(signal.SIGCONT)
-
-
-@pytest.fixture
-def own_valkey(env: Callable[..., Any]) -> Iterator[Valkey]:
-    with servers.directory() as path:
-        own = Valkey(path)
-        env(REDIS_URL=own.server.url)
-        primary_store._durability_checked.clear()
-        try:
-            yield own
-        finally:
-            own.client.close()
-            end([own.running])
-
-
-@pytest.fixture
-def bounded(own_valkey: Valkey) -> Iterator[Blocking]:
-    """As a web process has it, but that every group tries the primary store."""
-    envelope.prepare()
-    yield Blocking(
-        Intake(primary_store.write, fallback_store.write, clock=count(step=PATIENCE_SECONDS).__next__)
-    )
-    connections.web_engine().dispose()
-    set_wait_callback(None)
-
-
-@pytest.fixture
-def intake(bounded: Blocking, monkeypatch: pytest.MonkeyPatch) -> Blocking:
-    """One that waits for a slow disk."""
-    monkeypatch.setattr(connections, "WEB_REDIS_TIMEOUT_SECONDS", PATIENCE_SECONDS)
-    return bounded
 
 
 @contextmanager
@@ -119,15 +49,6 @@ def postgres_stopped() -> Iterator[None]:
         for process in everything:
             with suppress(psutil.NoSuchProcess):
                 process.resume()
-
-
-def journal(own: Valkey) -> dict[str, bytes]:
-    return {key.decode(): body for key, body in own.client.hgetall(JOURNAL).items()}
-
-
-def stored() -> list[Delivery]:
-    with connections.engine().connect() as connection:
-        return list(connection.execute(select(Delivery.__table__).order_by(Delivery.id)))  # type: ignore[arg-type]
 
 
 def enqueued() -> list[tuple[str, bytes]]:
@@ -268,48 +189,3 @@ def test_a_connection_that_postgres_has_closed_is_replaced(intake: Blocking, own
         )
     intake.accept(b"after")
     assert [row.body for row in stored()] == [b"before", b"after"]
-
-
-def test_a_redis_that_evicts_is_refused_in_production_only(
-    own_valkey: Valkey, env: Callable[..., Any]
-) -> None:
-    own_valkey.client.config_set("maxmemory-policy", "allkeys-lru")
-    primary_store.check_durability()
-    env(NEVERDROP_ENV="production")
-    with pytest.raises(UnsafeJournal, match="noeviction"):
-        primary_store.check_durability()
-
-
-def test_in_production_a_redis_that_evicts_is_never_written_to(
-    own_valkey: Valkey, intake: Blocking, env: Callable[..., Any]
-) -> None:
-    own_valkey.client.config_set("maxmemory-policy", "allkeys-lru")
-    env(NEVERDROP_ENV="production")
-    intake.accept(b"body")
-    assert [row.body for row in stored()] == [b"body"]
-    assert journal(own_valkey) == {}
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "name", "fatal"),
-    [
-        ("appendonly", "no", "journal.not_durable", False),
-        ("appendfsync", "everysec", "journal.not_durable", False),
-        ("maxmemory-policy", "volatile-ttl", "journal.evicts", True),
-    ],
-)
-def test_what_makes_a_journal_unsafe_is_found(
-    own_valkey: Valkey, option: str, value: str, name: str, fatal: bool
-) -> None:
-    assert findings(own_valkey.client) == []
-    own_valkey.client.config_set(option, value)
-    assert [(each.name, each.fatal) for each in findings(own_valkey.client)] == [(name, fatal)]
-
-
-def test_a_redis_that_forbids_config_is_taken_as_right(own_valkey: Valkey) -> None:
-    own_valkey.client.acl_setuser(
-        "managed", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-config"]
-    )
-    url = own_valkey.server.url.replace(f":{servers.PASSWORD}@", "managed:any@")
-    with Redis.from_url(url) as client:
-        assert findings(client) == []
