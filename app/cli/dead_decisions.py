@@ -2,7 +2,7 @@
 
 import getpass
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,27 +10,24 @@ from typing import Any, TextIO
 
 import click
 from redis.exceptions import RedisError
-from sqlalchemy import text
 
 from app import dead_letters
 from app.cli.dead_options import filtered
 from app.cli.terminal import JSON, print_json, progress
 from app.dead_letters import ActionResult, PayloadError, RetryRate
 from app.handlers import load_handlers, registry
-from app.stores import engine, redis
+from app.stores import MAX_ID, chunks, database_now, engine, redis
 from app.views import Filter
 from app.views import dead_letters as dead_letter_list
 from config.settings import settings
 
 IDS_A_CALL = 500
 
-NOW = text("SELECT clock_timestamp()")
-
-ID = click.IntRange(1, 2**63 - 1)
+ID = click.IntRange(1, MAX_ID)
 IDS = click.argument("event_ids", type=ID, nargs=-1)
 ALL = click.option("--all", "everything", is_flag=True, help="every dead letter that matches the options")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="say how many it would be, and change nothing")
-Act = Callable[[list[int], int], ActionResult]
+Act = Callable[[Sequence[int], int], ActionResult]
 
 
 @click.command()
@@ -56,9 +53,9 @@ def retry(
     load_handlers(settings().handlers, settings().handler_time_limit_seconds)
     since = datetime.now(UTC)
 
-    def act(ids: list[int], first: int) -> ActionResult:
-        pace = None if rate is None else RetryRate(rate, since, first)
-        return dead_letters.retry(engine(), redis(), registry, ids, who, pace)
+    def act(ids: Sequence[int], first: int) -> ActionResult:
+        retry_rate = None if rate is None else RetryRate(rate, since, first)
+        return dead_letters.retry(engine(), redis(), registry, ids, who, retry_rate)
 
     _decide(event_ids, everything, wanted, dry_run, as_json, "retried", act)
 
@@ -82,7 +79,7 @@ def discard(
 ) -> None:
     """Decide that dead letters need not be handled. Their rows stay."""
 
-    def act(ids: list[int], _first: int) -> ActionResult:
+    def act(ids: Sequence[int], _first: int) -> ActionResult:
         return dead_letters.discard(engine(), redis(), ids, who, reason)
 
     _decide(event_ids, everything, wanted, dry_run, as_json, "discarded", act)
@@ -91,13 +88,13 @@ def discard(
 @click.command()
 @click.argument("event_id", type=ID)
 @click.option(
-    "--file", type=click.File(encoding="utf-8"), help="the mended payload, - for standard input; not $EDITOR"
+    "--file", type=click.File(encoding="utf-8"), help="the edited payload, - for standard input; not $EDITOR"
 )
 @click.option("--reason", help="what was wrong with it; recorded")
 @click.option("--who", default=getpass.getuser, help="recorded with the edit; by default you")
 @JSON
 def edit(event_id: int, file: TextIO | None, reason: str | None, who: str, as_json: bool) -> None:
-    """Mend a dead letter's payload and run it again. The payload before is kept.
+    """Edit a dead letter's payload and run it again. The payload before is kept.
 
     It opens in $EDITOR, with what belongs to people in clear, or comes from --file.
     """
@@ -140,14 +137,14 @@ def _decide(
     if event_ids:
         wanted = Filter(ids=event_ids)
     with engine().connect() as connection:
-        now = connection.execute(NOW).scalar_one()
+        now = database_now(connection)
         wanted = replace(wanted, before=min(wanted.before or now, now))
         count = dead_letter_list.count(connection, wanted)
     if dry_run:
         _say({"would_be": count}, f"{count} would be {verb}", as_json)
         return
     result = ActionResult()
-    parts = _chunks(list(event_ids)) if event_ids else _whole_lanes(wanted)
+    parts = chunks(event_ids, IDS_A_CALL) if event_ids else _whole_lanes(wanted)
     with progress(verb, count) as advance:
         for ids in parts:
             part = act(ids, len(result.changed))
@@ -169,11 +166,6 @@ def _whole_lanes(wanted: Filter) -> Iterator[list[int]]:
             yield ids
 
 
-def _chunks(ids: list[int]) -> Iterator[list[int]]:
-    for start in range(0, len(ids), IDS_A_CALL):
-        yield ids[start : start + IDS_A_CALL]
-
-
 def _report(result: ActionResult, verb: str, as_json: bool) -> None:
     refused = [{"id": id_, "why": why} for id_, why in sorted(result.refused.items())]
     sentence = f"{len(result.changed)} {verb} at {datetime.now(UTC):%H:%M:%S} UTC"
@@ -184,8 +176,8 @@ def _report(result: ActionResult, verb: str, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _say(told: dict[str, Any], sentence: str, as_json: bool) -> None:
+def _say(result: dict[str, Any], sentence: str, as_json: bool) -> None:
     if as_json:
-        print_json(told)
+        print_json(result)
     else:
         click.echo(sentence)

@@ -78,12 +78,12 @@ def _write_table(parsed: ParsedBody, path: str, out: TextIO) -> None:
     from rich.text import Text
 
     console = Console(file=out, width=None if out.isatty() else PIPE_WIDTH)
-    table = Table(title=Text(_printable(path)), title_justify="left", caption=Text(_summary(parsed)))
+    table = Table(title=Text(_spelled_out(path)), title_justify="left", caption=Text(_summary(parsed)))
     table.caption_justify = "left"
     for heading in ("", "kind", "type", "conversation", "occurred at (UTC)", "key"):
         table.add_column(heading, overflow="fold", justify="left" if heading else "right")
     for event in parsed.events:
-        table.add_row(*(Text(_printable(cell)) for cell in _cells(event)))
+        table.add_row(*(Text(_spelled_out(cell)) for cell in _cells(event)))
     console.print(table)
     console.print()
 
@@ -112,6 +112,6 @@ def _summary(parsed: ParsedBody) -> str:
     return f"{number} event{'' if number == 1 else 's'}" + (f": {counted}" if counted else "")
 
 
-def _printable(value: str) -> str:
-    """A body may hold anything, terminal commands and reversed text too."""
+def _spelled_out(value: str) -> str:
+    """Replace each character that a terminal would not show by its Python escape: this table is to show all."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in value)

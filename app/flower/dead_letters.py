@@ -4,11 +4,12 @@ A decision about all that match is made in parts, each of whole conversations, t
 other: it can show how far it is and be stopped, and a Flower that is restarted in between leaves the rest dead.
 """
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import tornado.web
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from app import dead_letters
 from app.dead_letters import ActionResult, RetryRate
@@ -16,28 +17,12 @@ from app.flower import parameters
 from app.flower import serializers as shown
 from app.flower.base import ApiHandler, ChangeHandler, Page
 from app.handlers import registry
-from app.stores import engine, redis
-from app.views import Filter, Order, Row, timeline
+from app.stores import database_now, engine, redis
+from app.views import Filter, Order, Row, decided, timeline
 from app.views import dead_letters as dead_letter_list
 
 MAX_SHOWN = 200
 PART = 500  # events of one part of a decision about all that match
-
-NOW = text("SELECT clock_timestamp()")
-PAYLOAD = text("SELECT payload FROM events WHERE id = :id")
-EDITS = text("""
-SELECT at, who, reason, payload FROM dead_letter_actions WHERE event_id = :id AND action = 'edit' ORDER BY id
-""")
-STATES = text(
-    "SELECT id, state::text, attempts - attempts_at_retry AS tries FROM events WHERE id = ANY(:ids)"
-)
-PROGRESS = text("""
-SELECT e.state::text AS state, count(*) AS count
-FROM (
-  SELECT DISTINCT event_id FROM dead_letter_actions WHERE action = 'retry' AND who = :who AND at >= :since
-) AS retried JOIN events e ON e.id = retried.event_id
-GROUP BY 1
-""")
 
 
 class DeadLetters(Page):
@@ -53,7 +38,7 @@ class DeadLetterTable(ApiHandler):
     async def get(self) -> None:
         given = {name: self.get_query_argument(name) for name in self.request.query_arguments}
         sort, order = parameters.sorting(given.pop("sort", "died"), given.pop("order", "descending"))
-        limit = min(parameters.event_id(given.pop("limit", "50")), MAX_SHOWN)
+        limit = min(parameters.page_size(given.pop("limit", "50")), MAX_SHOWN)
         after = _after(given.pop("after_value", None), given.pop("after_id", None))
         given.pop("reveal", None)
         wanted = parameters.wanted(given)
@@ -80,7 +65,7 @@ def _table(
     connection: Connection, wanted: Filter, sort: str, order: Order, after: tuple[Any, int] | None, limit: int
 ) -> tuple[list[Row], int, datetime]:
     """The time comes first: what dies later is not counted by it. A page that holds all needs no count."""
-    now = connection.execute(NOW).scalar_one()
+    now = database_now(connection)
     rows = dead_letter_list.page(connection, wanted, sort, order, after, limit)
     holds_all = after is None and len(rows) < limit
     return rows, len(rows) if holds_all else dead_letter_list.count(connection, wanted), now
@@ -102,7 +87,7 @@ class Count(ApiHandler):
         wanted = parameters.wanted(self.wanted_body().get("filter", {}))
         now, count = await self.read(
             lambda connection: (
-                connection.execute(NOW).scalar_one(),
+                database_now(connection),
                 dead_letter_list.count(connection, wanted),
             )
         )
@@ -129,9 +114,7 @@ def _timeline(
     timelines = timeline.find_timelines(connection, str(event_id))
     if not timelines or timelines[0].event_id != event_id:
         return None
-    payload = connection.execute(PAYLOAD, {"id": event_id}).scalar_one()
-    edits = connection.execute(EDITS, {"id": event_id}).mappings()
-    return timelines[0], payload, [dict(edit) for edit in edits]
+    return timelines[0], timelines[0].payload, decided.edits(connection, event_id)
 
 
 class States(ApiHandler):
@@ -140,8 +123,8 @@ class States(ApiHandler):
     @tornado.web.authenticated
     async def get(self) -> None:
         ids = parameters.event_ids(self.get_query_argument("ids", "").split(","))
-        rows = await self.read(lambda connection: connection.execute(STATES, {"ids": ids}).all())
-        self.answer(states={row.id: {"state": row.state, "tries": row.tries} for row in rows})
+        events = await self.read(decided.progress, ids)
+        self.answer(states={id_: asdict(event) for id_, event in events.items()})
 
 
 class Progress(ApiHandler):
@@ -149,21 +132,20 @@ class Progress(ApiHandler):
 
     @tornado.web.authenticated
     async def get(self) -> None:
-        asked = {"who": self.user, "since": parameters.moment("since", self.get_query_argument("since", ""))}
-        rows = await self.read(lambda connection: connection.execute(PROGRESS, asked).all())
-        self.answer(states={row.state: row.count for row in rows})
+        since = parameters.moment("since", self.get_query_argument("since", ""))
+        self.answer(states=await self.read(decided.retried_states, self.user, since))
 
 
 class Retry(ChangeHandler):
-    """{"ids"} or {"filter", "until", "after_lane"}; with "rate", "since" and "first" at that pace."""
+    """{"ids"} or {"filter", "until", "after_lane"}; with "rate", "since" and "first" at that rate."""
 
     async def post(self) -> None:
         body = self.wanted_body()
         since = parameters.moment("since", body["since"]) if body.get("since") else None
-        pace = self._rate(body, since)
+        retry_rate = self._rate(body, since)
         ids, last_lane = await self.read(_chosen, body)
         began = since or datetime.now(UTC)
-        result = await self.run(dead_letters.retry, engine(), redis(), registry, ids, self.who, pace)
+        result = await self.run(dead_letters.retry, engine(), redis(), registry, ids, self.who, retry_rate)
         self.answer(**_as_json(result), last_lane=last_lane, since=began)
 
     def _rate(self, body: dict[str, Any], since: datetime | None) -> RetryRate | None:
@@ -187,7 +169,7 @@ class Discard(ChangeHandler):
 
 
 class Edit(ChangeHandler):
-    """{"payload": JSON as text, "reason"}: mend one event's payload and retry it."""
+    """{"payload": JSON as text, "reason"}: edit one event's payload and retry it."""
 
     async def post(self, id_: str) -> None:
         body = self.wanted_body()

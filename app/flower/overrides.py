@@ -11,8 +11,7 @@ from sqlalchemy import text
 from tornado.ioloop import IOLoop
 
 from app.flower.access import refusal, user_of
-from app.flower.parameters import LARGEST_ID
-from app.stores import engine
+from app.stores import MAX_ID, engine
 from config.celery import QUEUES, RETRY_DEAD_LETTER
 from config.settings import settings
 
@@ -81,7 +80,7 @@ class RetryByTask:
 
 def _event_id(args: Any, kwargs: Any) -> int:
     given = [*args, *([kwargs["event_id"]] if isinstance(kwargs, dict) and "event_id" in kwargs else [])]
-    if len(given) != 1 or type(given[0]) is not int or not 0 < given[0] <= LARGEST_ID:
+    if len(given) != 1 or type(given[0]) is not int or not 0 < given[0] <= MAX_ID:
         raise tornado.web.HTTPError(400, 'give the id of one event: {"args": [17]}')
     return given[0]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from app.errors import NeverdropError
 from app.payload import UNSTORABLE
+from app.stores import MAX_ID
 from app.views import SORTED_BY, Filter, Order
 
-LARGEST_ID = 2**63 - 1
 MAX_TEXT = 1000  # characters of a search or a reason
 MAX_IDS = 1000  # of one request
 TEXTS = ("kind", "type", "handler", "error", "conversation", "error_class", "search")
@@ -41,10 +41,20 @@ def moment(name: str, value: Any) -> datetime:
 
 
 def event_id(value: Any) -> int:
+    """An event's id, as a number or in digits."""
+    return _positive("an id", value)
+
+
+def page_size(value: Any) -> int:
+    """How many rows a page is to have."""
+    return _positive("limit", value)
+
+
+def _positive(name: str, value: Any) -> int:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
-    if type(value) is not int or not 0 < value <= LARGEST_ID:
-        raise BadRequest("an id must be a positive number")
+    if type(value) is not int or not 0 < value <= MAX_ID:
+        raise BadRequest(f"{name} must be a positive number")
     return value
 
 
@@ -66,7 +76,7 @@ def rate(value: Any) -> float | None:
 
 
 def whole(name: str, value: Any) -> int:
-    if type(value) is not int or not 0 <= value <= LARGEST_ID:
+    if type(value) is not int or not 0 <= value <= MAX_ID:
         raise BadRequest(f"{name} must be a whole number")
     return value
 

@@ -53,7 +53,7 @@ def event_timeline(found: Timeline, payload: str, reveal: bool) -> dict[str, Any
 
 
 def edits(found: list[dict[str, Any]], reveal: bool) -> list[dict[str, Any]]:
-    """Who mended an event's payload, when, and what it was before."""
+    """Who edited an event's payload, when, and what it was before."""
     payloads = [json.loads(edit["payload"]) for edit in found]
     shown = [payload if reveal else masked_payload(payload) for payload in payloads]
     return [edit | {"payload": _as_text(payload)} for edit, payload in zip(found, shown, strict=True)]

@@ -7,6 +7,6 @@ Cannot see: a body that never left the journal; ``recovery`` finds that.
 
 from app.ingest.queue import MAX_REQUEUES, dedupe, drain, incoming
 from app.ingest.rows import Incoming
-from app.ingest.split import give_up, ingest
+from app.ingest.store import give_up, ingest
 
 __all__ = ["MAX_REQUEUES", "Incoming", "dedupe", "drain", "give_up", "incoming", "ingest"]

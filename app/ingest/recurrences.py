@@ -13,8 +13,9 @@ from sqlalchemy import Connection
 
 from app.ingest.rows import NewEvent
 from app.stores import Prepared, recordset
+from config.settings import MIN_RETENTION_DAYS
 
-REPEATED_FOR = timedelta(days=8)  # Meta repeats a webhook for 7 days
+REPEATED_FOR = timedelta(days=MIN_RETENTION_DAYS)
 
 # One transaction at a time decides about a subject. In the order of the locks, so that two never deadlock
 LOCK_SUBJECTS = """

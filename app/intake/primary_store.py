@@ -43,7 +43,7 @@ log = get_logger(__name__)
 _durability_checked = threading.Event()
 
 
-def check_durability() -> None:
+def check_stores() -> None:
     """Check that Redis writes to disk before it replies, and sync the clock of delivery ids.
 
     Raises UnsafeJournal in production mode when Redis does not, RedisError when Redis does not answer.
@@ -123,7 +123,7 @@ class PrimaryStore:
     async def _connect(self) -> PinnedConnection:
         try:
             if not _durability_checked.is_set():
-                await asyncio.to_thread(check_durability)  # Redis was away when this process started
+                await asyncio.to_thread(check_stores)  # Redis was away when this process started
             connection = web_connection()
             await connection.connect()  # type: ignore[no-untyped-call]
         finally:

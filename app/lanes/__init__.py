@@ -7,7 +7,7 @@ Cannot see: what a handler does outside this database.
 
 from app.lanes import pauses
 from app.lanes.claims import Claims
-from app.lanes.lane import Lanes
+from app.lanes.lanes import Lanes
 from app.lanes.outcome import Outcome, Step
 from app.lanes.pauses import Pause
 

@@ -61,7 +61,7 @@ class Attempt:
             dead=decision.dead,
             after_seconds=decision.after_seconds,
             blocks_lane=self.blocks_lane,
-            error=_describe(error),
+            error=_error_text(error),
             traceback=_traceback(error),
             costs_nothing=costs_nothing,
         )
@@ -84,7 +84,7 @@ class Attempt:
         return decide(self.handler.policy, self.since_retry, error)
 
 
-def _describe(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     try:
         words = f"{type(cause).__name__}: {cause}"

@@ -10,7 +10,7 @@ Each function first finds, then acts; every sweep may run several times at once.
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from uuid import UUID
 
 from redis import Redis
@@ -27,6 +27,7 @@ from app.stores import (
     WAKES,
     StoredIn,
     accepted_ms,
+    chunks,
     lane_claim,
 )
 from config.celery import CONVERSATIONS, WEBHOOKS
@@ -40,8 +41,6 @@ LANES_AT_ONCE = 5_000
 MANY_LOST = 0.1  # of the lanes that were looked at
 STORED_AT_ONCE = 500
 STORED_BYTES_AT_ONCE = 8_000_000
-
-T = TypeVar("T")
 
 log = get_logger(__name__)
 
@@ -109,7 +108,7 @@ def sweep_lanes(engine: Engine, redis: "Redis", grace_seconds: float) -> int:
     enqueued = 0
     for lanes in _lanes_in_turn(engine, redis, grace_seconds):
         ready = [lane for lane, is_ready in lanes if is_ready]
-        lost = [lane for chunk in _chunks(ready) for lane in _unclaimed(redis, chunk)]
+        lost = [lane for chunk in chunks(ready, KEYS_A_CALL) for lane in _unclaimed(redis, chunk)]
         enqueued += wake(redis, lost)
         if len(lost) < len(lanes) * MANY_LOST:
             break
@@ -218,7 +217,10 @@ def lost_deliveries(redis: "Redis", before: float) -> list[str]:
     found: Any = redis.zrangebyscore(JOURNAL_INDEX, "-inf", f"({before}")
     old = [id_.decode() for id_ in found]
     return [
-        id_ for chunk in _chunks(old) for id_, since in _enqueued_ms(redis, chunk).items() if since < before
+        id_
+        for chunk in chunks(old, KEYS_A_CALL)
+        for id_, since in _enqueued_ms(redis, chunk).items()
+        if since < before
     ]
 
 
@@ -240,7 +242,7 @@ def _enqueued_ms(redis: "Redis", ids: Sequence[str]) -> dict[str, float]:
 def _requeued(redis: "Redis", ids: Sequence[str]) -> set[str]:
     """Those that a sweep has enqueued before."""
     found: set[str] = set()
-    for chunk in _chunks(ids):
+    for chunk in chunks(ids, KEYS_A_CALL):
         times: Any = redis.zmscore(JOURNAL_REQUEUED, chunk)  # type: ignore[arg-type]
         found.update(id_ for id_, since in zip(chunk, times, strict=True) if since is not None)
     return found
@@ -251,7 +253,7 @@ def _groups(redis: "Redis", ids: Sequence[str], most: int | None = None) -> Iter
     most = most or BODIES_A_MESSAGE
     group: list[tuple[str, bytes]] = []
     size = 0
-    for chunk in _chunks(ids, BODIES_A_MESSAGE):
+    for chunk in chunks(ids, BODIES_A_MESSAGE):
         bodies: Any = redis.hmget(JOURNAL, chunk)
         for id_, body in zip(chunk, bodies, strict=True):
             if body is None:
@@ -272,7 +274,7 @@ def _date_no_later_than(redis: "Redis", key: str, now: float) -> None:
     was dated anew or deleted meanwhile stays so.
     """
     ahead: Any = redis.zrangebyscore(key, now + AHEAD_MS, "+inf")
-    for chunk in _chunks(ahead):
+    for chunk in chunks(ahead, KEYS_A_CALL):
         redis.zadd(key, dict.fromkeys(chunk, now), xx=True, lt=True)
 
 
@@ -280,8 +282,3 @@ def now_ms(redis: "Redis") -> float:
     """Redis's clock, Unix milliseconds: the one that wakes and acceptances are dated by."""
     seconds, microseconds = redis.time()
     return seconds * 1000 + microseconds / 1000
-
-
-def _chunks(items: Sequence[T], size: int = KEYS_A_CALL) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

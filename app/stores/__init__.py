@@ -6,6 +6,7 @@ Cannot see: what the rows mean; the packages that read them know.
 """
 
 from app.stores import connections, delivery_id, postgres_wait, redis_checks
+from app.stores.chunks import chunks
 from app.stores.connections import (
     engine,
     lane_engine,
@@ -16,11 +17,21 @@ from app.stores.connections import (
     web_redis,
 )
 from app.stores.database_checks import RedisNotOurs, check_database
+from app.stores.database_clock import database_now
 from app.stores.delivery_id import accepted_at, accepted_ms
 from app.stores.faults import STORE_ERRORS, Fault, judge, sqlstate
 from app.stores.guarded_connection import TransactionError
 from app.stores.migrate import migrate
-from app.stores.models import Base, Delivery, DeliveryState, EventState, MessageState, MessageStatus, StoredIn
+from app.stores.models import (
+    MAX_ID,
+    Base,
+    Delivery,
+    DeliveryState,
+    EventState,
+    MessageState,
+    MessageStatus,
+    StoredIn,
+)
 from app.stores.prepared import Prepared
 from app.stores.recordset import bytea, recordset
 from app.stores.redis_keys import (
@@ -52,6 +63,7 @@ __all__ = [
     "JOURNAL_INDEX",
     "JOURNAL_REQUEUED",
     "JOURNAL_REQUEUES",
+    "MAX_ID",
     "QUARANTINE",
     "QUARANTINE_COUNTS",
     "STORE_ERRORS",
@@ -77,7 +89,9 @@ __all__ = [
     "accepted_ms",
     "bytea",
     "check_database",
+    "chunks",
     "connections",
+    "database_now",
     "delivery_id",
     "engine",
     "event_claim",

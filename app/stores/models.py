@@ -70,6 +70,9 @@ def _enum(values: type[StrEnum], name: str) -> Enum:
     return Enum(values, name=name, values_callable=lambda members: [m.value for m in members])
 
 
+MAX_ID = 2**63 - 1  # of a bigint column
+
+
 class Base(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012  (SQLAlchemy's own contract)
         datetime: DateTime(timezone=True),

@@ -5,7 +5,7 @@ Relies on: the tables, and on the journal for what is not in them yet.
 Cannot see: what Redis holds while it is away; a view then leaves that out.
 """
 
-from app.views import dead_letters, lane_events, overview, timeline
+from app.views import dead_letters, decided, lane_events, overview, timeline
 from app.views.dead_letters import SORTED_BY, DeadLetter, Filter, Order, Row, content, find
 from app.views.lane_events import LaneEvent
 from app.views.masked import masked_conversation, masked_id, masked_payload, masked_text
@@ -24,6 +24,7 @@ __all__ = [
     "Timeline",
     "content",
     "dead_letters",
+    "decided",
     "find",
     "lane_events",
     "masked_conversation",

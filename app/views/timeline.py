@@ -10,9 +10,8 @@ from redis import Redis
 from sqlalchemy import Connection, text
 
 from app.payload import message_key_ranges
-from app.stores import JOURNAL, accepted_at
+from app.stores import JOURNAL, MAX_ID, accepted_at
 
-LARGEST_EVENT_ID = 2**63 - 1
 JOURNAL_PAGE = 500
 MAX_EVENTS = 1000  # of one delivery: Meta sends no more in a body
 
@@ -113,7 +112,7 @@ def in_journal(redis: "Redis", identifier: str) -> list[tuple[str, datetime]]:
 
 
 def _events(connection: Connection, identifier: str) -> Sequence[Any]:
-    if identifier.isdecimal() and identifier.isascii() and int(identifier) <= LARGEST_EVENT_ID:
+    if identifier.isdecimal() and identifier.isascii() and int(identifier) <= MAX_ID:
         found = connection.execute(BY_ID, {"id": int(identifier)}).mappings().all()
         if found:
             return found

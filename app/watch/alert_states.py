@@ -1,6 +1,5 @@
 """Keep the state of each alert in Postgres; of several watchers, one makes a change."""
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -44,7 +43,6 @@ MARK_SENT_ELSEWHERE = text("""
 UPDATE alerts SET notified_at = clock_timestamp() WHERE name = :name AND raised AND notified_at IS NULL
 """)
 STATES = text("SELECT name, raised, suspected_at, clock_timestamp() AS now FROM alerts")
-NOW = text("SELECT clock_timestamp()")
 
 
 def read_states(connection: Connection) -> dict[str, AlertState]:
@@ -59,7 +57,7 @@ def apply(connection: Connection, change: AlertChange) -> bool:
 def raise_seen(connection: Connection, change: AlertChange, sent: bool) -> bool:
     """Raise an alert, and say that its condition is met now; False: it was raised before.
 
-    ``sent``: people were told already, while Postgres was away.
+    ``sent``: people were notified already, while Postgres was away.
     """
     first = apply(connection, change)
     connection.execute(SEEN, {"name": change.name.value})
@@ -81,9 +79,3 @@ def _parameters(change: AlertChange) -> dict[str, Any]:
         "threshold": change.threshold,
         "text": change.text,
     }
-
-
-def now(connection: Connection) -> datetime:
-    """Return Postgres's clock, by which states are dated."""
-    moment: datetime = connection.execute(NOW).scalar_one()
-    return moment

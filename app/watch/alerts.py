@@ -8,8 +8,9 @@ from redis import Redis
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.stores import database_now
 from app.watch import backlog
-from app.watch.alert_states import apply, now, read_states
+from app.watch.alert_states import apply, read_states
 from app.watch.backlog import Backlog
 from app.watch.conditions import Action, AlertChange, conditions, judge
 from app.watch.notifications import deliver, log_change
@@ -20,7 +21,7 @@ DATABASE_SECONDS = 15.0  # Postgres counts as down when it has not answered by t
 
 
 def watch(engine: Engine, redis: "Redis", settings: Settings) -> list[AlertChange]:
-    """Measure, remember, judge, tell; returns what was raised or cleared by this call.
+    """Measure, record, judge, notify; return what was raised or cleared by this call.
 
     1. measure both stores;
     2. one transaction: a sample, and each change from the state that it expects;
@@ -48,7 +49,7 @@ def _look(engine: Engine, transport: backlog.RedisBacklog, settings: Settings) -
     measured = Backlog(backlog.stored(engine, settings.alert_growth_window_seconds), transport)
     with engine.begin() as connection:
         backlog.sample(connection, measured)
-        changes = judge(conditions(measured, settings), read_states(connection), now(connection))
+        changes = judge(conditions(measured, settings), read_states(connection), database_now(connection))
         # In the order of their names, so that two watches never wait for each other
         applied = [c for c in sorted(changes, key=lambda c: c.name) if apply(connection, c)]
     return [change for change in applied if change.action in (Action.RAISE, Action.CLEAR)]

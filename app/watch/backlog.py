@@ -19,7 +19,7 @@ from config.celery import CONVERSATIONS, QUEUES, WEBHOOKS
 COUNT_LIMIT = 1_000_000
 STATEMENT_TIMEOUT_MS = 5_000
 UNHANDLED_SECONDS = 3600.0
-SAMPLES_KEPT_DAYS = 8
+SAMPLES_KEPT_DAYS = 8  # the widest chart shows 7
 LAG_SECONDS = 2  # a sample counts what happened up to so long before it
 MAX_SAMPLE_SECONDS = 600  # after a longer pause between samples the counts begin anew
 # kombu keeps the messages of each priority but the first in a list of its own, and what runs in `unacked`
@@ -233,9 +233,9 @@ def transport(redis: "Redis") -> RedisBacklog:
 
 
 def sample(connection: Connection, backlog: Backlog) -> None:
-    """Remember the size, for growth, and what happened since the sample before, for the charts.
+    """Record the size, for growth, and what happened since the sample before, for the charts.
 
-    What is older than SAMPLES_KEPT_DAYS is forgotten.
+    What is older than SAMPLES_KEPT_DAYS is deleted.
     """
     connection.execute(
         SAMPLE,

@@ -2,7 +2,7 @@
 
 Celery's own heartbeat is an event, and the ingest process sends no events. So each worker process writes its
 name and queues every BEAT_SECONDS, from the timer of its consumer: a worker whose event loop hangs stops
-beating. It cannot tell a worker that is slow from one that does nothing useful.
+beating. Cannot see whether a worker is slow or does nothing useful.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ class Heartbeats(bootsteps.StartStopStep):
         if self._timer_entry is not None:
             self._timer_entry.cancel()
             self._timer_entry = None
-            with contextlib.suppress(RedisError):  # then it is forgotten by its age
+            with contextlib.suppress(RedisError):  # then its age ends it
                 web_redis().zrem(WORKERS, self._member)
 
     shutdown = stop
@@ -50,7 +50,7 @@ class Heartbeats(bootsteps.StartStopStep):
     def _beat(self) -> None:
         """Write name and queues, which a person may have changed: "cancel consumer", "add consumer".
 
-        Bounded by the web's timeouts, since it runs in the event loop; Celery tells of an outage.
+        Bounded by the web's timeouts, since it runs in the event loop; Celery logs an outage.
         """
         before = self._member
         self._member = member(self._consumer.hostname, self._consumer.app.amqp.queues.consume_from)

@@ -30,7 +30,7 @@ WHERE name = (
 )
 RETURNING name, raised, text, value, threshold, greatest(raised_at, cleared_at) AS changed_at
 """)
-# Not if it changed meanwhile: then there is something new to tell
+# Not if it changed meanwhile: then there is something new to send
 MARK_SENT = text("""
 UPDATE alerts SET notified_at = CASE WHEN :sent THEN clock_timestamp() END, notify_after = NULL
 WHERE name = :name AND greatest(raised_at, cleared_at) = :changed_at

@@ -70,7 +70,7 @@ def _judge_alerts() -> None:
 
 def _check_redis() -> None:
     try:
-        primary_store.check_durability()
+        primary_store.check_stores()
     except redis_checks.UnsafeJournal as error:
         raise _cannot_start(f" {error}") from error
     except RedisError as error:

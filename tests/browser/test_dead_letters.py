@@ -58,8 +58,8 @@ def test_a_dead_letter_is_found_read_retried_and_seen_to_be_done(
     tab.get_by_role("button", name="Filter", exact=True).click()
     expect(tab.locator("[data-letter]")).to_have_count(1)
     tab.get_by_role("button", name=str(id_), exact=True).click()
-    expect(tab.locator(".nd-story")).to_contain_text("Traceback (most recent call last)")
-    expect(tab.locator(".nd-story")).not_to_contain_text("where is my parcel")
+    expect(tab.locator(".nd-event")).to_contain_text("Traceback (most recent call last)")
+    expect(tab.locator(".nd-event")).not_to_contain_text("where is my parcel")
     tab.get_by_role("button", name=f"Retry event {id_}").click()
     expect(line(tab, id_)).to_contain_text("done")
     assert core.seen == ["where is my parcel"]
@@ -75,7 +75,7 @@ def test_what_fails_again_says_so_and_can_be_decided_about_anew(
     tab.get_by_role("button", name=str(id_), exact=True).click()
     tab.get_by_role("button", name=f"Retry event {id_}").click()
     expect(tab.locator("#toast-container")).to_contain_text(f"Event {id_} failed again")
-    expect(tab.locator(".nd-story")).to_contain_text("Attempt 2")
+    expect(tab.locator(".nd-event")).to_contain_text("Attempt 2")
     core.broken.clear()
     tab.get_by_role("button", name=f"Retry event {id_}").click()
     expect(line(tab, id_)).to_contain_text("done")
@@ -193,7 +193,7 @@ def test_a_payload_is_mended_and_retried(core: Core, page: Page, worker: None, l
     assert core.seen == ["mended"]
     tab.goto(f"{page.url}/conversation/{core.value('SELECT lane FROM events')}")
     tab.get_by_role("button", name=str(id_), exact=True).click()
-    expect(tab.locator(".nd-story")).to_contain_text("Edited by ada")
+    expect(tab.locator(".nd-event")).to_contain_text("Edited by ada")
 
 
 @pytest.mark.parametrize("where", ["text", "error", "type"])
@@ -270,7 +270,7 @@ def test_everything_can_be_reached_with_the_keyboard(core: Core, page: Page, log
         if reached[-1] == f"Discard event {id_}":
             tab.keyboard.press("Enter")
             break
-    expect(tab.locator(".nd-story")).to_contain_text("Traceback")
+    expect(tab.locator(".nd-event")).to_contain_text("Traceback")
     expect(tab.locator("#confirm")).to_be_visible()
     expect(tab.get_by_label("Why need they not be handled?")).to_be_focused()
     tab.keyboard.press("Escape")

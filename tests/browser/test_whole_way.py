@@ -52,8 +52,8 @@ def test_a_thousand_dead_letters_are_retried_by_filter_and_the_rest_stays(
     tab.goto(f"{url}/dead-letters")
     expect(tab.locator("#total")).to_contain_text(f"{FAILED + PICTURES:,}")
     tab.locator("[data-open]").first.click()
-    expect(tab.locator(".nd-story")).to_contain_text("Permanent")
-    expect(tab.locator(".nd-story")).to_contain_text("Traceback")
+    expect(tab.locator(".nd-event")).to_contain_text("Permanent")
+    expect(tab.locator(".nd-event")).to_contain_text("Traceback")
 
     broken.unlink()
     tab.get_by_label("Handler", exact=True).select_option("tests.browser.handlers.answer")

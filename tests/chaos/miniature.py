@@ -19,7 +19,7 @@ from app.handlers.registration import Handler, HandlerFunction, Registry
 from app.handlers.retry import RetryPolicy
 from app.ingest import Incoming, ingest
 from app.lanes.claims import Claims
-from app.lanes.lane import Lanes
+from app.lanes.lanes import Lanes
 from app.recovery import sweeper
 from app.stores.connections import engine, lane_engine, redis
 from app.watch import unknown_handlers

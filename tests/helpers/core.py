@@ -25,10 +25,10 @@ from app.handlers import registry as process_registry
 from app.handlers.registration import Handler, HandlerFunction, OnFailure, Registry
 from app.handlers.retry import RetryPolicy
 from app.ingest.rows import Incoming, Ingested
-from app.ingest.split import ingest
+from app.ingest.store import ingest
 from app.intake import primary_store
 from app.lanes.claims import Claim, Claims
-from app.lanes.lane import Lanes
+from app.lanes.lanes import Lanes
 from app.lanes.outcome import Step
 from app.recovery.sweeper import now_ms
 from app.stores import connections

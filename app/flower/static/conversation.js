@@ -1,7 +1,7 @@
 // A conversation: its events in order, and the switch that lets them wait for a person.
 
 import { ask, badge, byId, el, keepFresh, missing, moment, number, revealSwitch, since, toast } from "./page.js";
-import { story } from "./story.js";
+import { timeline } from "./timeline.js";
 
 const REFRESH_MS = 2000;
 
@@ -63,7 +63,7 @@ function lines(event) {
     cell("Handler", event.handler ? el("span", { class: "nd-handler" }, event.handler) : missing()),
     cell("Attempts", number(event.attempts)),
     cell("Error", event.error ? el("span", { class: "nd-error" }, event.error) : null));
-  return opened ? [line, el("tr", { class: "nd-details" }, el("td", { colspan: "7" }, story(deadLetters, event.id, view.reveal)))] : [line];
+  return opened ? [line, el("tr", { class: "nd-details" }, el("td", { colspan: "7" }, timeline(deadLetters, event.id, view.reveal)))] : [line];
 }
 
 function waiting(event) {

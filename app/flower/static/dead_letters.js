@@ -2,7 +2,7 @@
 
 import { confirm, edit, inParts } from "./decide.js";
 import { ago, ask, badge, byId, el, keepFresh, live, missing, number, revealSwitch, since, toast } from "./page.js";
-import { story } from "./story.js";
+import { timeline } from "./timeline.js";
 
 const REFRESH_MS = 10000;
 const FOLLOW_MS = 1000;
@@ -180,7 +180,7 @@ function toggle(id) {
   else line.nextElementSibling.remove();
 }
 
-const details = (id) => el("tr", { class: "nd-details" }, el("td", { colspan: "11" }, story(base, id, view.reveal)));
+const details = (id) => el("tr", { class: "nd-details" }, el("td", { colspan: "11" }, timeline(base, id, view.reveal)));
 
 function decisions(letter) {
   const state = view.followed.get(letter.id);
@@ -190,7 +190,7 @@ function decisions(letter) {
     "aria-label": `${label} event ${letter.id}`, onclick: act }, label);
   return el("span", { class: "nd-buttons nd-decide" },
     button("Retry", "primary", () => retry([letter.id])),
-    button("Edit", "secondary", () => mend(letter.id)),
+    button("Edit", "secondary", () => editPayload(letter.id)),
     button("Discard", "danger", () => discard([letter.id])));
 }
 
@@ -239,7 +239,7 @@ async function discard(ids) {
   if (answer) finish(answer, "discarded");
 }
 
-async function mend(id) {
+async function editPayload(id) {
   const answer = await edit(base, id);
   if (answer) finish(answer, "edited and retried");
 }

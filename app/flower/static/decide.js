@@ -86,7 +86,7 @@ export async function inParts(url, filter, until, total, answers, progressed, st
   return all;
 }
 
-/** Mend a payload in the editor; resolves with the server's answer, or null. */
+/** Edit a payload in the editor; resolves with the server's answer, or null. */
 export function edit(base, id) {
   const dialog = byId("edit");
   const modal = bootstrap.Modal.getOrCreateInstance(dialog);

@@ -52,10 +52,10 @@ def test_trace_tells_the_story_without_the_person(core: Core) -> None:
 
 def test_trace_reveals_the_person_when_asked(core: Core) -> None:
     dead(core, SECRET_TEXT)
-    (story,) = lines(run("trace", f.wamid(SECRET_TEXT), "--json", "--reveal"))
-    assert story["key"] == f"message:{f.wamid(SECRET_TEXT)}"
-    assert SECRET_TEXT in story["error"]
-    assert story["conversation"].endswith(f.user_id(1))
+    (history,) = lines(run("trace", f.wamid(SECRET_TEXT), "--json", "--reveal"))
+    assert history["key"] == f"message:{f.wamid(SECRET_TEXT)}"
+    assert SECRET_TEXT in history["error"]
+    assert history["conversation"].endswith(f.user_id(1))
 
 
 def test_trace_as_json_hides_the_person_too(core: Core) -> None:

@@ -1,4 +1,4 @@
-"""The page of dead letters over HTTP: found, opened, retried, mended, discarded; and the queue that agrees with it."""
+"""The page of dead letters over HTTP: found, opened, retried, edited, discarded; and the queue that agrees with it."""
 
 import json
 import subprocess
@@ -47,7 +47,7 @@ def page(core: Core) -> Iterator[Page]:
 
 
 def dead(core: Core, *words: str, **more: Any) -> list[int]:
-    """Events that failed for good; their handler is mended when they are taken out of ``core.broken``."""
+    """Events that failed for good; their handler is fixed when they are taken out of ``core.broken``."""
     core.broken.update(words)
     core.ingest(text_body(*words, **more))
     core.run()
@@ -363,14 +363,14 @@ def test_a_decision_that_makes_no_sense_changes_nothing(core: Core, page: Page, 
 # Edit
 
 
-def test_a_mended_payload_is_run_and_the_original_is_kept_with_who_and_when(core: Core, page: Page) -> None:
+def test_an_edited_payload_is_run_and_the_original_is_kept_with_who_and_when(core: Core, page: Page) -> None:
     (id_,) = dead(core, "brokn")
     payload = json.loads(page.get(f"/dead-letters/{id_}", reveal="1").json()["event"]["payload"])
-    payload["item"]["text"]["body"] = "mended 🌷"
+    payload["item"]["text"]["body"] = "edited 🌷"
     answer = page.post(f"/dead-letters/{id_}/edit", {"payload": json.dumps(payload), "reason": "a typo"})
     assert answer.json()["changed"] == [id_]
     core.run()
-    assert core.seen == ["mended 🌷"]
+    assert core.seen == ["edited 🌷"]
     (edit,) = page.get(f"/dead-letters/{id_}", reveal="1").json()["edits"]
     assert (edit["who"], edit["reason"]) == ("ada", "a typo")
     assert "brokn" in edit["payload"]

@@ -60,6 +60,6 @@ def test_a_changed_duplicate_is_in_the_timeline_of_its_event(core: Core) -> None
     core.ingest(f.body(f.messages(f.text_message("hello"))))
     core.ingest(f.body(f.messages(f.text_message("other"))))
     with core.engine.connect() as connection:
-        (story,) = timeline.find_timelines(connection, f.wamid(1))
-    (change,) = [moment for moment in story.moments if moment.what == "changed"]
+        (history,) = timeline.find_timelines(connection, f.wamid(1))
+    (change,) = [moment for moment in history.moments if moment.what == "changed"]
     assert json.loads(change.detail["payload"])["item"]["text"]["body"] == "other"

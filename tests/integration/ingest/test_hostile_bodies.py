@@ -161,7 +161,7 @@ def test_a_hostile_body_is_accepted_ends_visible_and_harms_no_neighbour(
         timelines = timeline.find_timelines(connection, delivery_id)
     assert len(timelines) == hostile.events
     outcome = "dead" if hostile.unreadable else "done"
-    assert {story.state for story in timelines} == {outcome}
+    assert {history.state for history in timelines} == {outcome}
     stored = core.value("SELECT state::text FROM deliveries WHERE id = CAST(:id AS uuid)", id=delivery_id)
     assert stored == ("unreadable" if hostile.unreadable else "split")
 

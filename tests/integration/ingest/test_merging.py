@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from app import dead_letters
 from app.handlers import Context, Event
 from app.ingest import conversations
-from app.ingest import split as ingest_module
+from app.ingest import store as ingest_module
 from app.ingest.merge_plan import NameGroup
 from app.ingest.rows import Ingested, NewEvent
 from app.lanes.outcome import Outcome

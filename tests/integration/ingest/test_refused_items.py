@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from app import dead_letters
-from app.ingest import split as module
+from app.ingest import store as module
 from app.payload.parse import ParsedBody, parse, unreadable_body
 from tests.helpers import factories as f
 from tests.helpers.core import Core, text_body, text_item

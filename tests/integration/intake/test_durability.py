@@ -17,10 +17,10 @@ def test_a_redis_that_evicts_is_refused_in_production_only(
     own_valkey: Valkey, env: Callable[..., Any]
 ) -> None:
     own_valkey.client.config_set("maxmemory-policy", "allkeys-lru")
-    primary_store.check_durability()
+    primary_store.check_stores()
     env(NEVERDROP_ENV="production")
     with pytest.raises(UnsafeJournal, match="noeviction"):
-        primary_store.check_durability()
+        primary_store.check_stores()
 
 
 def test_in_production_a_redis_that_evicts_is_never_written_to(

@@ -107,7 +107,7 @@ def test_after_a_release_that_allows_fewer_attempts_an_event_has_one_more(core: 
 
 
 @pytest.mark.core(messages="failing", broken=["first"], max_attempts=3)
-def test_after_a_release_that_allows_fewer_attempts_a_mended_handler_is_run(core: Core) -> None:
+def test_after_a_release_that_allows_fewer_attempts_a_fixed_handler_is_run(core: Core) -> None:
     core.ingest(text_body("first"))
     for _ in range(2):
         core.make_due()

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from app.ingest.rows import Incoming
-from app.ingest.split import _store
+from app.ingest.store import _store
 from app.payload.parse import parse
 from app.recovery import retention
 from app.recovery.retention import Purged, cutoff, purge

@@ -121,7 +121,7 @@ def test_an_outage_of_postgres_does_not_count_against_a_delivery(
 def test_the_task_ingest_is_content_when_only_redis_is_away(
     core: Core, ingest: ModuleType, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.ingest.split.remove_from_journal", away(RedisAwayError()))
+    monkeypatch.setattr("app.ingest.store.remove_from_journal", away(RedisAwayError()))
     core.accept(text_body("a"))
     ingest.ingest_deliveries(core.take_task())
     assert core.states() == {"done": 1}

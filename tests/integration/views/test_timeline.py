@@ -1,4 +1,4 @@
-"""A message's whole story, by any of its names."""
+"""A message's timeline, by any of its names."""
 
 import pytest
 
@@ -16,8 +16,8 @@ def trace(core: Core, identifier: object) -> list[Timeline]:
         return timeline.find_timelines(connection, str(identifier))
 
 
-def whats(story: Timeline) -> list[str]:
-    return [moment.what for moment in story.moments]
+def whats(history: Timeline) -> list[str]:
+    return [moment.what for moment in history.moments]
 
 
 def in_journal(core: Core, identifier: str) -> list[str]:
@@ -27,11 +27,11 @@ def in_journal(core: Core, identifier: str) -> list[str]:
 def test_a_message_is_followed_from_its_reception_to_its_outcome(core: Core) -> None:
     core.ingest(text_body("a"))
     core.run()
-    (story,) = trace(core, f.wamid("a"))
-    assert whats(story) == ["received", "stored", "attempt", "done"]
-    assert (story.kind, story.type, story.state, story.late) == ("message", "text", "done", False)
-    assert story.moments[0].detail["door"] == "journal"
-    assert story.moments[2].detail["worker"] == "worker"
+    (history,) = trace(core, f.wamid("a"))
+    assert whats(history) == ["received", "stored", "attempt", "done"]
+    assert (history.kind, history.type, history.state, history.late) == ("message", "text", "done", False)
+    assert history.moments[0].detail["door"] == "journal"
+    assert history.moments[2].detail["worker"] == "worker"
 
 
 def test_failures_and_what_people_decided_are_part_of_the_story(core: Core) -> None:
@@ -43,29 +43,29 @@ def test_failures_and_what_people_decided_are_part_of_the_story(core: Core) -> N
     dead_letters.retry(core.engine, core.redis, core.registry, [core.event("a").id], "ada")
     core.broken.clear()
     core.advance(lane)
-    (story,) = trace(core, f.wamid("a"))
-    assert whats(story) == ["received", "stored", "attempt", "attempt", "retry", "attempt", "done"]
-    errors = [moment.detail["error"] for moment in story.moments if moment.what == "attempt"]
+    (history,) = trace(core, f.wamid("a"))
+    assert whats(history) == ["received", "stored", "attempt", "attempt", "retry", "attempt", "done"]
+    errors = [moment.detail["error"] for moment in history.moments if moment.what == "attempt"]
     assert errors == ["ValueError: cannot handle a"] * 2 + [None]
-    assert story.moments[4].detail["who"] == "ada"
+    assert history.moments[4].detail["who"] == "ada"
 
 
 def test_an_attempt_whose_worker_died_has_no_end(core: Core) -> None:
     (lane,) = core.ingest(text_body("a")).lanes
     core.kill_worker_in(lane)
-    (story,) = trace(core, f.wamid("a"))
-    assert (whats(story)[-1], story.moments[-1].detail["seconds"]) == ("attempt", None)
+    (history,) = trace(core, f.wamid("a"))
+    assert (whats(history)[-1], history.moments[-1].detail["seconds"]) == ("attempt", None)
 
 
 def test_an_event_without_a_handler_ends_unhandled(core: Core) -> None:
     core.ingest(f.body(f.statuses(f.status("read", number=9))))
-    (story,) = trace(core, f.wamid(9))
-    assert (whats(story)[-1], story.state) == ("unhandled", "done")
+    (history,) = trace(core, f.wamid(9))
+    assert (whats(history)[-1], history.state) == ("unhandled", "done")
 
 
 def test_the_statuses_of_a_message_that_we_sent_are_found_by_its_id(core: Core) -> None:
     core.ingest(f.body(f.statuses(f.status("read", number=9), f.status("sent", number=9))))
-    assert sorted(story.type for story in trace(core, f.wamid(9))) == ["read", "sent"]
+    assert sorted(history.type for history in trace(core, f.wamid(9))) == ["read", "sent"]
     with core.engine.connect() as connection:
         (row,) = timeline.statuses_of(connection, f.wamid(9))
     assert row["status"] == "read"
@@ -79,14 +79,14 @@ def test_a_message_is_not_mixed_up_with_one_whose_id_begins_the_same(core: Core)
             )
         )
     )
-    assert [story.key for story in trace(core, "wamid.A")] == ["message:wamid.A"]
+    assert [history.key for history in trace(core, "wamid.A")] == ["message:wamid.A"]
 
 
 def test_a_delivery_tells_the_stories_of_its_events_in_their_order(core: Core) -> None:
     (id_,) = core.accept(text_body("a", "b"))
     core.ingest_waiting()
     core.ingest(text_body("c"))
-    assert [story.key for story in trace(core, id_)] == [
+    assert [history.key for history in trace(core, id_)] == [
         f"message:{f.wamid('a')}",
         f"message:{f.wamid('b')}",
     ]
@@ -95,8 +95,8 @@ def test_a_delivery_tells_the_stories_of_its_events_in_their_order(core: Core) -
 
 def test_an_event_is_found_by_its_number(core: Core) -> None:
     core.ingest(text_body("a", "b"))
-    (story,) = trace(core, f" {core.event('b').id}\n")
-    assert story.key == f"message:{f.wamid('b')}"
+    (history,) = trace(core, f" {core.event('b').id}\n")
+    assert history.key == f"message:{f.wamid('b')}"
 
 
 @pytest.mark.parametrize(

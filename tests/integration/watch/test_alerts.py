@@ -141,7 +141,7 @@ Act = Callable[[Engine, "Redis"], None]
 
 
 @pytest.mark.parametrize(
-    ("name", "provoke", "mend", "looks"),
+    ("name", "provoke", "clear", "looks"),
     [
         (AlertName.BACKLOG_SIZE, provoke_size, restore_events, 1),
         (AlertName.BACKLOG_GROWTH, provoke_growth, restore_events, 1),
@@ -155,7 +155,7 @@ Act = Callable[[Engine, "Redis"], None]
 def test_an_alert_is_raised_told_once_and_cleared(
     name: AlertName,
     provoke: Act,
-    mend: Act,
+    clear: Act,
     looks: int,
     engine: Engine,
     redis: "Redis",
@@ -167,7 +167,7 @@ def test_an_alert_is_raised_told_once_and_cleared(
     assert [change for _ in range(looks) for change in look()] == [(name, Action.RAISE)]
     assert raised(engine) == [name]
     assert look() == []
-    mend(engine, redis)
+    clear(engine, redis)
     assert look() == [(name, Action.CLEAR)]
     assert raised(engine) == []
     assert look() == []

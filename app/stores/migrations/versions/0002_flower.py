@@ -1,4 +1,4 @@
-"""What Flower's pages show: mended payloads, paused conversations, charts, and the indexes they are read by."""
+"""What Flower's pages show: edited payloads, paused conversations, charts, and the indexes they are read by."""
 
 import sqlalchemy as sa
 from alembic import op

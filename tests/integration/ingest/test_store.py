@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.ingest import split as module
+from app.ingest import store as module
 from app.recovery import sweeper
 from app.stores.delivery_id import ids
 from tests.helpers import factories as f
@@ -122,7 +122,7 @@ def test_a_duplicate_of_what_was_begun_changes_nothing(core: Core) -> None:
 
 @contextmanager
 def dying_at(function: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The process is killed as it calls a function of ``app.ingest.split``."""
+    """The process is killed as it calls a function of ``app.ingest.store``."""
 
     def die(*_: Any) -> None:
         raise Killed

@@ -2,9 +2,9 @@
 
 import { ask, badge, duration, el, moment } from "./page.js";
 
-/** A node that fills itself with the event's story. */
-export function story(base, id, reveal) {
-  const node = el("div", { class: "nd-story", "data-story": id }, el("p", { class: "nd-muted" }, "Loading…"));
+/** A node that fills itself with the event's timeline. */
+export function timeline(base, id, reveal) {
+  const node = el("div", { class: "nd-event", "data-event": id }, el("p", { class: "nd-muted" }, "Loading…"));
   ask(`${base}/${id}${reveal ? "?reveal=1" : ""}`)
     .then((answer) => node.replaceChildren(...parts(answer.event, answer.edits)))
     .catch((error) => node.replaceChildren(el("p", { class: "text-danger", role: "alert" }, error.message)));

@@ -8,7 +8,7 @@ import pytest
 from app.handlers import Context, Event
 from app.lanes import pauses
 from app.lanes.batch_sizer import REMEMBERED
-from app.lanes.lane import Lanes
+from app.lanes.lanes import Lanes
 from app.lanes.outcome import Outcome
 from app.recovery.sweeper import now_ms
 from tests.helpers import factories as f
