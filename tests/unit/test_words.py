@@ -13,9 +13,11 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 ENTRY = re.compile(r"^\*\*(.+)\*\*\n: (.+)\n\n  Example: (.+)$", re.MULTILINE)
 WORDS = (
-    "attempt", "backlog", "claim", "conversation", "dead letter", "delivery", "event", "fencing token", "handler",
-    "heartbeat", "job", "journal", "lane", "lease", "outbox", "outcome", "replay", "reply", "retry", "sweep",
-    "target", "wake", "watermark",
+    "alert", "alias", "attempt", "backlog", "claim", "conversation", "dead letter", "delivery", "discard",
+    "duplicate", "event", "fallback store", "fencing token", "final", "handler", "heartbeat", "held", "job",
+    "journal", "kind", "lane", "late", "lease", "outbox", "outcome", "participant", "paused", "place",
+    "primary store", "purge", "quarantine", "replay", "reply", "retry", "sample", "settle", "subject", "sweep",
+    "target", "type", "wake", "watermark",
 )  # fmt: skip
 MAX_ENTRY_CHARACTERS = 260
 
