@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from app.dev.demo import report as demo_report
+from app.dev.demo.promises import PROMISES
 from app.dev.demo.run import Scenario, run
-from app.dev.demo.verdict import judge
+from app.dev.judge import comes_back, judge
 from app.dev.simulator.traffic import Fate, Options
 
 SMALL = Options(messages=100, statuses=300, conversations=10, failing=8, doomed=2, slow=4, forged=3)
@@ -23,16 +24,16 @@ def test_every_promise_is_kept_while_a_worker_is_killed(tmp_path: Path) -> None:
 
     facts = run(Scenario(SMALL, rate=50), log, Console(file=shown))
 
-    judgements = judge(facts)
-    assert {judgement.promise: judgement.faults for judgement in judgements if not judgement.kept} == {}
+    verdicts = judge(facts, PROMISES)
+    assert {verdict.promise: verdict.sentences for verdict in verdicts if not verdict.kept} == {}
     assert len(facts.events) == 400
     assert sum(event.state == "dead" for event in facts.events) == 2
     assert sum(planned.fate is Fate.UNHANDLED for planned in facts.expected) == 5
     assert facts.duplicates > 0
     assert facts.sent.forged == 3
-    assert facts.kill is not None
-    assert facts.interrupted, "the worker was killed in the middle of a handler"
+    assert facts.faults
+    assert comes_back.interruptions(facts), "the worker was killed in the middle of a handler"
     assert dict(os.environ) == environment
 
-    demo_report.show(Console(file=shown, width=120), facts, judgements, seconds=1)
+    demo_report.show(Console(file=shown, width=120), facts, verdicts, seconds=1)
     assert "ALL PROMISES KEPT" in shown.getvalue()

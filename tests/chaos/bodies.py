@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+from app.dev.simulator import Fate, PlannedEvent
 from tests.helpers import factories as f
 
 CONVERSATIONS = 80
@@ -52,31 +53,19 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class SentEvent:
-    """One item, as the sender knows it."""
-
-    key: str
-    conversation: int  # the number of its user
-    occurred_at: int  # Unix seconds
-    message_id: str
-    status: str | None = None  # None: it is a message
-    dies: bool = False  # it must end dead
-
-
-@dataclass(frozen=True, slots=True)
 class Post:
     """One POST, ``at`` seconds after the start."""
 
     at: float
     body: bytes
-    events: tuple[SentEvent, ...]
+    events: tuple[PlannedEvent, ...]
     web: int  # which web gets its first try
 
 
 @dataclass(frozen=True, slots=True)
 class _Item:
     at: float
-    event: SentEvent
+    event: PlannedEvent
     raw: f.Json
     user: int
 
@@ -137,12 +126,14 @@ def _message(options: Options, number: int, at: float, user: int, rng: Random, t
     text = _text(fate, number, deadly=options.deadly)
     content = {"text": {"body": text}} if type_ == "text" else {type_: {"id": "1"}}
     raw = f.message(type_, number=number, sender=user, timestamp=str(occurred_at), **content, **_names(rng))
-    event = SentEvent(
+    event = PlannedEvent(
         key=f"message:{f.wamid(number)}",
-        conversation=user,
+        kind="message",
+        type=type_,
+        conversation=str(user),
         occurred_at=occurred_at,
         message_id=f.wamid(number),
-        dies=text == FAILS or type_ == DIES_EACH_TIME,
+        fate=Fate.DEAD if text == FAILS or type_ == DIES_EACH_TIME else Fate.DONE,
     )
     return _Item(at, event, raw, user)
 
@@ -160,12 +151,13 @@ def _text(fate: float, number: int, *, deadly: bool) -> str:
 
 def _status(options: Options, number: int, at: float, user: int, status: str) -> _Item:
     occurred_at = options.start + int(at)
-    event = SentEvent(
+    event = PlannedEvent(
         key=f"status:{f.wamid(number)}:{status}:",
-        conversation=user,
+        kind="status",
+        type=status,
+        conversation=str(user),
         occurred_at=occurred_at,
         message_id=f.wamid(number),
-        status=status,
     )
     raw = f.status(status, number=number, recipient=user, timestamp=str(occurred_at))
     return _Item(at, event, raw, user)
@@ -183,8 +175,8 @@ def _split(items: Sequence[_Item], rng: Random) -> Iterator[Sequence[_Item]]:
 
 def _post(items: Sequence[_Item], at: float, web: int) -> Post:
     """One body; messages and statuses are changes of their own, so the events go by change."""
-    messages = [item for item in items if item.event.status is None]
-    statuses = [item for item in items if item.event.status is not None]
+    messages = [item for item in items if item.event.kind == "message"]
+    statuses = [item for item in items if item.event.kind == "status"]
     changes = []
     if messages:
         changes.append(f.messages(*_raws(messages), contacts=_contacts(messages)))

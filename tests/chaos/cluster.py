@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 from sqlalchemy import Engine
 
+from app.dev.judge import EffectBase
 from app.dev.processes.children import Program, Records, Running
 from app.dev.processes.supervisor import Printer, Supervisor
 from app.dev.stack import programs as pipeline
@@ -20,7 +21,6 @@ from app.dev.stack.readiness import consumers_answer, web_is_ready
 from app.stores.connections import engine
 from app.stores.migrate import migrate
 from config.settings import settings
-from tests.chaos import effects
 from tests.chaos.schedule import INGESTS, WEBS, WORKERS
 from tests.helpers.factories import APP_SECRET
 from tests.helpers.services import PASSWORD
@@ -81,7 +81,7 @@ class Cluster:
         )
         settings.cache_clear()
         migrate()
-        effects.Base.metadata.create_all(engine())
+        EffectBase.metadata.create_all(engine())
         for name in (*WEBS, *INGESTS, *WORKERS, "beat"):
             self.supervisor.start(self.program(name))
         self.wait_until(self.ready, "the pipeline")

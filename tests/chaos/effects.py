@@ -7,36 +7,17 @@ registers nothing.
 import os
 import signal
 import time
-from datetime import datetime
 from hashlib import blake2b
 
-from sqlalchemy import BigInteger, DateTime, Identity, Text, func, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import func, select
 
+from app.dev.judge import RecordedEffect
 from app.handlers import Context, Event, Permanent
 from tests.chaos.bodies import DIES, EXITS, FAILS
 
 FAILING = 0.05  # of the attempts
 SLOW = 0.01  # of the attempts
 SLOW_SECONDS = 3.0
-
-
-class Base(DeclarativeBase):
-    """Apart from the tables of the pipeline."""
-
-
-class Effect(Base):
-    """One run that was committed. Nothing in it is unique, so a second run would show."""
-
-    __tablename__ = "chaos_effects"
-
-    sequence: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    event_id: Mapped[int] = mapped_column(BigInteger, index=True)
-    attempt: Mapped[int] = mapped_column(BigInteger)
-    worker: Mapped[str] = mapped_column(Text)
-    late: Mapped[bool]
-    started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    ended_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.clock_timestamp())
 
 
 def message(event: Event, ctx: Context) -> None:
@@ -66,10 +47,9 @@ def record(event: Event, ctx: Context) -> None:
     if drawn > 1 - SLOW:
         time.sleep(SLOW_SECONDS)
     ctx.session.add(
-        Effect(
+        RecordedEffect(
             event_id=event.id,
             attempt=ctx.attempt,
-            worker=str(os.getpid()),
             late=event.late,
             started_at=started_at,
         )

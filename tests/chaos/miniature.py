@@ -15,6 +15,8 @@ from uuid import UUID
 from app import dead_letters
 from app.broker import wakes
 from app.broker.envelope import arguments_of
+from app.dev.judge import EffectBase, Entry, Facts, queries
+from app.dev.simulator import Try
 from app.handlers.registration import Handler, HandlerFunction, Registry
 from app.handlers.retry import RetryPolicy
 from app.ingest import Incoming, ingest
@@ -24,10 +26,8 @@ from app.recovery import sweeper
 from app.stores.connections import engine, lane_engine, redis
 from app.watch import unknown_handlers
 from config.celery import CONVERSATIONS, WEBHOOKS
-from tests.chaos import effects, tables
+from tests.chaos import effects
 from tests.chaos.bodies import Post
-from tests.chaos.facts import Facts
-from tests.chaos.ledger import Entry, Try
 from tests.helpers import loop
 from tests.helpers.factories import signed
 
@@ -59,25 +59,31 @@ class Miniature:
 
         TimeoutError: too much is left for that to be seen in time.
         """
-        effects.Base.metadata.create_all(engine())
-        entries = [Entry(post) for post in posts]
+        EffectBase.metadata.create_all(engine())
+        entries = [Entry(post.events) for post in posts]
         loops = [self._ingest, self._sweep, *([self._work] * WORKERS)]
         with ThreadPoolExecutor(len(loops)) as pool:
             threads = [pool.submit(self._repeat, loop) for loop in loops]
             try:
-                self._send(entries)
+                self._send(posts, entries)
                 self._await_the_end()
             finally:
                 self._over.set()
             for thread in threads:
                 thread.result()
-        return tables.read(engine(), redis(), entries)
+        self._work_off()
+        return queries.read(engine(), redis(), entries)
 
-    def _send(self, entries: Sequence[Entry]) -> None:
+    def _work_off(self) -> None:
+        """Take what a worker that stalled gave back when the others had ended."""
+        while redis().llen(CONVERSATIONS):
+            self._work()
+
+    def _send(self, posts: Sequence[Post], entries: Sequence[Entry]) -> None:
         client = loop.client()
 
         def send(number: int) -> None:
-            request = signed(entries[number].post.body)
+            request = signed(posts[number].body)
             began = time.time()
             answer = client.post("/webhook", data=request.body, headers=request.headers)
             entries[number].tries.append(Try("web", began, time.time(), answer.status_code))
@@ -89,7 +95,7 @@ class Miniature:
         deadline = time.monotonic() + MAX_SECONDS
         empty = 0
         while empty < STEADY_LOOKS:
-            left = tables.unfinished(engine(), redis())
+            left = queries.progress(engine(), redis()).unfinished
             if left and time.monotonic() > deadline:  # the checker would take what is late for lost
                 raise TimeoutError(f"{left} things are still to be done after {MAX_SECONDS:g} s")
             empty = 0 if left else empty + 1

@@ -13,14 +13,14 @@ from pathlib import Path
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.dev.judge import Facts, PastFault, Verdict, comes_back, judge, queries
 from app.dev.processes.children import Records
 from app.dev.processes.parent_watchdog import watch
 from app.stores.connections import engine, redis
-from tests.chaos import bodies, disk, recovery, tables
-from tests.chaos.checker import Verdict, judge
+from tests.chaos import bodies, disk, recovery
 from tests.chaos.cluster import Cluster
-from tests.chaos.facts import Facts, PastFault
 from tests.chaos.faults import Faults
+from tests.chaos.promises import PROMISES
 from tests.chaos.schedule import Fault, Happened, Kind
 from tests.chaos.sender import Sender
 
@@ -55,15 +55,13 @@ class Result:
     verdicts: list[Verdict]
     happened: list[Happened]
     spans: list[recovery.Span]
-    interrupted: list[recovery.Interrupted]
+    interrupted: list[comes_back.Interruption]
     drain_seconds: float
 
     @property
     def kept(self) -> bool:
         """Whether every promise was."""
-        return not any(verdict.violations for verdict in self.verdicts) and all(
-            each.in_time for each in self.interrupted
-        )
+        return all(verdict.kept for verdict in self.verdicts)
 
 
 def run(plan: Plan, say: Say, keep: Path | None = None) -> Result:
@@ -98,7 +96,8 @@ def _run(plan: Plan, path: Path, say: Say, keep: Path | None) -> Result:
         drained = _drain(cluster, sender, plan.drain_seconds, say)
         sender.end()
         facts = replace(
-            tables.read(engine(), redis(), sender.entries), faults=[_past(event) for event in faults.happened]
+            queries.read(engine(), redis(), sender.entries),
+            faults=[_past(event, plan.kinds) for event in faults.happened],
         )
         return _judged(plan, start, facts, faults.happened, drained)
     finally:
@@ -137,13 +136,20 @@ def _drain(cluster: Cluster, sender: Sender, patience: float, say: Say) -> float
     return took
 
 
-def _past(event: Happened) -> PastFault:
-    return PastFault(event.fault.kind, event.at, event.until or event.at)
+def _past(event: Happened, kinds: dict[str, Kind]) -> PastFault:
+    return PastFault(
+        event.fault.kind,
+        event.at,
+        event.until or event.at,
+        pids=frozenset(event.pids),
+        target=event.fault.target,
+        takes_away=bool(kinds[event.fault.kind].takes_away),
+    )
 
 
 def _unfinished() -> float:
     with suppress(RedisError, SQLAlchemyError):
-        return tables.unfinished(engine(), redis())
+        return queries.progress(engine(), redis()).unfinished
     return math.inf
 
 
@@ -152,9 +158,9 @@ def _judged(plan: Plan, began: float, facts: Facts, happened: list[Happened], dr
         plan=plan,
         began=began,
         facts=facts,
-        verdicts=judge(facts),
+        verdicts=judge(facts, PROMISES),
         happened=happened,
-        spans=recovery.spans(facts, happened),
-        interrupted=recovery.interrupted(facts, happened, plan.kinds),
+        spans=recovery.spans(facts),
+        interrupted=comes_back.interruptions(facts),
         drain_seconds=drained,
     )

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
+from app.dev.judge import Entry
+from app.dev.simulator import NO_ANSWER, OK, Try
 from tests.chaos.bodies import Post
-from tests.chaos.ledger import NO_ANSWER, OK, Entry, Try
 from tests.helpers.factories import signed
 
 ANSWER_SECONDS = 20  # Meta waits about as long
@@ -22,7 +23,8 @@ class Sender:
     """Sends from threads of its own; ``entries`` is the ledger, in the order of the plan."""
 
     def __init__(self, posts: Sequence[Post], urls: Mapping[str, str]) -> None:
-        self.entries = [Entry(post) for post in posts]
+        self._posts = posts
+        self.entries = [Entry(post.events) for post in posts]
         self.open = len(self.entries)  # posts that have no 200 yet
         self._urls = dict(urls)
         self._webs = sorted(urls)
@@ -40,8 +42,8 @@ class Sender:
 
     def begin(self, start: float) -> None:
         """Send each post at ``start`` (Unix time) and its own time after it."""
-        for number, entry in enumerate(self.entries):
-            heapq.heappush(self._due, (start + entry.post.at, next(self._ties), number))
+        for number, post in enumerate(self._posts):
+            heapq.heappush(self._due, (start + post.at, next(self._ties), number))
         self._clock.start()
 
     def end(self) -> None:
@@ -72,9 +74,9 @@ class Sender:
         return None
 
     def _send(self, number: int) -> None:
-        entry = self.entries[number]
-        web = self._webs[(entry.post.web + len(entry.tries)) % len(self._webs)]
-        request = signed(entry.post.body)
+        post, entry = self._posts[number], self.entries[number]
+        web = self._webs[(post.web + len(entry.tries)) % len(self._webs)]
+        request = signed(post.body)
         began = time.time()
         try:
             status = self._client.post(

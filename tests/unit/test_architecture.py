@@ -38,12 +38,17 @@ IO_BUILTINS = {"open", "print", "input", "breakpoint"}
 
 # A pure module imports from here, from other pure modules, and what BORROWED names: values, never acts.
 COMPUTING = {
-    "collections", "contextlib", "contextvars", "dataclasses", "datetime", "decimal", "enum", "functools", "hashlib",
-    "heapq", "hmac", "itertools", "json", "math", "operator", "random", "re", "string", "textwrap", "typing", "uuid",
+    "bisect", "collections", "contextlib", "contextvars", "dataclasses", "datetime", "decimal", "enum", "functools",
+    "hashlib", "heapq", "hmac", "itertools", "json", "math", "operator", "random", "re", "string", "textwrap", "typing",
+    "uuid",
 }  # fmt: skip
 BORROWED = {
-    ("app.dev.demo.facts", "app.dev.simulator"): "PlannedEvent, a description",
-    ("app.dev.demo.verdict", "app.dev.simulator"): "what is planned, and the names of statuses",
+    ("app.dev.judge.facts", "app.dev.simulator"): "PlannedEvent, a description",
+    ("app.dev.judge.ledger", "app.dev.simulator"): "Try and PlannedEvent, descriptions",
+    ("app.dev.judge.loud", "app.dev.simulator"): "PlannedEvent and Fate, descriptions",
+    ("app.dev.judge.once", "app.dev.simulator"): "Fate, an enum",
+    ("app.dev.judge.statuses", "app.dev.simulator"): "PlannedEvent, a description",
+    ("app.dev.judge.statuses", "app.stores"): "MessageStatus, an enum",
     ("app.dev.stack.programs", "app.dev.processes"): "Program, a description",
     ("app.dev.stack.programs", "sys"): "the name of this Python",
     ("config.celery", "config.settings"): "Settings, as it is given",

@@ -8,8 +8,9 @@ from rich.console import Console
 
 from app.dev.demo import report
 from app.dev.demo.environment import log_file
+from app.dev.demo.promises import PROMISES
 from app.dev.demo.run import Scenario, run
-from app.dev.demo.verdict import judge
+from app.dev.judge import judge
 from app.dev.simulator import Options
 
 FULL = Options(
@@ -36,7 +37,7 @@ def demo(seed: int) -> None:
     traffic = replace(FULL, seed=seed, start=int(time.time()) - FULL.seconds)
     with log_file() as log:
         facts = run(Scenario(traffic), log, console)
-        judgements = judge(facts)
-        report.show(console, facts, judgements, time.monotonic() - began)
-        if not all(judgement.kept for judgement in judgements):
+        verdicts = judge(facts, PROMISES)
+        report.show(console, facts, verdicts, time.monotonic() - began)
+        if not all(verdict.kept for verdict in verdicts):
             raise SystemExit(1)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from app.dev.demo.effects import DemoEffect
+from app.dev.judge import RecordedEffect
 from app.handlers import Context, Event, on_message, on_status
 from app.stores import MessageState
 
@@ -50,7 +50,7 @@ def _now(ctx: Context) -> datetime:
 
 def _note(event: Event, ctx: Context, started_at: datetime, seen: str | None) -> None:
     ctx.session.add(
-        DemoEffect(
+        RecordedEffect(
             event_id=event.id,
             attempt=ctx.attempt,
             late=event.late,

@@ -7,23 +7,25 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app.dev.demo.facts import Facts
-from app.dev.demo.verdict import Judgement
+from app.dev.judge import Facts, Verdict, comes_back
 from app.dev.simulator import Fate
+from app.stores import JOURNAL
+from config.celery import CONVERSATIONS, WEBHOOKS
 
-SHOWN_FAULTS = 5  # of one promise
+MAX_SENTENCES = 5  # of one promise
+STORED_ONCE = (JOURNAL, WEBHOOKS, CONVERSATIONS)  # not their indexes, which hold the same deliveries again
 
 
-def show(console: Console, facts: Facts, judgements: Sequence[Judgement], seconds: float) -> None:
+def show(console: Console, facts: Facts, verdicts: Sequence[Verdict], seconds: float) -> None:
     """Print both tables and the verdict."""
     console.print(_table("What came in, and what became of it", counts(facts)))
     promises = Table("promise", "verdict", title="The promises", title_justify="left")
-    for judgement in judgements:
-        promises.add_row(judgement.promise, _verdict(judgement))
+    for verdict in verdicts:
+        promises.add_row(verdict.promise, _verdict_text(verdict))
     console.print(promises)
-    kept = sum(judgement.kept for judgement in judgements)
-    colour = "green" if kept == len(judgements) else "red"
-    overall = "ALL PROMISES KEPT" if kept == len(judgements) else f"{len(judgements) - kept} PROMISES BROKEN"
+    kept = sum(verdict.kept for verdict in verdicts)
+    colour = "green" if kept == len(verdicts) else "red"
+    overall = "ALL PROMISES KEPT" if kept == len(verdicts) else f"{len(verdicts) - kept} PROMISES BROKEN"
     console.print(f"[bold {colour}]{overall}[/] in {seconds:.0f} s")
 
 
@@ -36,12 +38,12 @@ def _table(title: str, rows: Iterator[tuple[str, str]]) -> Table:
     return table
 
 
-def _verdict(judgement: Judgement) -> str:
-    if judgement.kept:
+def _verdict_text(verdict: Verdict) -> str:
+    if verdict.kept:
         return "[green]kept[/]"
-    shown = [escape(fault) for fault in judgement.faults[:SHOWN_FAULTS]]
-    more = len(judgement.faults) - len(shown)
-    return "[red]broken[/]: " + "\n".join([*shown, f"and {more} more"] if more else shown)
+    lines = [escape(sentence) for sentence in verdict.sentences[:MAX_SENTENCES]]
+    more = verdict.violations - len(lines)
+    return "[red]broken[/]: " + "\n".join([*lines, f"and {more} more"] if more else lines)
 
 
 def counts(facts: Facts) -> Iterator[tuple[str, str]]:
@@ -54,7 +56,9 @@ def counts(facts: Facts) -> Iterator[tuple[str, str]]:
     kinds = Counter(planned.kind for planned in facts.expected)
     yield (
         "messages, statuses, conversations",
-        (f"{kinds['message']:,}, {kinds['status']:,}, {len(facts.conversations):,}"),
+        (
+            f"{kinds['message']:,}, {kinds['status']:,}, {len({planned.conversation for planned in facts.expected}):,}"
+        ),
     )
     yield "bodies posted, redeliveries included", f"{sent.posts:,}"
     yield "answered with 200", f"{sent.acknowledged:,}"
@@ -71,17 +75,18 @@ def counts(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "dead letters", f"{fates['dead']:,}"
     yield "anything else", f"{fates['else']:,}"
     yield "messages at their furthest status", f"{len(facts.statuses):,}"
-    yield "left in the journal and the queues", f"{sum(facts.waiting.values()):,}"
+    yield "left in the journal and the queues", f"{sum(facts.queues.get(name, 0) for name in STORED_ONCE):,}"
     yield from _of_the_kill(facts)
 
 
 def _of_the_kill(facts: Facts) -> Iterator[tuple[str, str]]:
-    if facts.kill is None:
+    if not facts.faults:
         yield "killed", "nobody"
         return
-    yield "killed in the middle, by SIGKILL", facts.kill.worker
-    yield "  handlers that were running", f"{len(facts.interrupted):,}"
-    waits = [wait.total_seconds() for wait in map(facts.recovery, facts.interrupted) if wait is not None]
+    yield "killed in the middle, by SIGKILL", facts.faults[0].target
+    interruptions = comes_back.interruptions(facts)
+    yield "  handlers that were running", f"{len(interruptions):,}"
+    waits = [each.again for each in interruptions if each.again is not None]
     if waits:
         yield "  until they ran again", f"{max(waits):.1f} s"
 

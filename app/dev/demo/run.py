@@ -6,17 +6,16 @@ A pipeline that runs beside it, its stores and ``.neverdrop`` are never touched.
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
-from app.dev.demo import tables
 from app.dev.demo.environment import data_directory, own_settings, stoppable
-from app.dev.demo.facts import Facts, Kill, Sent
+from app.dev.judge import EffectBase, Entry, Facts, PastFault, queries
 from app.dev.processes import Printer
 from app.dev.simulator import Answer, Options, Sender, Target, expected_events, plan, progress_bar
 from app.dev.stack import Plan, Stack, free_port, running
@@ -84,7 +83,7 @@ class DemoRun:
         self._posted = bars.add_task("posts answered", total=len(self._posts))
         self._final = bars.add_task("events final", total=len(self._expected))
         self._answered = 0
-        self._kill: Kill | None = None
+        self._kill: PastFault | None = None
         self._moved = (0, 0)  # events and final ones, at the last progress
         self._moved_at = time.monotonic()
         self._sender = Sender(
@@ -96,15 +95,15 @@ class DemoRun:
         """Wait until the pipeline is ready, send, kill, wait until all is final, and read the tables."""
         if not self._tick_until(self._stack.ready, READY_SECONDS):
             raise DemoError(f"the pipeline was not ready within {READY_SECONDS} s")
-        tables.make_table(connections.engine())
+        EffectBase.metadata.create_all(connections.engine())
         with ThreadPoolExecutor(1) as thread:
             sending = thread.submit(self._sender.send, self._posts, self._count)
             self._tick_until(lambda: self._going_on(sending))
         answers = sending.result()
         self._tick_until(lambda: self._finished() or self._stalled(), FINISH_SECONDS)
-        return tables.read(
-            connections.engine(), connections.redis(), self._expected, sent_of(answers), self._kill
-        )
+        entries = [Entry(each.post.events, list(each.tries), each.post.forged) for each in answers]
+        facts = queries.read(connections.engine(), connections.redis(), entries)
+        return replace(facts, faults=[self._kill] if self._kill else [])
 
     def _tick_until(self, condition: Callable[[], bool], seconds: float = float("inf")) -> bool:
         """Whether the condition came true in time; Stopped as soon as somebody wants the end."""
@@ -130,29 +129,24 @@ class DemoRun:
 
     def _finished(self) -> bool:
         """Whether all is final, and the kill has been."""
-        still = self._measure()
-        if self._kill is None and not self._kill_worker_inside() and still.final == still.events:
+        progress = self._measure()
+        if self._kill is None and not self._kill_worker_inside() and progress.final == progress.events:
             self._kill_worker("worker1")  # no slow handler was ever seen at work
-        return (
-            self._kill is not None
-            and len(self._expected) <= still.events == still.final
-            and not still.waiting
-            and still.dead == still.dead_letters
-        )
+        return self._kill is not None and len(self._expected) <= progress.events and not progress.unfinished
 
-    def _measure(self) -> tables.Advance:
-        advance = tables.measure(connections.engine(), connections.redis())
-        self._bars.update(self._final, completed=advance.final)
-        if self._moved != (advance.events, advance.final):
-            self._moved, self._moved_at = (advance.events, advance.final), time.monotonic()
-        return advance
+    def _measure(self) -> queries.PipelineProgress:
+        progress = queries.progress(connections.engine(), connections.redis())
+        self._bars.update(self._final, completed=progress.final)
+        if self._moved != (progress.events, progress.final):
+            self._moved, self._moved_at = (progress.events, progress.final), time.monotonic()
+        return progress
 
     def _stalled(self) -> bool:
         return time.monotonic() > self._moved_at + STALLED_SECONDS
 
     def _kill_worker_inside(self) -> bool:
         """Kill a worker that has just begun to handle a slow message, so that it is in the middle of it."""
-        name = tables.worker_inside(connections.engine(), self._slow)
+        name = queries.worker_inside(connections.engine(), self._slow)
         if name is None:
             return False
         self._kill_worker(name)
@@ -161,21 +155,6 @@ class DemoRun:
     def _kill_worker(self, name: str) -> None:
         """Its main process and its pool, as if their machine had died."""
         self._supervisor[name].send_all(signal.SIGKILL)
-        self._kill = Kill(name, tables.now(connections.engine()))
+        killed_at = queries.now(connections.engine())
+        self._kill = PastFault("kill_worker", killed_at, killed_at, pids=None, target=name)
         self._bars.console.print(f"killed {name} in the middle, with SIGKILL")
-
-
-def sent_of(answers: Sequence[Answer]) -> Sent:
-    """What the answers say, counted."""
-    genuine = [answer for answer in answers if not answer.post.forged]
-    forged = [answer for answer in answers if answer.post.forged]
-    acknowledged = [answer for answer in genuine if answer.acknowledged]
-    return Sent(
-        posts=len(genuine),
-        tries=sum(len(answer.tries) for answer in genuine),
-        acknowledged=len(acknowledged),
-        acknowledged_items=sum(len(answer.post.events) for answer in acknowledged),
-        tried_items=sum(len(answer.post.events) * len(answer.tries) for answer in genuine),
-        forged=len(forged),
-        forged_acknowledged=sum(answer.acknowledged for answer in forged),
-    )

@@ -5,18 +5,19 @@ Relies on: a receiver at a URL, and its app secret.
 Cannot see: what becomes of a body after its 200.
 """
 
-from app.dev.simulator.sender import Answer, Sender, Target, progress_bar
+from app.dev.simulator.sender import NO_ANSWER, OK, Answer, Sender, Target, Try, progress_bar
 from app.dev.simulator.traffic import Fate, Options, PlannedEvent, expected_events, plan
-from app.dev.simulator.traffic_items import STATUSES
 
 __all__ = [
-    "STATUSES",
+    "NO_ANSWER",
+    "OK",
     "Answer",
     "Fate",
     "Options",
     "PlannedEvent",
     "Sender",
     "Target",
+    "Try",
     "expected_events",
     "plan",
     "progress_bar",

@@ -130,4 +130,4 @@ def summary(answers: Sequence[Answer]) -> Iterator[str]:
 
 def last(answer: Answer) -> int:
     """The last status a post was answered with."""
-    return answer.tries[-1] if answer.tries else NO_ANSWER
+    return answer.tries[-1].status if answer.tries else NO_ANSWER

@@ -18,20 +18,31 @@ from app.web import HEADER, sign
 
 PAUSES_SECONDS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # before each further try; after the last it is given up
 ANSWER_SECONDS = 20  # Meta waits about as long
+OK = 200
 NO_ANSWER = 0  # in the place of an HTTP status
 FORGED_SECRET = b"not the secret of the app"
 
 
 @dataclass(frozen=True, slots=True)
+class Try:
+    """One request; times are Unix seconds of the sender's clock."""
+
+    target: str
+    began: float
+    ended: float
+    status: int  # NO_ANSWER where there was none
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a post: the HTTP status of each try, NO_ANSWER where there was none."""
+    """What became of a post: each of its tries."""
 
     post: Post
-    tries: tuple[int, ...]
+    tries: tuple[Try, ...]
 
     @property
     def acknowledged(self) -> bool:
-        return bool(self.tries) and self.tries[-1] == httpx.codes.OK
+        return bool(self.tries) and self.tries[-1].status == OK
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +94,25 @@ class Sender:
         """Try until a 200, as Meta does; a forger tries once."""
         secret = FORGED_SECRET if post.forged else self._target.secret
         headers = {HEADER: sign(post.body, secret), "Content-Type": "application/json"}
-        tries: list[int] = []
+        tries: list[Try] = []
         for pause in (0.0, *PAUSES_SECONDS):
             if self._stopping.wait(pause):
                 break
             tries.append(self._try(post.body, headers))
-            if post.forged or tries[-1] == httpx.codes.OK:
+            if post.forged or tries[-1].status == OK:
                 break
         answer = Answer(post, tuple(tries))
         if tries:
             answered(answer)
         return answer
 
-    def _try(self, body: bytes, headers: dict[str, str]) -> int:
+    def _try(self, body: bytes, headers: dict[str, str]) -> Try:
+        began = time.time()
         try:
-            return self._client.post(self._target.url, content=body, headers=headers).status_code
+            status = self._client.post(self._target.url, content=body, headers=headers).status_code
         except httpx.HTTPError:
-            return NO_ANSWER
+            status = NO_ANSWER
+        return Try(self._target.url, began, time.time(), status)
 
 
 def progress_bar(console: Console) -> Progress:

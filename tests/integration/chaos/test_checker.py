@@ -10,6 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from app.broker import wakes
+from app.dev.judge import Facts, PastFault, Verdict, comes_back
+from app.dev.judge import judge as judge_promises
 from app.handlers import Context, Event
 from app.ingest import split as ingest
 from app.intake.accept import Intake
@@ -17,11 +19,10 @@ from app.lanes import statements as lane_statements
 from app.lanes.claims import Claim, ClaimResult, Claims, Taken
 from app.payload.parse import ParsedBody, parse
 from app.stores.connections import redis
-from tests.chaos import bodies, checker, effects, miniature
+from tests.chaos import bodies, effects, miniature
 from tests.chaos.bodies import Post
-from tests.chaos.checker import Verdict, judge
-from tests.chaos.facts import PastFault
 from tests.chaos.miniature import Miniature
+from tests.chaos.promises import PROMISES
 from tests.helpers.factories import NOW
 
 STALL_SECONDS = 0.6
@@ -50,6 +51,10 @@ def load(events: int = 100) -> list[Post]:
 def broken(verdicts: list[Verdict]) -> dict[str, int]:
     """Promises by their number, with the count of their violations."""
     return {verdict.promise.split()[0]: verdict.violations for verdict in verdicts if verdict.violations}
+
+
+def judge(facts: Facts) -> list[Verdict]:
+    return judge_promises(facts, PROMISES)
 
 
 def patiently(event: Event, ctx: Context) -> None:
@@ -142,7 +147,7 @@ def by_wamid_alone() -> Any:
 def test_the_product_itself_keeps_every_promise() -> None:
     verdicts = judge(Miniature(handler=patiently).run(load()))
     assert broken(verdicts) == {}, verdicts
-    assert all(verdict.checked for verdict in verdicts if not verdict.promise.startswith("8"))  # no faults
+    assert all(verdict.checked for verdict in verdicts if verdict.promise[0] not in "68")  # no faults
 
 
 def test_what_is_only_late_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +192,7 @@ def test_the_same_workers_without_the_fence_are_caught(monkeypatch: pytest.Monke
 
 
 def test_workers_that_go_on_only_long_after_a_fault_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checker, "RETURN_SECONDS", RETURN_SECONDS)
+    monkeypatch.setattr(comes_back, "RETURN_SECONDS", RETURN_SECONDS)
     handler = Hanging(STALL_AFTER, LONG_STALL_SECONDS)
     facts = Miniature(handler=handler).run(load())
     assert handler.since is not None

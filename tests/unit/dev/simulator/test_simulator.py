@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from app.dev.simulator import command
 from app.dev.simulator import sender as simulated_sender
 from app.dev.simulator.command import is_loopback, simulate, summary
-from app.dev.simulator.sender import Answer, Sender, Target
+from app.dev.simulator.sender import Answer, Sender, Target, Try
 from app.dev.simulator.traffic import Fate, Options, Post, expected_events, plan
 from app.payload.parse import parse
 from app.web.signature import HEADER, verify
@@ -38,6 +38,10 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def send(posts: Sequence[Post], reply: Reply) -> list[Answer]:
     sender = Sender(Target(URL, SECRET, concurrency=2), threading.Event(), httpx.MockTransport(reply))
     return sender.send(posts, lambda _: None)
+
+
+def tried(status: int) -> Try:
+    return Try(URL, 0.0, 1.0, status)
 
 
 def signed_right(request: httpx.Request) -> bool:
@@ -155,7 +159,7 @@ def test_every_post_is_signed_and_a_forged_one_wrongly(posts: list[Post]) -> Non
 def test_a_post_without_a_200_is_sent_again_until_it_gets_one(posts: list[Post]) -> None:
     replies = iter([503, 202, 200])
     (answer,) = send(posts[:1], lambda _: httpx.Response(next(replies)))
-    assert answer.tries == (503, 202, 200)
+    assert [each.status for each in answer.tries] == [503, 202, 200]
     assert answer.acknowledged
 
 
@@ -164,14 +168,14 @@ def test_a_post_without_an_answer_is_given_up_at_last(posts: list[Post]) -> None
         raise httpx.ConnectError("refused", request=request)
 
     (answer,) = send(posts[:1], refuse)
-    assert answer.tries == (simulated_sender.NO_ANSWER,) * 4
+    assert [each.status for each in answer.tries] == [simulated_sender.NO_ANSWER] * 4
     assert not answer.acknowledged
 
 
 def test_a_forged_post_is_not_sent_again(posts: list[Post]) -> None:
     forged = next(post for post in posts if post.forged)
     (answer,) = send([forged], lambda _: httpx.Response(401))
-    assert answer.tries == (401,)
+    assert [each.status for each in answer.tries] == [401]
 
 
 def test_after_the_stop_nothing_is_sent(posts: list[Post]) -> None:
@@ -200,7 +204,7 @@ def test_posts_of_one_turn_are_under_way_together(posts: list[Post]) -> None:
 
 
 def test_the_summary_says_why_posts_were_not_taken(posts: list[Post]) -> None:
-    wrong = [Answer(posts[0], (401, 401)), Answer(posts[1], (200,))]
+    wrong = [Answer(posts[0], (tried(401), tried(401))), Answer(posts[1], (tried(200),))]
     lines = list(summary(wrong))
     assert lines[0].startswith("1 of 2 posts got a 200")
     assert lines[1].startswith("1 were posted again")
@@ -240,7 +244,7 @@ def test_each_message_comes_with_three_statuses_of_another(monkeypatch: pytest.M
 
     def acknowledge(posts: Sequence[Post], _target: Target) -> list[Answer]:
         posted.extend(posts)
-        return [Answer(post, (200,)) for post in posts]
+        return [Answer(post, (tried(200),)) for post in posts]
 
     monkeypatch.setattr(command, "_send_with_bar", acknowledge)
     result = CliRunner().invoke(simulate, ["--messages", "1"])

@@ -1,0 +1,120 @@
+"""It comes back by itself: checks that work goes on after each fault, and what was interrupted runs. Pure: no I/O."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from app.dev.judge.facts import Facts, PastFault
+from app.dev.judge.records import StoredAttempt
+from app.dev.judge.verdict import Violation
+
+RETURN_SECONDS = 60.0  # from the end of a fault until work goes on
+RERUN_SECONDS = 45.0  # from a worker's death until what it was in the middle of runs again
+RECONNECT_SECONDS = 6.0  # after an outage: consumers try again after 2, 4 and 6 s
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """An attempt whose worker died or was stopped while it ran.
+
+    ``again`` and ``done`` are seconds from the fault to the next attempt and to the event's end; ``away`` is for how
+    long a store or beat was away in between, or just back, which no recovery can be faster than.
+    """
+
+    key: str
+    kind: str
+    again: float | None
+    done: float | None
+    away: float
+
+    @property
+    def in_time(self) -> bool:
+        return self.again is not None and self.again - self.away <= RERUN_SECONDS
+
+
+def interrupted_events_run_again(facts: Facts) -> Iterator[Violation | None]:
+    """What a killed or stopped worker had in its hands runs again within RERUN_SECONDS, outages aside."""
+    for interruption in interruptions(facts):
+        if interruption.in_time:
+            yield None
+        elif interruption.again is None:
+            yield Violation(f"never ran again: {interruption.key}", (interruption.key,))
+        else:
+            sentence = f"ran again only after {interruption.again:.0f} s: {interruption.key}"
+            yield Violation(sentence, (interruption.key,))
+
+
+def work_goes_on(facts: Facts) -> Iterator[Violation | None]:
+    """After each fault something that waits is completed within RETURN_SECONDS, outages by other faults aside."""
+    finished = sorted(event.finished_at for event in facts.events if event.finished_at is not None)
+    for fault in facts.faults:
+        since = _waiting_since(facts, fault.ended_at)
+        if since is None:
+            continue  # nothing was left to be done
+        index = bisect_right(finished, since)
+        if index == len(finished):
+            yield Violation(f"nothing was completed after {fault.kind} had ended")
+            continue
+        others = ((each.began_at, each.ended_at) for each in facts.faults if each is not fault)
+        seconds = finished[index] - since - _covered(others, since, finished[index])
+        if seconds > RETURN_SECONDS:
+            yield Violation(f"nothing was completed for {seconds:.0f} s after {fault.kind} had ended")
+        else:
+            yield None
+
+
+def interruptions(facts: Facts) -> list[Interruption]:
+    """Return every attempt that was under way in a process when a fault killed or stopped it."""
+    return [
+        _interruption(facts, attempt, fault) for fault in facts.faults for attempt in _under_way(facts, fault)
+    ]
+
+
+def _under_way(facts: Facts, fault: PastFault) -> Iterator[StoredAttempt]:
+    for attempt in facts.attempts:
+        hit = fault.pids is None or attempt.pid in fault.pids
+        if hit and attempt.finished_at is None and attempt.started_at <= fault.began_at:
+            again = _next(facts, attempt)
+            if again is None or again.started_at > fault.began_at:
+                yield attempt
+
+
+def _interruption(facts: Facts, attempt: StoredAttempt, fault: PastFault) -> Interruption:
+    event = facts.by_id[attempt.event_id]
+    again = _next(facts, attempt)
+    until = again.started_at if again else fault.began_at
+    outages = ((each.began_at, each.ended_at + RECONNECT_SECONDS) for each in facts.faults if each.takes_away)
+    return Interruption(
+        key=event.key,
+        kind=fault.kind,
+        again=again.started_at - fault.began_at if again else None,
+        done=event.finished_at - fault.began_at if event.finished_at else None,
+        away=_covered(outages, fault.began_at, until),
+    )
+
+
+def _next(facts: Facts, attempt: StoredAttempt) -> StoredAttempt | None:
+    later = (each for each in facts.attempts_of[attempt.event_id] if each.number > attempt.number)
+    return next(later, None)
+
+
+def _waiting_since(facts: Facts, moment: float) -> float | None:
+    """From when on an acknowledged event waited that was not completed at a moment; None if there was none."""
+    waits = []
+    for key, acceptance in facts.posted.items():
+        if acceptance.latest is None:
+            continue
+        event = facts.event_of.get(key)
+        if event is None or event.finished_at is None or event.finished_at > moment:
+            waits.append(max(acceptance.latest, moment))
+    return min(waits, default=None)
+
+
+def _covered(spans: Iterable[tuple[float, float]], since: float, until: float) -> float:
+    """Return the seconds between two times that lie within at least one of the spans."""
+    covered, total = since, 0.0
+    for began_at, ended_at in sorted(spans):
+        begin, end = max(began_at, covered), min(ended_at, until)
+        if end > begin:
+            total, covered = total + end - begin, end
+    return total
