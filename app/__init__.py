@@ -7,7 +7,7 @@
   broker         connects to Celery: the application, its messages, wakes
   lanes          runs the events of a conversation one at a time, in order
   handlers       the team's own code, and what it is given
-  dead_letters   what failed for good: retry, edit, discard
+  dead_letters   what failed: a person retries, edits, discards or skips it
   recovery       finds what was lost and enqueues it again; deletes what was finished long ago
   watch          backlog, heartbeats and alerts
   views          what people look at: read only

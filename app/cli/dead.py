@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.dead_decisions import discard, edit, retry
-from app.cli.dead_options import filtered
+from app.cli.filter_options import filtered
 from app.cli.terminal import JSON, REVEAL, console, print_json, private_file, progress
 from app.stores import engine
 from app.views import DeadLetter, Filter, masked_conversation, masked_payload, masked_text, timeline
@@ -33,14 +33,14 @@ def dead() -> None:
 
 
 @dead.command("list")
-@filtered
+@filtered("died")
 @click.option("--limit", default=SHOWN_AT_ONCE, show_default=True, help="at most so many, oldest first")
 @JSON
 @REVEAL
-def list_(wanted: Filter, limit: int, as_json: bool, reveal: bool) -> None:
+def list_(filter_: Filter, limit: int, as_json: bool, reveal: bool) -> None:
     """List dead letters, oldest first."""
     with engine().connect() as connection:
-        letters = dead_letter_list.find(connection, wanted, limit)
+        letters = dead_letter_list.find(connection, filter_, limit)
     letters = [letter if reveal else _masked(letter) for letter in letters]
     if as_json:
         for letter in letters:
@@ -119,23 +119,23 @@ def _print_letter(console: Console, shown: dict[str, Any]) -> None:
 
 
 @dead.command()
-@filtered
+@filtered("died")
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="a file instead of the screen"
 )
 @REVEAL
-def export(wanted: Filter, output: Path | None, reveal: bool) -> None:
+def export(filter_: Filter, output: Path | None, reveal: bool) -> None:
     """Write dead letters with their payloads, one JSON object a line, oldest first.
 
     What belongs to people is masked unless --reveal is given.
     """
     with engine().connect() as connection:
-        total = dead_letter_list.count(connection, wanted)
+        total = dead_letter_list.count(connection, filter_)
     with (
         private_file(output) if output else nullcontext(sys.stdout) as lines,
         progress("exported", total, shown=output is not None) as advance,
     ):
-        for letter in _all(wanted):
+        for letter in _all(filter_):
             payload = dead_letter_list.content(letter)
             shown = letter if reveal else _masked(letter)
             told = {**asdict(shown), "payload": payload if reveal else masked_payload(payload)}
@@ -143,12 +143,12 @@ def export(wanted: Filter, output: Path | None, reveal: bool) -> None:
             advance(1)
 
 
-def _all(wanted: Filter) -> Iterator[DeadLetter]:
+def _all(filter_: Filter) -> Iterator[DeadLetter]:
     """Page after page, so that any number fits into memory."""
     last_id = 0
     while True:
         with engine().connect() as connection:
-            letters = dead_letter_list.find(connection, wanted, LETTERS_A_PAGE, last_id)
+            letters = dead_letter_list.find(connection, filter_, LETTERS_A_PAGE, last_id)
         if not letters:
             return
         yield from letters

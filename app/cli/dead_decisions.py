@@ -2,37 +2,29 @@
 
 import getpass
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import TextIO
 
 import click
 from redis.exceptions import RedisError
 
 from app import dead_letters
-from app.cli.dead_options import filtered
-from app.cli.terminal import JSON, print_json, progress
+from app.cli.decide import ALL, DRY_RUN, ID, IDS, Chosen, decide, print_result
+from app.cli.filter_options import filtered
+from app.cli.terminal import JSON
 from app.dead_letters import ActionResult, PayloadError, RetryRate
 from app.handlers import load_handlers, registry
-from app.stores import MAX_ID, chunks, database_now, engine, redis
+from app.stores import engine, redis
 from app.views import Filter
 from app.views import dead_letters as dead_letter_list
 from config.settings import settings
 
-IDS_A_CALL = 500
-
-ID = click.IntRange(1, MAX_ID)
-IDS = click.argument("event_ids", type=ID, nargs=-1)
-ALL = click.option("--all", "everything", is_flag=True, help="every dead letter that matches the options")
-DRY_RUN = click.option("--dry-run", is_flag=True, help="say how many it would be, and change nothing")
-Act = Callable[[Sequence[int], int], ActionResult]
-
 
 @click.command()
 @IDS
-@filtered
+@filtered("died")
 @ALL
 @click.option(
     "--rate", type=click.FloatRange(0.001), help="at most so many a second, so that nothing is flooded"
@@ -42,7 +34,7 @@ Act = Callable[[Sequence[int], int], ActionResult]
 @JSON
 def retry(
     event_ids: tuple[int, ...],
-    wanted: Filter,
+    filter_: Filter,
     everything: bool,
     rate: float | None,
     dry_run: bool,
@@ -57,12 +49,13 @@ def retry(
         retry_rate = None if rate is None else RetryRate(rate, since, first)
         return dead_letters.retry(engine(), redis(), registry, ids, who, retry_rate)
 
-    _decide(event_ids, everything, wanted, dry_run, as_json, "retried", act)
+    chosen = Chosen(dead_letter_list, event_ids, everything, filter_)
+    decide(chosen, "retried", act, dry_run=dry_run, as_json=as_json, after_all=_reconcile)
 
 
 @click.command()
 @IDS
-@filtered
+@filtered("died")
 @ALL
 @click.option("--reason", required=True, help="why it need not be handled; recorded")
 @DRY_RUN
@@ -70,7 +63,7 @@ def retry(
 @JSON
 def discard(
     event_ids: tuple[int, ...],
-    wanted: Filter,
+    filter_: Filter,
     everything: bool,
     reason: str,
     dry_run: bool,
@@ -82,7 +75,8 @@ def discard(
     def act(ids: Sequence[int], _first: int) -> ActionResult:
         return dead_letters.discard(engine(), redis(), ids, who, reason)
 
-    _decide(event_ids, everything, wanted, dry_run, as_json, "discarded", act)
+    chosen = Chosen(dead_letter_list, event_ids, everything, filter_)
+    decide(chosen, "discarded", act, dry_run=dry_run, as_json=as_json, after_all=_reconcile)
 
 
 @click.command()
@@ -99,7 +93,7 @@ def edit(event_id: int, file: TextIO | None, reason: str | None, who: str, as_js
     It opens in $EDITOR, with what belongs to people in clear, or comes from --file.
     """
     payload = file.read() if file else _in_editor(event_id)
-    _report(dead_letters.edit(engine(), redis(), event_id, payload, who, reason), "edited", as_json)
+    print_result(dead_letters.edit(engine(), redis(), event_id, payload, who, reason), "edited", as_json)
 
 
 def _in_editor(event_id: int) -> str:
@@ -120,64 +114,6 @@ def _in_editor(event_id: int) -> str:
     raise click.ClickException("it was not saved: nothing has changed")
 
 
-def _decide(
-    event_ids: tuple[int, ...],
-    everything: bool,
-    wanted: Filter,
-    dry_run: bool,
-    as_json: bool,
-    verb: str,
-    act: Act,
-) -> None:
-    """In parts of whole conversations; never all by accident, and never what dies again meanwhile."""
-    if event_ids and (everything or wanted != Filter()):
-        raise click.UsageError("give event ids, or --all with options, not both")
-    if not event_ids and not everything:
-        raise click.UsageError("give event ids, or --all")
-    if event_ids:
-        wanted = Filter(ids=event_ids)
-    with engine().connect() as connection:
-        now = database_now(connection)
-        wanted = replace(wanted, before=min(wanted.before or now, now))
-        count = dead_letter_list.count(connection, wanted)
-    if dry_run:
-        _say({"would_be": count}, f"{count} would be {verb}", as_json)
-        return
-    result = ActionResult()
-    parts = chunks(event_ids, IDS_A_CALL) if event_ids else _whole_lanes(wanted)
-    with progress(verb, count) as advance:
-        for ids in parts:
-            part = act(ids, len(result.changed))
-            result.changed += part.changed
-            result.refused |= part.refused
-            advance(len(ids))
-    if everything:
-        with suppress(RedisError):  # or the next sweep does it
-            dead_letters.reconcile(engine(), redis())
-    _report(result, verb, as_json)
-
-
-def _whole_lanes(wanted: Filter) -> Iterator[list[int]]:
-    last_lane: int | None = 0
-    while last_lane is not None:
-        with engine().connect() as connection:
-            ids, last_lane = dead_letter_list.whole_lanes(connection, wanted, last_lane, IDS_A_CALL)
-        if ids:
-            yield ids
-
-
-def _report(result: ActionResult, verb: str, as_json: bool) -> None:
-    refused = [{"id": id_, "why": why} for id_, why in sorted(result.refused.items())]
-    sentence = f"{len(result.changed)} {verb} at {datetime.now(UTC):%H:%M:%S} UTC"
-    _say({verb: result.changed, "left_alone": refused}, sentence, as_json)
-    for each in refused:
-        click.echo(f"event {each['id']} was left alone: {each['why']}", err=True)
-    if refused:
-        raise SystemExit(1)
-
-
-def _say(result: dict[str, Any], sentence: str, as_json: bool) -> None:
-    if as_json:
-        print_json(result)
-    else:
-        click.echo(sentence)
+def _reconcile() -> None:
+    with suppress(RedisError):  # or the next sweep does it
+        dead_letters.reconcile(engine(), redis())

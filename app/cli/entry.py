@@ -14,7 +14,7 @@ from app.dev import data_directory
 from config.settings import SettingsError
 
 # These use stores: those of the stack that runs beside them, if the environment names no others
-JOINING = {"simulate", "migrate", "status", "trace", "dead", "pause", "resume", "purge"}
+JOINING = {"simulate", "migrate", "status", "trace", "dead", "held", "pause", "resume", "purge"}
 
 # Each command in the file of its concept; imported only when it is called, so that `explain` starts at once.
 COMMANDS = {
@@ -26,6 +26,7 @@ COMMANDS = {
     "status": "app.cli.status:status",
     "trace": "app.cli.trace:trace",
     "dead": "app.cli.dead:dead",
+    "held": "app.cli.held:held",
     "pause": "app.cli.pause:pause",
     "resume": "app.cli.pause:resume",
     "purge": "app.cli.purge:purge",

@@ -82,7 +82,7 @@ def _print(console: Console, history: timeline.Timeline, reveal: bool) -> None:
         + Text(f"   due at {history.due_at:%H:%M:%S}" if history.due_at else "")
     )
     for moment in shown["moments"]:
-        console.print(Text(f"  {moment['at']:%Y-%m-%d %H:%M:%S.%f}  {moment['what']:<9} {_detail(moment)}"))
+        console.print(Text(f"  {moment['at']:%Y-%m-%d %H:%M:%S.%f}  {moment['what']:<10} {_detail(moment)}"))
 
 
 STATE_STYLES = {"done": "green", "pending": "yellow", "dead": "red"}

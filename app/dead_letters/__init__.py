@@ -1,11 +1,13 @@
-"""Let a person decide about events that failed for good: retry, edit, discard.
+"""Let a person decide about events that failed: retry, edit or discard the dead, retry or skip the held.
 
-Promises: a decision is committed once, and refused if the event is not dead any more.
+Promises: a decision is committed once, and refused if the event is in another state by then.
 Relies on: Postgres. The queue ``dead_letters`` is a copy of the table, for those who watch queues.
 Cannot see: whether the cause of the failure is gone.
 """
 
-from app.dead_letters.decisions import ActionResult, RetryRate, discard, edit, retry
+from app.dead_letters.action_result import ActionResult
+from app.dead_letters.decisions import RetryRate, discard, edit, retry
+from app.dead_letters.held import retry_held, skip_held
 from app.dead_letters.payloads import PayloadError, validate_payload
 from app.dead_letters.queue import enqueue_dead_letter, reconcile
 
@@ -18,5 +20,7 @@ __all__ = [
     "enqueue_dead_letter",
     "reconcile",
     "retry",
+    "retry_held",
+    "skip_held",
     "validate_payload",
 ]

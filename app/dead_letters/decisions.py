@@ -4,16 +4,15 @@ Each decision is committed with who made it; Redis is brought in line after the 
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from redis import Redis
-from redis.exceptions import RedisError
 from sqlalchemy import Engine, text
 
-from app.broker import wake
-from app.dead_letters import queue
+from app.dead_letters.action_result import ActionResult, add_refusals
 from app.dead_letters.payloads import validate_payload
+from app.dead_letters.redis_sync import sync_redis
 from app.handlers import Registry
 from app.ingest import Incoming, ingest
 from app.stores import StoredIn
@@ -74,8 +73,6 @@ WITH discarded AS (
 SELECT id FROM discarded ORDER BY id
 """)
 
-STATES = text("SELECT id, state::text FROM events WHERE id = ANY(:ids)")
-
 UNREADABLE_OF = text("""
 SELECT e.id, d.id AS delivery_id, d.body, d.door
 FROM events e JOIN deliveries d ON d.id = e.delivery_id
@@ -92,6 +89,8 @@ WITH done AS (
 INSERT INTO dead_letter_actions (event_id, action, who) SELECT id, 'retry', :who FROM done RETURNING event_id
 """)
 
+DIED_AGAIN = {"dead": "it died again this moment"}
+
 
 @dataclass(frozen=True, slots=True)
 class RetryRate:
@@ -103,14 +102,6 @@ class RetryRate:
     rate: float | None = None
     since: datetime | None = None
     first: int = 0
-
-
-@dataclass(slots=True)
-class ActionResult:
-    """The events that a decision changed, and why it refused the others."""
-
-    changed: list[int] = field(default_factory=list)
-    refused: dict[int, str] = field(default_factory=dict)  # event id → why
 
 
 def retry(
@@ -135,8 +126,8 @@ def retry(
     for event_id in result.changed:
         log.info("event.retried", event_id=event_id, who=who)
     _read_again(engine, redis, registry, ids, who, result)
-    _add_refusals(engine, ids, result)
-    _sync_redis(redis, result.changed, {row.lane for row in retried} if rate is None else set())
+    add_refusals(engine, ids, result, reasons=DIED_AGAIN)
+    sync_redis(redis, result.changed, {row.lane for row in retried} if rate is None else set())
     return result
 
 
@@ -154,8 +145,10 @@ def edit(
     for changed in result.changed:
         log.info("event.edited", event_id=changed, who=who)
         log.info("event.retried", event_id=changed, who=who)
-    _add_refusals(engine, [event_id], result, "its body cannot be read, so it has no payload to edit")
-    _sync_redis(redis, result.changed, {row.lane for row in edited})
+    add_refusals(
+        engine, [event_id], result, reasons={"dead": "its body cannot be read, so it has no payload to edit"}
+    )
+    sync_redis(redis, result.changed, {row.lane for row in edited})
     return result
 
 
@@ -166,8 +159,8 @@ def discard(engine: Engine, redis: "Redis", ids: Sequence[int], who: str, reason
         result = ActionResult(list(connection.execute(DISCARD, parameters).scalars()))
     for event_id in result.changed:
         log.info("event.discarded", event_id=event_id, who=who, reason=reason)
-    _add_refusals(engine, ids, result)
-    _sync_redis(redis, result.changed, set())
+    add_refusals(engine, ids, result, reasons=DIED_AGAIN)
+    sync_redis(redis, result.changed, set())
     return result
 
 
@@ -185,29 +178,3 @@ def _read_again(
                 continue
         result.changed.append(row.id)
         log.info("event.retried", event_id=row.id, who=who)
-
-
-def _add_refusals(
-    engine: Engine, ids: Sequence[int], result: ActionResult, dead: str = "it died again this moment"
-) -> None:
-    """Add why the other events were left alone: somebody else got there first, or there is no such event."""
-    left = [id_ for id_ in ids if id_ not in set(result.changed) and id_ not in result.refused]
-    if not left:
-        return
-    with engine.connect() as connection:
-        states = {row.id: row.state for row in connection.execute(STATES, {"ids": left})}
-    for id_ in left:
-        state = states.get(id_)
-        if state is None:
-            result.refused[id_] = "there is no event with this id"
-        else:
-            result.refused[id_] = dead if state == "dead" else f"it is {state}, not dead"
-
-
-def _sync_redis(redis: "Redis", event_ids: Sequence[int], lanes: set[int]) -> None:
-    """Remove the messages of these events and wake the lanes; while Redis is away, sweeps do it later."""
-    try:
-        wake(redis, lanes)
-        queue.remove(redis, event_ids)
-    except RedisError as error:
-        log.warning("dead_letters.queue_not_reached", error=str(error))

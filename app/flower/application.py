@@ -13,7 +13,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import StaticFileHandler, url
 
 from app.errors import NeverdropError
-from app.flower import conversation, dead_letters, pipeline, templates
+from app.flower import conversation, dead_letters, held, pipeline, templates
 from app.flower import overrides as stock
 from app.flower.access import READ_ONLY_USER, SAFE_METHODS, has_login, refusal, user_of
 from app.flower.base import STATIC
@@ -36,6 +36,9 @@ HANDLERS = [
     url(r"/pipeline", pipeline.Pipeline, name="pipeline"),
     url(r"/pipeline/numbers", pipeline.Numbers),
     url(r"/pipeline/samples", pipeline.Samples),
+    url(r"/held/count", held.HeldCount, name="held_count"),
+    url(r"/held/retry", held.HeldRetry),
+    url(r"/held/skip", held.HeldSkip),
     url(r"/conversation/(\d+)", conversation.ConversationPage, name="conversation"),
     url(r"/conversation/(\d+)/events", conversation.LaneEvents),
     url(r"/conversation/(\d+)/(pause|resume)", conversation.PauseSwitch),

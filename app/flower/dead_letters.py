@@ -12,17 +12,17 @@ import tornado.web
 from sqlalchemy import Connection
 
 from app import dead_letters
-from app.dead_letters import ActionResult, RetryRate
+from app.dead_letters import RetryRate
 from app.flower import parameters
 from app.flower import serializers as shown
 from app.flower.base import ApiHandler, ChangeHandler, Page
+from app.flower.decisions import as_json, chosen
 from app.handlers import registry
 from app.stores import database_now, engine, redis
 from app.views import Filter, Order, Row, decided, timeline
 from app.views import dead_letters as dead_letter_list
 
 MAX_SHOWN = 200
-PART = 500  # events of one part of a decision about all that match
 
 
 class DeadLetters(Page):
@@ -143,10 +143,10 @@ class Retry(ChangeHandler):
         body = self.wanted_body()
         since = parameters.moment("since", body["since"]) if body.get("since") else None
         retry_rate = self._rate(body, since)
-        ids, last_lane = await self.read(_chosen, body)
+        ids, last_lane = await self.read(chosen, dead_letter_list, body)
         began = since or datetime.now(UTC)
         result = await self.run(dead_letters.retry, engine(), redis(), registry, ids, self.who, retry_rate)
-        self.answer(**_as_json(result), last_lane=last_lane, since=began)
+        self.answer(**as_json(result), last_lane=last_lane, since=began)
 
     def _rate(self, body: dict[str, Any], since: datetime | None) -> RetryRate | None:
         rate = parameters.rate(body.get("rate"))
@@ -163,9 +163,9 @@ class Discard(ChangeHandler):
         reason = parameters.text("reason", body.get("reason", ""))
         if not reason:
             raise parameters.BadRequest("give a reason: it is kept with the event")
-        ids, last_lane = await self.read(_chosen, body)
+        ids, last_lane = await self.read(chosen, dead_letter_list, body)
         result = await self.run(dead_letters.discard, engine(), redis(), ids, self.who, reason)
-        self.answer(**_as_json(result), last_lane=last_lane)
+        self.answer(**as_json(result), last_lane=last_lane)
 
 
 class Edit(ChangeHandler):
@@ -179,7 +179,7 @@ class Edit(ChangeHandler):
         reason = parameters.text("reason", body.get("reason", "")) or None
         event_id = parameters.event_id(id_)
         result = await self.run(dead_letters.edit, engine(), redis(), event_id, payload, self.who, reason)
-        self.answer(**_as_json(result))
+        self.answer(**as_json(result))
 
 
 class Reconcile(ChangeHandler):
@@ -188,24 +188,3 @@ class Reconcile(ChangeHandler):
     async def post(self) -> None:
         added, removed = await self.run(dead_letters.reconcile, engine(), redis())
         self.answer(added=added, removed=removed)
-
-
-def _chosen(connection: Connection, body: dict[str, Any]) -> tuple[list[int], int | None]:
-    """The ids that were given, or those of the next part of what matches; and its last lane, None at the end."""
-    if ("ids" in body) == ("filter" in body):
-        raise parameters.BadRequest("give ids, or a filter")
-    if "ids" in body:
-        return parameters.event_ids(body["ids"]), None
-    wanted = parameters.wanted(body["filter"])
-    until = parameters.moment("until", body.get("until"))
-    if wanted.before is None or until < wanted.before:  # not those that die again meanwhile
-        wanted = Filter(**{**wanted.given(), "before": until})
-    after_lane = parameters.whole("after_lane", body.get("after_lane", 0))
-    return dead_letter_list.whole_lanes(connection, wanted, after_lane, PART)
-
-
-def _as_json(result: ActionResult) -> dict[str, Any]:
-    return {
-        "changed": result.changed,
-        "refused": [{"id": id_, "why": why} for id_, why in result.refused.items()],
-    }

@@ -10,7 +10,7 @@ from app.flower import serializers as shown
 from app.flower.base import ApiHandler, Page
 from app.flower.parameters import BadRequest
 from app.stores import engine, redis
-from app.views import SPANS, overview
+from app.views import SPANS, Held, held, overview
 from app.watch import PartialBacklog, PartialProbe
 from config.settings import settings
 
@@ -34,15 +34,15 @@ class Numbers(ApiHandler):
         window = settings().alert_growth_window_seconds
         measured = await self.run(probe.ask, engine(), redis(), window, STORE_SECONDS)
         claims = None if measured.transport is None else await self.run(overview.claimed_lanes, redis())
-        minute, held = None, None
+        minute, held_lanes = None, None
         if measured.stored is not None:
-            last_minute, held_lanes = await self.read(_last_minute_and_held)
-            minute, held = asdict(last_minute), [shown.held(lane, reveal) for lane in held_lanes]
-        self.answer(minute=minute, held=held, claims=claims, **_numbers(measured))
+            last_minute, events = await self.read(_last_minute_and_held)
+            minute, held_lanes = asdict(last_minute), [shown.held(event, reveal) for event in events]
+        self.answer(minute=minute, held=held_lanes, claims=claims, **_numbers(measured))
 
 
-def _last_minute_and_held(connection: Connection) -> tuple[overview.LastMinute, list[overview.Held]]:
-    return overview.last_minute(connection), overview.held(connection)
+def _last_minute_and_held(connection: Connection) -> tuple[overview.LastMinute, list[Held]]:
+    return overview.last_minute(connection), held.lanes(connection)
 
 
 def _numbers(measured: PartialBacklog) -> dict[str, Any]:

@@ -46,7 +46,7 @@ DONE = """
 # By the decision's index: discarded events are too few for one of their own
 DISCARDED = """
   SELECT e.id FROM dead_letter_actions a JOIN events e ON e.id = a.event_id
-  WHERE a.action = 'discard' AND a.at >= :after AND a.at < :before AND e.state = 'discarded'
+  WHERE a.action IN ('discard', 'skip') AND a.at >= :after AND a.at < :before AND e.state = 'discarded'
   ORDER BY a.at LIMIT :at_most FOR UPDATE OF e SKIP LOCKED
 """
 DELETE_EVENTS = """
@@ -105,7 +105,7 @@ NO_JIT = text("SET LOCAL jit = off")
 COUNT = text("""
 SELECT (SELECT count(*) FROM events WHERE state = 'done' AND finished_at < :before)
      + (SELECT count(*) FROM dead_letter_actions a JOIN events e ON e.id = a.event_id
-        WHERE a.action = 'discard' AND a.at < :before AND e.state = 'discarded')
+        WHERE a.action IN ('discard', 'skip') AND a.at < :before AND e.state = 'discarded')
 """)
 
 

@@ -6,13 +6,14 @@
     message_statuses              one row for each message we sent (and group participant)
     subject_states                states that Meta sent without an id, to know one that came back
     changed_duplicates            duplicates of an event that differ from it
-    dead_letter_actions           who retried, edited or discarded what, when and why
+    dead_letter_actions           who retried, edited, discarded or skipped what, when and why
 
 States of an event::
 
     ingested ──handler?──▶ pending ──▶ done
-        │                   │   ▲
-        └─ none ─▶ done     ▼   │ retry (by a person)
+        │                   │  ▲ │
+        │                   │  │ └─ skip (by a person) ─▶ discarded
+        └─ none ─▶ done     ▼  │ retry (by a person)
                            dead ─┴─▶ discarded (by a person)
 """
 
@@ -53,7 +54,7 @@ class EventState(StrEnum):
     PENDING = "pending"  # waits for its turn, for its handler, or for its next attempt
     DONE = "done"  # its handler ran to its end and its effects are committed; or it had no handler when it was ingested
     DEAD = "dead"  # failed for good; a person may retry or discard it
-    DISCARDED = "discarded"  # dead, and a person decided that it need not be handled
+    DISCARDED = "discarded"  # it failed, and a person decided that it need not be handled
 
 
 class MessageStatus(StrEnum):
@@ -230,14 +231,14 @@ class MessageState(Base):
 
 
 class DeadLetterAction(Base):
-    """A person's decision about a dead letter."""
+    """A person's decision about a dead letter or a held event."""
 
     __tablename__ = "dead_letter_actions"
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     event_id: Mapped[int] = mapped_column(index=True)
     at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
-    action: Mapped[str]  # retry, edit or discard
+    action: Mapped[str]  # retry, edit or discard of a dead letter; retry_held or skip of a held event
     who: Mapped[str]
     reason: Mapped[str | None]
     payload: Mapped[str | None]  # of an edit: the event's payload before it

@@ -6,12 +6,13 @@ nothing.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, text
+
+from app.views.filter import ERROR_CLASS, Filter
 
 MAX_PAYLOAD_CHARACTERS = 20_000  # characters; a page does without longer ones
 MAX_FACETS = 50  # values that a filter offers
@@ -23,8 +24,6 @@ FROM events e LEFT JOIN conversations c ON c.id = e.lane
 WHERE e.state = 'dead'
 """
 
-# What people see of an error's class: all before the first colon
-ERROR_CLASS = "split_part(e.error, ':', 1)"
 # Attempts are numbered as they are made: the first that failed is one step in the primary key, for any number of them
 FIRST_FAILURE = """
 LEFT JOIN LATERAL (
@@ -49,6 +48,7 @@ CASTS = {
     "accepted": "timestamptz",
     "attempts": "integer",
 }
+DIED_AT = "e.finished_at"
 Order = Literal["ascending", "descending"]
 
 # The page is chosen by what it is sorted by alone, which an index may hold, and only its own rows are read whole
@@ -138,74 +138,11 @@ class Row:
     sorted_by: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which dead letters; None is any."""
-
-    ids: Sequence[int] | None = None
-    kind: str | None = None
-    type: str | None = None
-    handler: str | None = None
-    error: str | None = None  # a part of the error's class or text
-    conversation: str | None = None  # any of its names, a phone number or user id alone, or its number
-    before: datetime | None = None  # died before
-    after: datetime | None = None  # died at or after
-    error_class: str | None = None
-    search: str | None = (
-        None  # an id, or a part of the key, the conversation, the error, the handler or the payload
-    )
-
-    def where(self) -> tuple[str, dict[str, Any]]:
-        """SQL conditions and their parameters."""
-        given = {name: getattr(self, name) for name in CONDITIONS if getattr(self, name) is not None}
-        conditions = "".join(f" AND {CONDITIONS[name]}" for name in given)
-        if "ids" in given:
-            given["ids"] = list(given["ids"])
-        if "search" in given:
-            given["escaped"] = json.dumps(given["search"])[1:-1]  # as a payload spells it
-        if "conversation" in given:
-            given["bare"] = _bare(given["conversation"])
-        return conditions, given
-
-    def given(self) -> dict[str, Any]:
-        """The conditions that are not any, by name."""
-        return {
-            each.name: getattr(self, each.name)
-            for each in fields(self)
-            if getattr(self, each.name) is not None
-        }
-
-
-CONDITIONS = {
-    "ids": "e.id = ANY(:ids)",
-    "kind": "e.kind = :kind",
-    "type": "e.type = :type",
-    "handler": "e.handler = :handler",
-    "error": "strpos(lower(e.error), lower(:error)) > 0",
-    "conversation": """
-        (c.key = :conversation OR CAST(e.lane AS text) = :conversation
-         OR e.lane IN (SELECT conversation_id FROM conversation_aliases WHERE key = :conversation
-                       OR (:bare <> '' AND right(key, length(:bare) + 1) = '/' || :bare)))""",
-    "before": "e.finished_at < :before",
-    "after": "e.finished_at >= :after",
-    "error_class": f"{ERROR_CLASS} = :error_class",
-    "search": """
-        (CAST(e.id AS text) = :search OR strpos(lower(e.key), lower(:search)) > 0
-         OR strpos(lower(e.error), lower(:search)) > 0 OR strpos(lower(e.handler), lower(:search)) > 0
-         OR strpos(lower(c.key), lower(:search)) > 0 OR strpos(lower(e.payload), lower(:escaped)) > 0)""",
-}
-
-
-def _bare(conversation: str) -> str:
-    """A phone number or user id that somebody typed without the business's number before it; "" is none."""
-    return "" if "/" in conversation else conversation.removeprefix("+").replace(" ", "")
-
-
 def find(
     connection: Connection, wanted: Filter, limit: int | None = None, after_id: int = 0
 ) -> list[DeadLetter]:
     """Dead letters with an id above ``after_id``, oldest first, at most ``limit``."""
-    conditions, parameters = wanted.where()
+    conditions, parameters = wanted.where(DIED_AT)
     statement = text(FIND + conditions + " AND e.id > :after_id ORDER BY e.id LIMIT :limit")
     rows = connection.execute(statement, {**parameters, "after_id": after_id, "limit": limit})
     return [DeadLetter(**{**row, "delivery_id": str(row["delivery_id"])}) for row in rows.mappings()]
@@ -223,7 +160,7 @@ def page(
 
     ``sort`` is one of SORTED_BY, else KeyError.
     """
-    conditions, parameters = wanted.where()
+    conditions, parameters = wanted.where(DIED_AT)
     forward = order == "ascending"
     parts = {
         "sorted_by": SORTED_BY[sort],
@@ -244,13 +181,13 @@ def page(
 
 def count(connection: Connection, wanted: Filter) -> int:
     """How many match."""
-    conditions, parameters = wanted.where()
+    conditions, parameters = wanted.where(DIED_AT)
     return int(connection.execute(text(COUNT.format(conditions=conditions)), parameters).scalar_one())
 
 
 def facets(connection: Connection, wanted: Filter) -> dict[str, list[tuple[str, int]]]:
     """The types, error classes and handlers among those that match, each with its count, the most first."""
-    conditions, parameters = wanted.where()
+    conditions, parameters = wanted.where(DIED_AT)
     statement = text(FACETS.format(conditions=conditions))
     found: dict[str, list[tuple[str, int]]] = {"type": [], "error_class": [], "handler": []}
     for row in connection.execute(statement, {**parameters, "at_most": MAX_FACETS}).mappings():
@@ -265,7 +202,7 @@ def whole_lanes(
 
     At least ``at_least`` ids unless no more are left; then ([], None).
     """
-    conditions, parameters = wanted.where()
+    conditions, parameters = wanted.where(DIED_AT)
     statement = text(LANES.format(conditions=conditions))
     rows = connection.execute(statement, {**parameters, "after_lane": after_lane, "at_least": at_least}).all()
     return [row.id for row in rows], rows[-1].lane if rows else None

@@ -1,8 +1,7 @@
-"""The pipeline at a glance: what happens each minute, which lanes are held, and the samples behind the charts."""
+"""The pipeline at a glance: what happens each minute, how many lanes are run, and the samples behind the charts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from redis import Redis
@@ -11,7 +10,6 @@ from sqlalchemy import Connection, text
 from app.stores import CLAIM_PREFIX
 from app.watch import DIED
 
-MAX_HELD = 20
 KEYS_A_CALL = 1000
 LANE_CLAIMS = f"{CLAIM_PREFIX}lane:*"
 
@@ -25,14 +23,6 @@ SELECT
   {DIED} AS died
 FROM minute
 """)  # noqa: S608  (a constant)
-HELD = text("""
-SELECT e.id AS event_id, e.lane, c.key AS conversation, e.type, e.handler, e.error, e.payload,
-       e.attempts - e.attempts_at_retry AS attempts, e.due_at,
-       (SELECT count(*) FROM events w WHERE w.lane = e.lane AND w.state = 'pending') AS waiting
-FROM events e LEFT JOIN conversations c ON c.id = e.lane
-WHERE e.state = 'pending' AND e.due_at IS NOT NULL AND e.holds AND e.error IS NOT NULL
-ORDER BY e.due_at DESC LIMIT :at_most
-""")
 # A gauge's worst within a step; of what happened, so much a minute
 SERIES = text("""
 SELECT CAST(floor(extract(epoch FROM at) / :step) * :step AS bigint) AS at,
@@ -68,29 +58,8 @@ class LastMinute:
     died: int
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A lane that waits for its failing event, and for how many."""
-
-    event_id: int
-    lane: int
-    conversation: str | None
-    type: str
-    handler: str | None
-    error: str
-    payload: str
-    attempts: int
-    due_at: datetime
-    waiting: int
-
-
 def last_minute(connection: Connection) -> LastMinute:
     return LastMinute(**connection.execute(LAST_MINUTE).mappings().one())
-
-
-def held(connection: Connection) -> list[Held]:
-    """Lanes that a failing event holds, the longest to wait first, at most MAX_HELD."""
-    return [Held(**row) for row in connection.execute(HELD, {"at_most": MAX_HELD}).mappings()]
 
 
 def series(connection: Connection, span: Span) -> Sequence[dict[str, Any]]:

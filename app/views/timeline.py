@@ -50,7 +50,7 @@ class TimelineEntry:
     """Something that happened to an event."""
 
     at: datetime
-    what: str  # received, stored, changed, attempt, retry, edit, discard, or the outcome
+    what: str  # received, stored, changed, attempt, an action of a person, or the outcome
     detail: dict[str, Any]
 
 

@@ -60,6 +60,32 @@ def test_a_held_conversation_is_a_link_to_its_events(core: Core, page: Page, log
     expect(tab.locator("tr:target")).to_contain_text("ValueError")  # which holds it
 
 
+def test_what_waits_is_hurried_or_skipped_with_a_reason(
+    core: Core, page: Page, worker: None, login: Login
+) -> None:
+    core.registry.handlers.clear()
+    core.on("message", function=core.failing("fixed", "unwanted", "third"), max_attempts=3)
+    for sender, words in enumerate(("fixed", "unwanted", "third"), start=1):
+        core.ingest(text_body(words, sender=sender))
+    tab = login()
+    tab.goto(f"{page.url}/pipeline")
+    expect(tab.locator("#held tr button")).to_have_count(6)
+    core.broken.clear()
+    tab.get_by_role("button", name=f"Retry event {core.event('fixed').id}").click()
+    expect(tab.locator("#held tr button")).to_have_count(4)
+    tab.get_by_role("button", name=f"Skip event {core.event('unwanted').id}").click()
+    expect(tab.locator("#reason")).to_be_focused()
+    tab.keyboard.type("a test")
+    tab.get_by_role("button", name="Skip", exact=True).click()
+    expect(tab.locator("#held tr button")).to_have_count(2)
+    tab.get_by_role("button", name="Retry all that wait").click()
+    tab.get_by_role("button", name="Retry 1", exact=True).click()
+    expect(tab.locator("#held")).to_contain_text("No conversation is held up.")
+    expect(tab.locator("#held-result")).to_have_text("1 retried.")
+    assert core.seen == ["fixed", "third"]
+    assert core.event("unwanted").state == "discarded"
+
+
 def test_a_raised_alert_is_shown(core: Core, page: Page, login: Login, settings: Settings) -> None:
     core.broken.add("fails")
     core.ingest(text_body("fails"))

@@ -84,6 +84,7 @@ export function ago(time) {
 
 export const moment = (time) => el("time", { datetime: time, title: time }, new Date(time).toLocaleString());
 export const number = (value) => Number(value).toLocaleString();
+export const UNKNOWN = "—";  // only a store that does not answer knows it
 export const missing = () => el("span", { class: "value-missing" }, "—");
 
 const BADGES = { done: "success", pending: "warning", dead: "danger", discarded: "secondary" };

@@ -1,12 +1,13 @@
 // The pipeline at a glance: numbers every few seconds, charts every half minute.
 
-import { ask, byId, duration, el, keepFresh, missing, number } from "./page.js";
+import { nothing, showHeld } from "./held.js";
+import { ask, byId, duration, el, keepFresh, missing, number, UNKNOWN } from "./page.js";
 
 const NUMBERS_MS = 3000;
 const CHARTS_MS = 30000;
 const HEIGHT = 200;  // pixels
 
-const { base, conversation, deadLetters } = byId("pipeline").dataset;
+const { base, deadLetters } = byId("pipeline").dataset;
 
 // Numbers
 
@@ -28,7 +29,6 @@ async function numbers() {
 }
 
 const STORES = { postgres: "Postgres", redis: "Redis" };
-const UNKNOWN = "—";  // only a store that does not answer knows it
 const known = (value) => (value == null ? UNKNOWN : number(value));
 
 function age(size, seconds) {
@@ -42,25 +42,6 @@ function showAlerts({ alerts, unanswered }) {
     ...unanswered.map((store) => notice(el("strong", {}, `${STORES[store]} does not answer`), ": what only it knows is shown as —, and alerts about it are missing.")),
     ...alerts.map((name) => notice("Alert: ", el("strong", {}, name.replaceAll("_", " ")))));
 }
-
-function showHeld({ held, held_lanes: count }) {
-  byId("held-count").textContent = count ? `(${number(count)})` : "";
-  byId("held").replaceChildren(...(held?.length ? held.map(lane) : [nothing(6, held ? "No conversation is held up." : UNKNOWN)]));
-}
-
-function lane(each) {
-  const link = conversation.replace(/0$/, each.lane);
-  const cell = (label, ...children) => el("td", { "data-label": label }, ...children);
-  return el("tr", {},
-    cell("Conversation", el("a", { href: `${link}#event-${each.event_id}` }, each.conversation ?? `lane ${each.lane}`)),
-    cell("Event", `${each.event_id} (${each.type})`),
-    cell("Error", el("span", { class: "nd-error" }, each.error)),
-    cell("Attempts", number(each.attempts)),
-    cell("Again in", new Date(each.due_at) > Date.now() ? duration((new Date(each.due_at) - Date.now()) / 1000) : "now"),
-    cell("Waiting", number(each.waiting)));
-}
-
-const nothing = (columns, text) => el("tr", {}, el("td", { class: "empty-table-message", colspan: columns }, text));
 
 function showPlaces(now) {
   const rows = [

@@ -27,6 +27,7 @@ ANSWERS = (
 )  # fmt: skip
 CHANGES = (
     "/dead-letters/retry", "/dead-letters/discard", "/dead-letters/1/edit", "/dead-letters/reconcile",
+    "/held/retry", "/held/skip",
     "/conversation/1/pause", "/conversation/1/resume",
 )  # fmt: skip
 FLOWERS_CHANGES = (

@@ -1,4 +1,4 @@
-"""How the ``neverdrop dead`` commands choose dead letters: the same filters as Flower's page."""
+"""How ``neverdrop dead`` and ``neverdrop held`` choose events: the same filters as Flower's page."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,7 +22,9 @@ class TimeParameter(click.ParamType[datetime]):
         return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-FILTERS = (
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+WHAT: tuple[Decorator, ...] = (
     click.option("--type", help="of this type only"),
     click.option("--kind", type=click.Choice(["message", "status", "other"]), help="of this kind only"),
     click.option("--handler", help="of this handler only"),
@@ -33,25 +35,36 @@ FILTERS = (
         help="of this conversation only: a name, a phone number or user id alone, or its number",
     ),
     click.option("--search", help="with this text in the key, conversation, error, handler or payload"),
-    click.option(
-        "--after", type=TimeParameter(), help="that died at this time or later; UTC unless it says otherwise"
-    ),
-    click.option("--before", type=TimeParameter(), help="that died before this time"),
 )
 
 
-def filtered(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options; the command gets them together, as ``wanted``."""
+def _when(happened: str) -> tuple[Decorator, ...]:
+    return (
+        click.option(
+            "--after",
+            type=TimeParameter(),
+            help=f"that {happened} at this time or later; UTC unless it says otherwise",
+        ),
+        click.option("--before", type=TimeParameter(), help=f"that {happened} before this time"),
+    )
 
-    def with_filter(**given: Any) -> Any:
-        names = [option for option in NAMES if option in given]
-        return command(wanted=Filter(**{name: given.pop(name) for name in names}), **given)
 
-    with_filter.__name__, with_filter.__doc__ = command.__name__, command.__doc__
-    with_filter.__dict__.update(command.__dict__)  # the options that were added before
-    for option in reversed(FILTERS):
-        with_filter = option(with_filter)
-    return with_filter
+def filtered(happened: str) -> Decorator:
+    """Add the options; the command gets them together, as ``filter_``. ``happened``: what the times are of."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        def with_filter(**values: Any) -> Any:
+            names = [option for option in NAMES if option in values]
+            return command(filter_=Filter(**{name: values.pop(name) for name in names}), **values)
+
+        with_filter.__name__, with_filter.__doc__ = command.__name__, command.__doc__
+        with_filter.__dict__.update(command.__dict__)  # the options that were added before
+        decorated: Callable[..., Any] = with_filter
+        for option in reversed((*WHAT, *_when(happened))):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
 
 
 NAMES = ("type", "kind", "handler", "error", "error_class", "conversation", "search", "after", "before")
