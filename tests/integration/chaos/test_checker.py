@@ -13,7 +13,7 @@ from app.broker import wakes
 from app.dev.judge import Facts, PastFault, Verdict, comes_back
 from app.dev.judge import judge as judge_promises
 from app.handlers import Context, Event
-from app.ingest import split as ingest
+from app.ingest import store as ingest
 from app.intake.accept import Intake
 from app.lanes import statements as lane_statements
 from app.lanes.claims import Claim, ClaimResult, Claims, Taken
