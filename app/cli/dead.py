@@ -130,7 +130,7 @@ def export(filter_: Filter, output: Path | None, reveal: bool) -> None:
     What belongs to people is masked unless --reveal is given.
     """
     with engine().connect() as connection:
-        total = dead_letter_list.count(connection, filter_)
+        total = dead_letter_list.LISTING.count(connection, filter_)
     with (
         private_file(output) if output else nullcontext(sys.stdout) as lines,
         progress("exported", total, shown=output is not None) as advance,

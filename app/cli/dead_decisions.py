@@ -49,7 +49,7 @@ def retry(
         retry_rate = None if rate is None else RetryRate(rate, since, first)
         return dead_letters.retry(engine(), redis(), registry, ids, who, retry_rate)
 
-    chosen = Chosen(dead_letter_list, event_ids, everything, filter_)
+    chosen = Chosen(dead_letter_list.LISTING, event_ids, everything, filter_)
     decide(chosen, "retried", act, dry_run=dry_run, as_json=as_json, after_all=_reconcile)
 
 
@@ -75,7 +75,7 @@ def discard(
     def act(ids: Sequence[int], _first: int) -> ActionResult:
         return dead_letters.discard(engine(), redis(), ids, who, reason)
 
-    chosen = Chosen(dead_letter_list, event_ids, everything, filter_)
+    chosen = Chosen(dead_letter_list.LISTING, event_ids, everything, filter_)
     decide(chosen, "discarded", act, dry_run=dry_run, as_json=as_json, after_all=_reconcile)
 
 

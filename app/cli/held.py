@@ -80,7 +80,7 @@ def retry(
     def act(ids: Sequence[int], _first: int) -> ActionResult:
         return dead_letters.retry_held(engine(), redis(), ids, who)
 
-    chosen = Chosen(held_list, event_ids, everything, filter_)
+    chosen = Chosen(held_list.LISTING, event_ids, everything, filter_)
     decide(chosen, "retried", act, dry_run=dry_run, as_json=as_json)
 
 
@@ -106,7 +106,7 @@ def skip(
     def act(ids: Sequence[int], _first: int) -> ActionResult:
         return dead_letters.skip_held(engine(), redis(), ids, who, reason)
 
-    chosen = Chosen(held_list, event_ids, everything, filter_)
+    chosen = Chosen(held_list.LISTING, event_ids, everything, filter_)
     decide(chosen, "skipped", act, dry_run=dry_run, as_json=as_json)
 
 

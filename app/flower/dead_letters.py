@@ -68,7 +68,7 @@ def _table(
     now = database_now(connection)
     rows = dead_letter_list.page(connection, wanted, sort, order, after, limit)
     holds_all = after is None and len(rows) < limit
-    return rows, len(rows) if holds_all else dead_letter_list.count(connection, wanted), now
+    return rows, len(rows) if holds_all else dead_letter_list.LISTING.count(connection, wanted), now
 
 
 class Facets(ApiHandler):
@@ -88,7 +88,7 @@ class Count(ApiHandler):
         now, count = await self.read(
             lambda connection: (
                 database_now(connection),
-                dead_letter_list.count(connection, wanted),
+                dead_letter_list.LISTING.count(connection, wanted),
             )
         )
         self.answer(count=count, now=now)
@@ -143,7 +143,7 @@ class Retry(ChangeHandler):
         body = self.wanted_body()
         since = parameters.moment("since", body["since"]) if body.get("since") else None
         retry_rate = self._rate(body, since)
-        ids, last_lane = await self.read(chosen, dead_letter_list, body)
+        ids, last_lane = await self.read(chosen, dead_letter_list.LISTING, body)
         began = since or datetime.now(UTC)
         result = await self.run(dead_letters.retry, engine(), redis(), registry, ids, self.who, retry_rate)
         self.answer(**as_json(result), last_lane=last_lane, since=began)
@@ -160,10 +160,8 @@ class Discard(ChangeHandler):
 
     async def post(self) -> None:
         body = self.wanted_body()
-        reason = parameters.text("reason", body.get("reason", ""))
-        if not reason:
-            raise parameters.BadRequest("give a reason: it is kept with the event")
-        ids, last_lane = await self.read(chosen, dead_letter_list, body)
+        reason = parameters.reason(body)
+        ids, last_lane = await self.read(chosen, dead_letter_list.LISTING, body)
         result = await self.run(dead_letters.discard, engine(), redis(), ids, self.who, reason)
         self.answer(**as_json(result), last_lane=last_lane)
 

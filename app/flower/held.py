@@ -17,7 +17,7 @@ class HeldCount(ApiHandler):
     async def post(self) -> None:
         filter_ = parameters.wanted(self.wanted_body().get("filter", {}))
         now, count = await self.read(
-            lambda connection: (database_now(connection), held_list.count(connection, filter_))
+            lambda connection: (database_now(connection), held_list.LISTING.count(connection, filter_))
         )
         self.answer(count=count, now=now)
 
@@ -26,7 +26,7 @@ class HeldRetry(ChangeHandler):
     """{"ids"} or {"filter", "until", "after_lane"}: due now."""
 
     async def post(self) -> None:
-        ids, last_lane = await self.read(chosen, held_list, self.wanted_body())
+        ids, last_lane = await self.read(chosen, held_list.LISTING, self.wanted_body())
         result = await self.run(dead_letters.retry_held, engine(), redis(), ids, self.who)
         self.answer(**as_json(result), last_lane=last_lane)
 
@@ -36,9 +36,7 @@ class HeldSkip(ChangeHandler):
 
     async def post(self) -> None:
         body = self.wanted_body()
-        reason = parameters.text("reason", body.get("reason", ""))
-        if not reason:
-            raise parameters.BadRequest("give a reason: it is kept with the event")
-        ids, last_lane = await self.read(chosen, held_list, body)
+        reason = parameters.reason(body)
+        ids, last_lane = await self.read(chosen, held_list.LISTING, body)
         result = await self.run(dead_letters.skip_held, engine(), redis(), ids, self.who, reason)
         self.answer(**as_json(result), last_lane=last_lane)

@@ -31,6 +31,14 @@ def text(name: str, value: Any, longest: int = MAX_TEXT) -> str:
     return value.strip()
 
 
+def reason(body: Mapping[str, Any]) -> str:
+    """Why somebody decides that events need not be handled; it must not be empty."""
+    given = text("reason", body.get("reason", ""))
+    if not given:
+        raise BadRequest("give a reason: it is kept with the event")
+    return given
+
+
 def moment(name: str, value: Any) -> datetime:
     """An ISO time; without a zone it is UTC."""
     try:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, text
 
 from app.views.filter import ERROR_CLASS, Filter
+from app.views.listing import Listing
 
 MAX_PAYLOAD_CHARACTERS = 20_000  # characters; a page does without longer ones
 MAX_FACETS = 50  # values that a filter offers
@@ -49,6 +50,7 @@ CASTS = {
     "attempts": "integer",
 }
 DIED_AT = "e.finished_at"
+LISTING = Listing("e.state = 'dead'", DIED_AT)
 Order = Literal["ascending", "descending"]
 
 # The page is chosen by what it is sorted by alone, which an index may hold, and only its own rows are read whole
@@ -67,9 +69,6 @@ ORDER BY page.sorted_by {{direction}}, page.id {{direction}}
 """  # noqa: S608  (a constant)
 AFTER = "AND ({sorted_by}, e.id) {comparison} (CAST(:after_value AS {cast}), :after_id)"
 
-COUNT = """
-SELECT count(*) FROM events e LEFT JOIN conversations c ON c.id = e.lane WHERE e.state = 'dead' {conditions}
-"""
 FACETS = f"""
 WITH matching AS (
   SELECT e.type, e.handler, {ERROR_CLASS} AS error_class
@@ -83,19 +82,6 @@ UNION ALL
 (SELECT 'handler', handler, count(*) FROM matching WHERE handler IS NOT NULL
  GROUP BY 2 ORDER BY 3 DESC, 2 LIMIT :at_most)
 """  # noqa: S608  (a constant)
-
-# Whole lanes, so that the events of a conversation change together and in their order
-LANES = """
-WITH matching AS (
-  SELECT e.id, e.lane, e.occurred_at, e.delivery_id, e.position
-  FROM events e LEFT JOIN conversations c ON c.id = e.lane
-  WHERE e.state = 'dead' AND e.lane > :after_lane {conditions}
-), last AS (
-  SELECT max(lane) AS lane FROM (SELECT lane FROM matching ORDER BY lane LIMIT :at_least) AS first
-)
-SELECT id, matching.lane FROM matching, last WHERE matching.lane <= last.lane
-ORDER BY matching.lane, occurred_at, delivery_id, position
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +165,6 @@ def page(
     return [Row(**row) for row in rows.mappings()]
 
 
-def count(connection: Connection, wanted: Filter) -> int:
-    """How many match."""
-    conditions, parameters = wanted.where(DIED_AT)
-    return int(connection.execute(text(COUNT.format(conditions=conditions)), parameters).scalar_one())
-
-
 def facets(connection: Connection, wanted: Filter) -> dict[str, list[tuple[str, int]]]:
     """The types, error classes and handlers among those that match, each with its count, the most first."""
     conditions, parameters = wanted.where(DIED_AT)
@@ -193,19 +173,6 @@ def facets(connection: Connection, wanted: Filter) -> dict[str, list[tuple[str, 
     for row in connection.execute(statement, {**parameters, "at_most": MAX_FACETS}).mappings():
         found[row["facet"]].append((row["value"], row["count"]))
     return found
-
-
-def whole_lanes(
-    connection: Connection, wanted: Filter, after_lane: int = 0, at_least: int = 500
-) -> tuple[list[int], int | None]:
-    """The ids of the next lanes' dead letters that match, in the order they are to run in, and the last lane.
-
-    At least ``at_least`` ids unless no more are left; then ([], None).
-    """
-    conditions, parameters = wanted.where(DIED_AT)
-    statement = text(LANES.format(conditions=conditions))
-    rows = connection.execute(statement, {**parameters, "after_lane": after_lane, "at_least": at_least}).all()
-    return [row.id for row in rows], rows[-1].lane if rows else None
 
 
 def content(letter: DeadLetter) -> Any:

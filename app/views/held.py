@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from app.views.filter import Filter
+from app.views.listing import Listing
 
 MAX_HELD_LANES = 20  # that a page shows
 
@@ -16,6 +17,7 @@ IS_HELD = "e.state = 'pending' AND e.due_at IS NOT NULL AND e.error IS NOT NULL"
 # The attempts of an event are numbered: the last is one step in the primary key
 FAILED_AT = """coalesce(
   (SELECT a.finished_at FROM attempts a WHERE a.event_id = e.id AND a.number = e.attempts), e.accepted_at)"""
+LISTING = Listing(IS_HELD, FAILED_AT)
 
 FIND = f"""
 SELECT e.id AS event_id, e.key, e.kind, e.type, e.lane, c.key AS conversation, e.handler, e.error,
@@ -25,22 +27,6 @@ FROM events e LEFT JOIN conversations c ON c.id = e.lane
 WHERE {IS_HELD} {{conditions}}
 ORDER BY e.due_at {{direction}}, e.id LIMIT :limit
 """  # noqa: S608  (constants)
-COUNT = f"""
-SELECT count(*) FROM events e LEFT JOIN conversations c ON c.id = e.lane WHERE {IS_HELD} {{conditions}}
-"""  # noqa: S608  (a constant)
-
-# Whole lanes, so that the events of a conversation change together and in their order
-LANES = f"""
-WITH matching AS (
-  SELECT e.id, e.lane, e.occurred_at, e.delivery_id, e.position
-  FROM events e LEFT JOIN conversations c ON c.id = e.lane
-  WHERE {IS_HELD} AND e.lane > :after_lane {{conditions}}
-), last AS (
-  SELECT max(lane) AS lane FROM (SELECT lane FROM matching ORDER BY lane LIMIT :at_least) AS first
-)
-SELECT id, matching.lane FROM matching, last WHERE matching.lane <= last.lane
-ORDER BY matching.lane, occurred_at, delivery_id, position
-"""  # noqa: S608  (a constant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +61,3 @@ def lanes(connection: Connection) -> list[Held]:
     """Return the events that hold up their lanes, the longest to wait first, MAX_HELD_LANES at most."""
     statement = text(FIND.format(conditions="AND e.holds", direction="DESC"))
     return [Held(**row) for row in connection.execute(statement, {"limit": MAX_HELD_LANES}).mappings()]
-
-
-def count(connection: Connection, filter_: Filter) -> int:
-    """Return how many match."""
-    conditions, parameters = filter_.where(FAILED_AT)
-    return int(connection.execute(text(COUNT.format(conditions=conditions)), parameters).scalar_one())
-
-
-def whole_lanes(
-    connection: Connection, filter_: Filter, after_lane: int = 0, at_least: int = 500
-) -> tuple[list[int], int | None]:
-    """Return the ids of the next lanes' held events that match, in the order they are to run in, and the last lane.
-
-    At least ``at_least`` ids unless no more are left; then ([], None).
-    """
-    conditions, parameters = filter_.where(FAILED_AT)
-    statement = text(LANES.format(conditions=conditions))
-    rows = connection.execute(statement, {**parameters, "after_lane": after_lane, "at_least": at_least}).all()
-    return [row.id for row in rows], rows[-1].lane if rows else None

@@ -168,8 +168,8 @@ def test_held_events_are_found_by_what_they_are(core: Core, filter_: Filter, exp
     with core.engine.connect() as connection:
         events = held.find(connection, filter_)
         assert "".join(sorted(names[event.event_id] for event in events)) == expected
-        assert held.count(connection, filter_) == len(expected)
-        assert set(held.whole_lanes(connection, filter_)[0]) == {event.event_id for event in events}
+        assert held.LISTING.count(connection, filter_) == len(expected)
+        assert set(held.LISTING.whole_lanes(connection, filter_)[0]) == {event.event_id for event in events}
 
 
 def test_a_dead_letter_that_waits_for_its_slot_of_a_slow_retry_can_be_hurried(core: Core) -> None:
