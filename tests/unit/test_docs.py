@@ -6,30 +6,21 @@ import re
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import click
 import pytest
-from sqlalchemy import create_engine
 
 from app.cli.entry import COMMANDS, cli
-from app.handlers import Context, Event, on_event, on_message, on_status
-from app.handlers.registration import registry
+from app.handlers import Event, on_event, on_message, on_status
 from app.stores import redis_keys
 from app.stores.models import DeliveryState, EventState, MessageStatus, StoredIn
 from app.watch import AlertName
 from app.web.process import create_app
 from config import celery
-from config.settings import DEVELOPMENT_APP_SECRET, Settings
+from config.settings import Settings
+from tests.unit.pages import PAGES, README, ROOT, blocks, code, rows
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = {
-    "README": README,
-    "CONTRIBUTING": (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"),
-    **{page.stem: page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))},
-}
 ARCHITECTURE, HANDLERS, OPERATIONS = (PAGES[name] for name in ("architecture", "handlers", "operations"))
 EVERYTHING = "\n".join(PAGES.values())
 
@@ -37,24 +28,6 @@ NOW = datetime.now(UTC)
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 CONSTANT_NAME = re.compile(r"[a-z_]+\.[a-z_]+")
 COMMAND_LINE = re.compile(r"neverdrop ((?:[a-z]+ ?){1,2})([^\n`#]*)")
-
-
-def code(text: str) -> set[str]:
-    """What stands between backticks."""
-    return set(re.findall(r"`([^`\n]+)`", text))
-
-
-def rows(text: str) -> list[list[str]]:
-    """The cells of every row of every table."""
-    return [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in text.splitlines()
-        if line.startswith("|") and not line.startswith("|---")
-    ]
-
-
-def blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 @cache
@@ -277,36 +250,3 @@ def test_the_map_names_every_package() -> None:
     text = ast.get_docstring(trees()[ROOT / "app" / "__init__.py"]) or ""
     names = set(re.findall(r"^  ([a-z_]+) {2,}\S", text, re.MULTILINE))
     assert names == {path.parent.name for path in (ROOT / "app").glob("*/__init__.py")}
-
-
-def test_the_signed_post_of_the_docs_is_signed_with_the_development_secret() -> None:
-    (block,) = [block for block in blocks(PAGES["quickstart"], "sh") if "openssl dgst" in block]
-    assert f"-hmac {DEVELOPMENT_APP_SECRET} " in block
-    assert f":{Settings.model_fields['port'].default}/webhook" in block
-
-
-def test_the_handler_of_the_docs_runs_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "handlers", {})
-    bot, start_hook, test = blocks(HANDLERS, "python")
-    compile(start_hook, "docs/handlers.md", "exec")
-    engine = create_engine("sqlite://")
-    names: dict[str, Any] = {
-        "__name__": "mybot", "engine": engine, "now": NOW, "Event": Event, "Context": Context,
-    }  # fmt: skip
-    exec(bot, names)
-    assert {handler.name for handler in registry.handlers.values()} == {"mybot.note", "mybot.note_failure"}
-    names["Base"].metadata.create_all(engine)
-    exec(test, names)
-    engine.dispose()
-
-
-def test_the_handler_of_the_quickstart_runs_as_it_stands(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(registry, "handlers", {})
-    (block,) = [block for block in blocks(PAGES["quickstart"], "sh") if "mybot.py" in block]
-    names: dict[str, Any] = {"__name__": "mybot"}
-    exec(block.partition("'END'\n")[2].partition("END\n")[0], names)
-    event = Event(1, "message:wamid.X", "message", "text", None, NOW, NOW, False, '{"item": {"from": "1"}}')
-    names["greet"](event, SimpleNamespace(attempt=2))
-    assert capsys.readouterr().out == "a text from 1 in attempt 2\n"

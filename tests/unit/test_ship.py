@@ -1,28 +1,22 @@
 """What ships runs what `neverdrop up` runs, knows every setting, and refers to nothing that is not there."""
 
-import json
 import os
 import re
 import shlex
 import subprocess
-import sys
-import threading
-import tomllib
-from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from celery.beat import Scheduler
 
-from app.broker import NeverdropCelery
 from app.cli.entry import COMMANDS
 from app.dev.processes.children import Program
 from app.dev.stack import programs as pipeline
 from config.settings import Settings, load
+from tests.unit.dockerfile import image_default
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -47,20 +41,6 @@ KNOWN = SETTINGS | SECRET_FILES | PLATFORM | POSTGRES | FLOWER | CELERY
 def procfile() -> dict[str, str]:
     lines = (ROOT / "Procfile").read_text(encoding="utf-8").splitlines()
     return {name: line.strip() for name, _, line in (line.partition(":") for line in lines)}
-
-
-def instructions() -> list[tuple[str, str]]:
-    """The Dockerfile as (instruction, argument), continued lines joined."""
-    text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    return [(name, rest) for name, _, rest in (line.partition(" ") for line in lines)]
-
-
-def image_default(instruction: str) -> list[str]:
-    """The last such instruction's command, in its JSON form."""
-    argument = [rest for name, rest in instructions() if name == instruction][-1]
-    command: list[str] = json.loads(argument[argument.index("[") :])
-    return command
 
 
 def words(line: str, **environment: str) -> list[str]:
@@ -277,87 +257,3 @@ def test_a_process_that_is_not_the_web_is_not_asked_for_the_webs_health() -> Non
     for name in OURS:
         if name != "web":
             assert "healthcheck" in SERVICES[name], name
-
-
-# The image
-
-
-def test_the_image_copies_what_exists_and_is_not_ignored() -> None:
-    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
-    for name, argument in instructions():
-        if name == "COPY" and not argument.startswith("--from="):
-            for source in argument.split()[:-1]:
-                assert (ROOT / source).exists(), source
-                assert f"!{source}" in ignored, source
-    assert "*" in ignored
-
-
-def test_the_image_installs_the_lock_by_its_hashes() -> None:
-    installed = [argument for name, argument in instructions() if name == "RUN" and " install " in argument]
-    assert any("--require-hashes -r /src/requirements.lock" in argument for argument in installed)
-    assert all("--require-hashes" in argument or "--no-deps" in argument for argument in installed)
-
-
-def test_the_image_runs_as_nobody_special_and_holds_no_secret() -> None:
-    users = [argument for name, argument in instructions() if name == "USER"]
-    assert users
-    assert users[-1] not in ("root", "0")
-    assert not re.search(r"SECRET|TOKEN|PASSWORD|DSN", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
-
-
-class Health(BaseHTTPRequestHandler):
-    status = 200
-
-    def do_GET(self) -> None:
-        self.send_response(self.status if self.path == "/healthz" else 404)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the base class's name)
-        """Nothing is printed."""
-
-
-@pytest.fixture
-def web() -> Iterator[HTTPServer]:
-    server = HTTPServer(("127.0.0.1", 0), Health)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
-def test_the_images_health_check_asks_the_web(
-    web: HTTPServer, status: int, healthy: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Health, "status", status)
-    command = [sys.executable, *image_default("HEALTHCHECK")[1:]]
-    done = subprocess.run(command, env={"PORT": str(web.server_port)}, check=False, capture_output=True)
-    assert (done.returncode == 0) is healthy
-
-
-def test_type_hints_and_licence_ship_with_the_package() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert (ROOT / "app" / "py.typed").is_file()
-    assert "py.typed" in project["tool"]["setuptools"]["package-data"]["*"]
-    assert project["project"]["license"] == "MIT"
-    for name in project["project"]["license-files"]:
-        assert "The Neverdrop authors" in (ROOT / name).read_text(encoding="utf-8")
-
-
-def test_the_changelog_says_what_each_release_changed() -> None:
-    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
-    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert version is not None
-    assert headings[0] == "[Unreleased]"
-    assert headings[1].startswith(f"[{version[1]}] - ")
-
-
-def test_beat_keeps_no_file_that_another_user_could_plant() -> None:
-    app = NeverdropCelery(load(neverdrop_env="development"), "test_ship", set_as_current=False)
-    assert app.conf.beat_scheduler == "celery.beat.Scheduler"
-    scheduler = Scheduler(app)
-    assert set(scheduler.schedule) == set(app.conf.beat_schedule)
-    for name in ("Procfile", "docker-compose.yml", "Dockerfile"):
-        assert "/tmp/" not in (ROOT / name).read_text(encoding="utf-8"), name

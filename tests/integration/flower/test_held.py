@@ -1,21 +1,15 @@
 """Events that wait for their next attempt, decided about over HTTP."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from structlog.testing import capture_logs
 
 from config.settings import Settings
 from tests.helpers.core import Core, text_body
-from tests.helpers.flower import ADA, GRACE, Page, flower_page
+from tests.helpers.flower import ADA, GRACE, Page
 
 pytestmark = pytest.mark.core(messages="failing")
-
-
-@pytest.fixture
-def page(core: Core) -> Iterator[Page]:
-    with flower_page() as opened:
-        yield opened
 
 
 def hold(core: Core, words: str, sender: int = 1) -> int:

@@ -1,6 +1,6 @@
 """The pipeline's page and a conversation's page over HTTP."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -13,19 +13,13 @@ from config.settings import Settings
 from tests.helpers import factories as f
 from tests.helpers import sample_data
 from tests.helpers.core import Core, text_body
-from tests.helpers.flower import GRACE, Page, flower_page
+from tests.helpers.flower import GRACE, Page
 from tests.helpers.rows import add_stored_delivery
 
 pytestmark = pytest.mark.core(messages="failing")
 
 HOUR_POINTS = 60
 DAY_POINTS = 144
-
-
-@pytest.fixture
-def page(core: Core) -> Iterator[Page]:
-    with flower_page() as opened:
-        yield opened
 
 
 def lane_of(core: Core, words: str) -> int:
