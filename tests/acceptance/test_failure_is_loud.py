@@ -85,7 +85,7 @@ def test_a_handler_that_hangs_is_stopped_and_tried_again_later(pipeline: Pipelin
     assert first.error.startswith("TimeLimitExceeded")
     assert first.finished_at < second.started_at
     assert second.error is None
-    assert pipeline.logged("event.failed_attempt", hanging)
+    pipeline.wait_until_logged("event.failed_attempt", hanging)
 
 
 def test_an_event_that_fails_for_good_is_told_listed_and_retried_from_the_command_line(
@@ -96,7 +96,7 @@ def test_an_event_that_fails_for_good_is_told_listed_and_retried_from_the_comman
     pipeline.wait_for_states([failing], dead=1)
     pipeline.wait_until_done([behind])
     assert len(pipeline.attempts(failing)) == MAX_ATTEMPTS
-    assert pipeline.logged("event.dead", failing)
+    pipeline.wait_until_logged("event.dead", failing)
     pipeline.stack.wait_until(
         lambda: [row.raised for row in pipeline.rows(ALERT)] == [True], what="the alert"
     )
@@ -132,6 +132,6 @@ def test_the_outcome_of_every_event_is_logged(pipeline: Pipeline) -> None:
     pipeline.accept([done, again, done])
     pipeline.assert_done_once([done, again])
     for sent in (done, again):
-        assert pipeline.logged("event.accepted", sent)
-        assert pipeline.logged("event.done", sent)
-    assert pipeline.logged("event.failed_attempt", again)
+        pipeline.wait_until_logged("event.accepted", sent)
+        pipeline.wait_until_logged("event.done", sent)
+    pipeline.wait_until_logged("event.failed_attempt", again)

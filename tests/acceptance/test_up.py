@@ -22,7 +22,7 @@ from tests.helpers.services import execute
 
 COMMAND = "from app.cli import main; main()"
 READY_SECONDS = 90
-END_SECONDS = 30
+END_SECONDS = 60
 GIVEN = ("REDIS_URL", "DATABASE_URL", "NEVERDROP_ENV", "WHATSAPP_APP_SECRET", "WHATSAPP_VERIFY_TOKEN", "PORT")
 
 

@@ -14,13 +14,14 @@ import psutil
 from app.dev.processes.children import Running
 from app.stores.connections import redis
 from app.stores.redis_keys import JOURNAL
-from tests.chaos import grey
+from tests.chaos import aim, grey
 from tests.chaos.cluster import Cluster
-from tests.chaos.schedule import WORKERS, Fault, Happened
+from tests.chaos.schedule import STORES, WORKERS, Fault, Happened
 
 Steps = Iterator[Callable[[], bool]]
 SLACK_SECONDS = 2.0  # after its grace a platform kills
 PATIENCE_SECONDS = 10.0  # for a Valkey that has nothing to write
+AIM_SECONDS = 15.0  # for a worker that has nothing slow in its hands
 
 
 class Faults:
@@ -46,12 +47,11 @@ class Faults:
             self.happened.append(event)
             self._resume(event, self._steps(event))
             began.append(fault)
-        waiting, self._open = self._open, []
-        for event, steps, condition in waiting:
+        for each in list(self._open):
+            event, steps, condition = each
             if condition():
+                self._open.remove(each)
                 self._resume(event, steps)
-            else:
-                self._open.append((event, steps, condition))
         return began
 
     def _resume(self, event: Happened, steps: Steps) -> None:
@@ -92,23 +92,37 @@ class Faults:
     def _note(self, event: Happened, name: str) -> None:
         event.pids |= {child.pid for child in self._cluster.pool(name)}
 
+    def _aim(self, event: Happened) -> Steps:
+        """Wait until a worker is in the middle of an attempt, or for AIM_SECONDS: the fault begins then."""
+        name = event.fault.target
+        if name in WORKERS:
+            patient = _after(AIM_SECONDS)
+            yield lambda: patient() or bool(self._busy(name))
+            event.at = time.time()
+
+    def _busy(self, name: str) -> list[psutil.Process]:
+        if any(other.fault.target in STORES for other, *_ in self._open):
+            return []  # Postgres might not answer
+        pids = aim.busy(self._cluster.engine, name)
+        return [child for child in self._cluster.pool(name) if child.pid in pids]
+
     def _kill(self, event: Happened) -> Steps:
+        yield from self._aim(event)
         self._note(event, event.fault.target)
         self._cluster.running(event.fault.target).send_all(signal.SIGKILL)
-        yield from ()
 
     def _kill_main(self, event: Happened) -> Steps:
+        yield from self._aim(event)
         self._note(event, event.fault.target)
         self._cluster.running(event.fault.target).send(signal.SIGKILL)
-        yield from ()
 
     def _kill_child(self, event: Happened) -> Steps:
-        pool = self._cluster.pool(event.fault.target)
+        yield from self._aim(event)
+        pool = self._busy(event.fault.target) or self._cluster.pool(event.fault.target)
         if pool:
             victim = pool[int(event.fault.at * 100) % len(pool)]
             event.pids.add(victim.pid)
             _signal(victim, signal.SIGKILL)
-        yield from ()
 
     def _terminate(self, event: Happened, name: str) -> Steps:
         """As a platform does: SIGTERM, its grace, then SIGKILL; the cluster starts it again."""
@@ -130,6 +144,7 @@ class Faults:
 
     def _stop(self, event: Happened) -> Steps:
         """Its connections stay open, and it answers nobody."""
+        yield from self._aim(event)
         running = self._cluster.running(event.fault.target)
         stopped = _tree(running.process)
         if event.fault.target in WORKERS:

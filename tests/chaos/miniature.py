@@ -42,7 +42,7 @@ GRACE_SECONDS = 0.3
 PAUSE_SECONDS = 0.01  # of a thread that finds nothing to do
 SWEEP_SECONDS = 0.1
 STEADY_LOOKS = 3  # at queues and tables that are empty: the stores are not read at one moment
-MAX_SECONDS = 40.0
+MAX_SECONDS = 120.0
 
 
 @dataclass

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
+from threading import Barrier, BoundedSemaphore
 from typing import Any
 
 import pytest
@@ -18,21 +19,21 @@ from app.intake.accept import Intake
 from app.lanes import statements as lane_statements
 from app.lanes.claims import Claim, ClaimResult, Claims, Taken
 from app.payload.parse import ParsedBody, parse
-from app.stores.connections import redis
+from app.stores.connections import engine, redis
 from tests.chaos import bodies, effects, miniature
 from tests.chaos.bodies import Post
-from tests.chaos.miniature import Miniature
+from tests.chaos.miniature import WORKERS, Miniature
 from tests.chaos.promises import PROMISES
 from tests.helpers.factories import NOW
+from tests.helpers.waiting import PATIENCE_SECONDS, until
 
-STALL_SECONDS = 0.6
-LONG_STALL_SECONDS = 2.0  # on a busy machine others come late
+HANG_SECONDS = 2.0
 MEETING_SECONDS = 0.06
 SHORT_LEASE_SECONDS = 0.2
 STORED_TOGETHER = 5
 CRASH_AT = 14
 RETURN_SECONDS = 0.5
-STALL_AFTER = 20
+HANG_AFTER = 20
 STALLED = 0.1  # of the events, at their first attempt
 
 pytestmark = pytest.mark.usefixtures("env")
@@ -70,12 +71,30 @@ def inviting(event: Event, ctx: Context) -> None:
     patiently(event, ctx)
 
 
-def stalling(event: Event, ctx: Context) -> None:
-    """As if the process were stopped in the middle: for longer than its lease."""
-    effects.message(event, ctx)
-    if ctx.attempt == 1 and effects.chance(event.key, 0) < STALLED:
-        ctx.session.flush()
-        time.sleep(STALL_SECONDS)
+class Stalling:
+    """A handler as if its process were stopped in the middle: until another worker has begun the event again.
+
+    One worker is always left for that.
+    """
+
+    def __init__(self) -> None:
+        self.stalled = 0
+        self._free = BoundedSemaphore(WORKERS - 1)
+
+    def __call__(self, event: Event, ctx: Context) -> None:
+        effects.message(event, ctx)
+        if ctx.attempt == 1 and effects.chance(event.key, 0) < STALLED and self._free.acquire(blocking=False):
+            ctx.session.flush()
+            self.stalled += 1
+            until(lambda: attempts(event) > 1)
+            self._free.release()
+
+
+def attempts(event: Event) -> int:
+    with engine().connect() as connection:
+        count = text("SELECT count(*) FROM attempts WHERE event_id = :id")
+        number: int = connection.execute(count, {"id": event.id}).scalar_one()
+    return number
 
 
 class Unrenewed(Claims):
@@ -93,19 +112,25 @@ class AlwaysGranted(Claims):
 
 
 class Hanging:
-    """A handler in which all workers hang for a while, once so many events are done: nothing is completed then."""
+    """A handler in which all workers hang for a while, once so many events are done: nothing is completed then.
+
+    ``since`` is the moment from which on every worker hangs.
+    """
 
     def __init__(self, after: int, seconds: float) -> None:
         self.since: float | None = None
         self._left = count(after, -1)
         self._seconds = seconds
+        self._all = Barrier(WORKERS, self._begin)
 
     def __call__(self, event: Event, ctx: Context) -> None:
         if self.since is None and next(self._left) <= 0:
-            self.since = time.time() + STALL_SECONDS  # what has begun by now is completed before it
-        if self.since is not None:
-            time.sleep(max(0.0, self.since + self._seconds - time.time()))
+            self._all.wait(PATIENCE_SECONDS)
+            time.sleep(self._seconds)
         effects.message(event, ctx)
+
+    def _begin(self) -> None:
+        self.since = time.time()
 
 
 def acks_early() -> Any:
@@ -173,9 +198,10 @@ def test_a_receiver_that_knows_events_by_the_wamid_alone_is_caught(monkeypatch: 
 
 
 def test_workers_that_stall_for_longer_than_their_lease_break_nothing() -> None:
-    mini = Miniature(handler=stalling, claims=Unrenewed, lease_seconds=SHORT_LEASE_SECONDS)
+    handler = Stalling()
+    mini = Miniature(handler=handler, claims=Unrenewed, lease_seconds=SHORT_LEASE_SECONDS)
     facts = mini.run(load())
-    assert any(len(found) > 1 for found in facts.attempts_of.values())
+    assert handler.stalled
     verdicts = judge(facts)
     assert broken(verdicts) == {}, verdicts
 
@@ -186,14 +212,13 @@ def test_the_same_workers_without_the_fence_are_caught(monkeypatch: pytest.Monke
         assert fence in unfenced
         unfenced = unfenced.replace(fence, "")
     monkeypatch.setattr(lane_statements, "FINISH", unfenced)
-    monkeypatch.setattr("tests.integration.chaos.test_checker.STALL_SECONDS", LONG_STALL_SECONDS)
-    mini = Miniature(handler=stalling, claims=Unrenewed, lease_seconds=SHORT_LEASE_SECONDS)
+    mini = Miniature(handler=Stalling(), claims=Unrenewed, lease_seconds=SHORT_LEASE_SECONDS)
     assert "3a" in broken(judge(mini.run(load())))
 
 
 def test_workers_that_go_on_only_long_after_a_fault_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comes_back, "RETURN_SECONDS", RETURN_SECONDS)
-    handler = Hanging(STALL_AFTER, LONG_STALL_SECONDS)
+    handler = Hanging(HANG_AFTER, HANG_SECONDS)
     facts = Miniature(handler=handler).run(load())
     assert handler.since is not None
     fault = PastFault("stop_postgres", handler.since - 1, handler.since)

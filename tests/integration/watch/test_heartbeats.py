@@ -17,8 +17,7 @@ from app.watch.heartbeats import alive
 from config.settings import Settings
 from tests.helpers.waiting import until
 
-START_SECONDS = 30
-STOP_SECONDS = 15
+END_SECONDS = 60
 HERE = Path(__file__).parents[3]
 
 
@@ -46,25 +45,27 @@ def worker(redis: "Redis", tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"
 def test_a_worker_beats_again_after_a_lost_connection_and_is_gone_after_its_end(
     redis: "Redis", worker: "subprocess.Popen[bytes]"
 ) -> None:
-    until(lambda: alive(redis) == {"ingest@here": frozenset({"webhooks", "maintenance"})}, START_SECONDS)
+    until(lambda: alive(redis) == {"ingest@here": frozenset({"webhooks", "maintenance"})})
     redis.client_kill_filter(_type="normal", skipme=True)
     redis.delete(WORKERS)
-    until(lambda: "ingest@here" in alive(redis), START_SECONDS)
+    until(lambda: "ingest@here" in alive(redis))
     worker.send_signal(signal.SIGTERM)
-    until(lambda: alive(redis) == {}, STOP_SECONDS)
-    assert worker.wait(STOP_SECONDS) == 0
+    until(lambda: alive(redis) == {})
+    assert worker.wait(END_SECONDS) == 0
 
 
 def test_a_killed_worker_is_given_up_by_its_age(redis: "Redis", worker: "subprocess.Popen[bytes]") -> None:
-    until(lambda: "ingest@here" in alive(redis), START_SECONDS)
+    until(lambda: "ingest@here" in alive(redis))
     worker.kill()
     worker.wait()
-    until(lambda: alive(redis, within_seconds=0.5) == {}, STOP_SECONDS)
+    until(lambda: alive(redis, within_seconds=0.5) == {})
 
 
 def test_a_queue_that_a_person_cancelled_is_no_longer_named(
     redis: "Redis", worker: "subprocess.Popen[bytes]"
 ) -> None:
-    until(lambda: "ingest@here" in alive(redis), START_SECONDS)
-    importlib.import_module("tasks").app.control.cancel_consumer("webhooks", destination=["ingest@here"])
-    until(lambda: alive(redis) == {"ingest@here": frozenset({"maintenance"})}, STOP_SECONDS)
+    until(lambda: "ingest@here" in alive(redis))
+    control = importlib.import_module("tasks").app.control
+    # It beats before it listens for such messages, and what nobody listens for is lost
+    until(lambda: control.cancel_consumer("webhooks", destination=["ingest@here"], reply=True))
+    until(lambda: alive(redis) == {"ingest@here": frozenset({"maintenance"})})

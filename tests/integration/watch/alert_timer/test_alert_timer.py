@@ -112,7 +112,7 @@ def test_the_thread_outlives_whatever_a_look_raises_and_ends_when_told(
     monkeypatch.setattr(alert_timer, "INTERVAL_SECONDS", 0.01)
     monkeypatch.setattr(timer, "look", look)
     timer.start()
-    assert twice.wait(10)
+    assert twice.wait(60)
     timer.stop()
     assert not timer._thread.is_alive()
 

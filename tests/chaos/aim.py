@@ -1,0 +1,27 @@
+"""Finds a worker's process in the middle of an attempt, so that a fault interrupts something.
+
+What it cannot see: an attempt that ends between the look and the fault. So it takes only those that are slow already.
+"""
+
+from contextlib import suppress
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+SLOW_SECONDS = 0.1  # what has run for so long is one of the slow handlers, most likely
+MAX_SECONDS = 2.0  # and these end soon after
+
+UNDER_WAY = text("""
+SELECT split_part(worker, '/', 2)::int FROM attempts
+WHERE finished_at IS NULL AND worker LIKE :name || '@%'
+  AND started_at BETWEEN clock_timestamp() - make_interval(secs => :most)
+                     AND clock_timestamp() - make_interval(secs => :least)
+""")
+
+
+def busy(engine: Engine, name: str) -> set[int]:
+    """Return the processes of a worker that are in the middle of a slow attempt; none while nobody can tell."""
+    with suppress(SQLAlchemyError), engine.connect() as connection:
+        parameters = {"name": name, "least": SLOW_SECONDS, "most": MAX_SECONDS}
+        return set(connection.execute(UNDER_WAY, parameters).scalars())
+    return set()
