@@ -72,6 +72,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
             "health_check_interval": 2
             * settings.redis_timeout_seconds,  # a silent BRPOP is dropped after two
             **endpoint.keepalive,
+            "global_keyprefix": settings.key_prefix,  # as ``app.stores`` puts it before all other keys
         },
         "task_queues": [Queue(name, Exchange(""), routing_key=name) for name in QUEUES],
         "task_default_queue": MAINTENANCE,

@@ -96,6 +96,7 @@ class Settings(BaseSettings):
 
     # Stores
     redis_url: str = ""
+    redis_prefix: str = Field("", pattern="^[A-Za-z0-9_-]{0,64}$")
     database_url: str = ""
     redis_timeout_seconds: float = Field(5, gt=0, le=60)
     database_timeout_seconds: float = Field(30, ge=1, le=3600)
@@ -192,6 +193,11 @@ class Settings(BaseSettings):
     @property
     def redis(self) -> RedisEndpoint:
         return RedisEndpoint.parse(self.redis_url or "redis://localhost:6379/0")
+
+    @property
+    def key_prefix(self) -> str:
+        """What every key in Redis begins with; no key has this slash otherwise, so no two prefixes meet."""
+        return f"{self.redis_prefix}/" if self.redis_prefix else ""
 
     @property
     def advance_time_limit_seconds(self) -> float:

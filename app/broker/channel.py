@@ -72,7 +72,7 @@ class QoS(redis.QoS):
         except Exception as error:
             with self.channel.conn_or_acquire(client) as redis_client:
                 kept = redis_client.hget(self.unacked_key, tag) or b""
-                quarantine(redis_client, self.unacked_key, kept, error)
+                quarantine(self.unacked_key, kept, error)
                 self._remove_from_indices(tag).execute()  # type: ignore[attr-defined]  # the stubs lack what is private
 
 
@@ -142,14 +142,14 @@ class Channel(redis.Channel):
             if queue in QUEUES:
                 check(message, current_app.tasks)
         except Exception as error:
-            self._quarantine(queue, item, error)
+            quarantine(queue, item, error)
             return
         try:
             self.connection._deliver(message, queue)
         except _UNREACHABLE:
             raise
         except Exception as error:
-            self._quarantine(queue, item, error)
+            quarantine(queue, item, error)
             self._take_back(message)
 
     def _deliver_fanout_message(self, message: Any, exchange: str) -> bool:
@@ -159,12 +159,8 @@ class Channel(redis.Channel):
         except _UNREACHABLE:
             raise
         except Exception as error:
-            self._quarantine(exchange, repr(message), error)
+            quarantine(exchange, repr(message), error)
             return True
-
-    def _quarantine(self, queue: str, item: bytes | str, error: Exception) -> None:
-        with self.conn_or_acquire() as client:
-            quarantine(client, queue, item, error)
 
     def _take_back(self, message: Any) -> None:
         """Of a message that Celery choked on: it is not being worked on, and is not to come again."""

@@ -8,9 +8,7 @@ import json
 import time
 from base64 import b64encode
 
-from redis import Redis
-
-from app.stores import QUARANTINE, QUARANTINE_COUNTS
+from app.stores import QUARANTINE, QUARANTINE_COUNTS, redis
 from config.logging import describe, get_logger
 
 MAX_KEPT = 1_000  # the newest
@@ -19,7 +17,7 @@ MAX_KEPT_BYTES = 65_536  # of each
 log = get_logger(__name__)
 
 
-def quarantine(client: "Redis", queue: str, message: bytes | str, error: Exception) -> None:
+def quarantine(queue: str, message: bytes | str, error: Exception) -> None:
     """Keep a message that was taken out of ``queue``. Raises RedisError."""
     raw = message.encode("utf-8", "surrogateescape") if isinstance(message, str) else message
     entry = {
@@ -30,7 +28,7 @@ def quarantine(client: "Redis", queue: str, message: bytes | str, error: Excepti
         "message": b64encode(raw[:MAX_KEPT_BYTES]).decode(),
     }
     log.error("message.quarantined", queue=queue, error=entry["error"], size=len(raw))
-    with client.pipeline(transaction=True) as pipe:
+    with redis().pipeline(transaction=True) as pipe:
         pipe.lpush(QUARANTINE, json.dumps(entry))
         pipe.ltrim(QUARANTINE, 0, MAX_KEPT - 1)
         pipe.hincrby(QUARANTINE_COUNTS, queue, 1)

@@ -28,6 +28,7 @@ from app.stores import (
     web_connection,
     web_engine,
     web_redis,
+    with_prefix,
 )
 from config.celery import WEBHOOKS
 from config.logging import describe, get_logger
@@ -145,7 +146,7 @@ def _command(deliveries: Sequence[tuple[str, bytes]]) -> Any:
         command += delivery
     for id_, _ in deliveries:
         command += delivery_id.accepted_ms(id_), id_
-    return tuple(command)
+    return with_prefix(settings().key_prefix, command)
 
 
 def _record_server_time(redis_ns: int, asked_ns: int) -> None:

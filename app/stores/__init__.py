@@ -32,6 +32,7 @@ from app.stores.models import (
     MessageStatus,
     StoredIn,
 )
+from app.stores.prefixed_redis import with_prefix
 from app.stores.prepared import Prepared
 from app.stores.recordset import bytea, recordset
 from app.stores.redis_keys import (
@@ -109,4 +110,5 @@ __all__ = [
     "web_connection",
     "web_engine",
     "web_redis",
+    "with_prefix",
 ]

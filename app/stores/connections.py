@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from app.stores import postgres_wait
 from app.stores.faults import Fault, judge
 from app.stores.guarded_connection import GuardedConnection, GuardedCursor
+from app.stores.prefixed_redis import PrefixedRedis
 from app.stores.session_options import (
     CONNECT_TIMEOUT_SECONDS,
     PLANNED_ONCE,
@@ -122,7 +123,8 @@ def retry_on_stale_connection(call: Callable[[], T]) -> T:
 def redis() -> "Redis":
     """The client of ingest, workers, beat and the command line: patient."""
     endpoint = settings().redis
-    return Redis.from_url(
+    return PrefixedRedis.of(
+        settings().key_prefix,
         endpoint.url,
         **endpoint.ssl,
         socket_timeout=settings().redis_timeout_seconds,
@@ -137,7 +139,8 @@ def redis() -> "Redis":
 def web_redis() -> "Redis":
     """The client of the web: each call takes at most WEB_REDIS_TIMEOUT_SECONDS, or fails."""
     endpoint = settings().redis
-    return Redis.from_url(
+    return PrefixedRedis.of(
+        settings().key_prefix,
         endpoint.url,
         **endpoint.ssl,
         socket_timeout=WEB_REDIS_TIMEOUT_SECONDS,

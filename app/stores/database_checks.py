@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from app.stores.redis_checks import UnsafeJournal
 from app.stores.redis_keys import DATABASE_ID
 from config.logging import get_logger
+from config.settings import settings
 
 # A copy of the database in another cluster, or beside it under another name, is another database
 IDENTITY = text("SELECT (SELECT system_identifier FROM pg_control_system()) || '/' || current_database()")
@@ -45,6 +46,6 @@ def check_owner(client: "Redis", database_id: str) -> None:
     if owner not in ("", database_id):
         raise RedisNotOurs(
             f"this Redis belongs to another database ({owner}, not {database_id}): two deployments on one "
-            "Redis would run each other's events. Set REDIS_URL to a Redis, or to a database number, of its own. If "
-            f"the database was moved on purpose, stop every process and delete the key {DATABASE_ID} in Redis."
+            "Redis would run each other's events. Give each a REDIS_PREFIX, or a Redis, of its own. If the database "
+            f"was moved on purpose, stop every process and delete {settings().key_prefix}{DATABASE_ID} in Redis."
         )

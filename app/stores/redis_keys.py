@@ -1,5 +1,7 @@
 """Every key that Neverdrop keeps in Redis besides Celery's own. Pure: no I/O.
 
+Each begins with REDIS_PREFIX, which ``prefixed_redis`` puts before it.
+
 Redis is transport: all of these but the journal can be lost at any moment without losing an event.
 Whatever identifies a person (a wamid holds the phone number) is hashed before it becomes part of a key.
 """

@@ -32,7 +32,8 @@ Found = TypeVar("Found")
 class Stack:
     """web, ingest, worker, beat and both stores, by the names that ``neverdrop up`` gives them.
 
-    ``relays`` makes the network between all processes and a store, by the path of the store's socket.
+    ``relays`` makes the network between all processes and a store, by the path of the store's socket. With ``beside``
+    it shares the Valkey of another one.
 
     Names: ``web``, ``ingest1`` ..., ``worker1`` ..., ``beat``, ``flower``, ``valkey``, ``postgres``. Nothing is
     started again by itself. Valkey has ``appendfsync always``, Postgres all that makes it durable.
@@ -46,6 +47,7 @@ class Stack:
         ingests: int = 1,
         concurrency: int = 2,
         relays: Callable[[str], Relay] | None = None,
+        beside: "Stack | None" = None,
     ) -> None:
         self.path = path
         self.port = free_port()
@@ -55,6 +57,7 @@ class Stack:
         self.supervisor = Supervisor(Records.of_this_process(path), Printer(self._log))
         self._servers: dict[str, Server] = {}
         self._relays = relays
+        self._beside = beside
         self._consumers = [pipeline.ingest(number) for number in range(1, ingests + 1)]
         self._consumers += [pipeline.worker(number, concurrency) for number in range(1, workers + 1)]
 
@@ -62,19 +65,23 @@ class Stack:
 
     def open_stores(self) -> dict[str, str]:
         """Start Valkey and Postgres; the environment that leads to them."""
-        self._servers = {
-            "valkey": valkey(self.path / "valkey", PASSWORD),
-            "postgres": postgres(self.path / "postgres"),
-        }
+        self._servers = {"postgres": postgres(self.path / "postgres")}
+        if self._beside is None:
+            self._servers["valkey"] = valkey(self.path / "valkey", PASSWORD)
         for name in self._servers:
             self.start(name)
-        redis_url, database_url = self._servers["valkey"].url, self._servers["postgres"].url
+        redis_url, database_url = self.redis_url, self._servers["postgres"].url
         if self._relays is not None:
             path = redis_url.rpartition("@")[2]
             redis_url = f"redis://:{PASSWORD}@127.0.0.1:{self._relays(path).port}/0"
             path = database_url.partition("host=")[2] + "/.s.PGSQL.5432"
             database_url = f"postgresql://postgres@127.0.0.1:{self._relays(path).port}/postgres"
         return {"REDIS_URL": redis_url, "DATABASE_URL": database_url}
+
+    @property
+    def redis_url(self) -> str:
+        """Of its Valkey, with no network in between."""
+        return self._servers["valkey"].url if self._beside is None else self._beside.redis_url
 
     def begin(self) -> None:
         """Migrate, start every process but Flower, and wait until all of them answer."""

@@ -46,7 +46,13 @@ def test_all_that_is_missing_in_production_is_named_with_what_to_do(monkeypatch:
 
 
 def test_all_values_that_cannot_be_used_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = {"PORT": "web", "CLAIM_LEASE_SECONDS": "0", "REDIS_URL": "http://h", "DATABASE_URL": "mysql://h"}
+    wrong = {
+        "PORT": "web",
+        "CLAIM_LEASE_SECONDS": "0",
+        "REDIS_URL": "http://h",
+        "REDIS_PREFIX": "staging:*",
+        "DATABASE_URL": "mysql://h",
+    }
     for name, value in wrong.items():
         monkeypatch.setenv(name, value)
     assert sorted(fault.split(":")[0] for fault in faults()) == sorted(wrong)
