@@ -8,14 +8,18 @@ Cannot see: whether a message arrives. It is only a hint; ``recovery`` finds wha
 from app.broker import channel, envelope, wakes
 from app.broker.celery_app import NeverdropCelery
 from app.broker.envelope import arguments_of, ingest_message, retry_dead_letter_message
+from app.broker.quarantine import Quarantined, drop_quarantined, quarantined
 from app.broker.wakes import wake
 
 __all__ = [
     "NeverdropCelery",
+    "Quarantined",
     "arguments_of",
     "channel",
+    "drop_quarantined",
     "envelope",
     "ingest_message",
+    "quarantined",
     "retry_dead_letter_message",
     "wake",
     "wakes",

@@ -61,6 +61,7 @@ def _as_dict(measured: PartialBacklog) -> dict[str, Any]:
         "dead_letters": stored and stored.dead_letters,
         "unhandled": stored and stored.unhandled,
         "queues": transport and dict(transport.queues),
+        "quarantined": transport and transport.quarantined,
         "workers": workers,
         "alerts": sorted(measured.raised),
         "unanswered": sorted(measured.errors),
@@ -102,6 +103,8 @@ def _add_transport(table: Table, transport: RedisBacklog | None) -> None:
         return
     for queue, length in transport.queues.items():
         table.add_row(f"queue {queue}", str(length))
+    if transport.quarantined:
+        table.add_row("messages that could not be run", Text(str(transport.quarantined), "red"))
     workers = "\n".join(sorted(transport.workers)) if transport.workers else Text("none", "red")
     table.add_row("workers alive", workers)
 

@@ -60,6 +60,7 @@ def _numbers(measured: PartialBacklog) -> dict[str, Any]:
         "unhandled": stored and stored.unhandled,
         "queues": transport and dict(transport.queues),
         "unacked": transport and transport.unacked,
+        "quarantined": transport and transport.quarantined,
         "workers": transport and {name: sorted(queues) for name, queues in sorted(transport.workers.items())},
         "alerts": sorted(measured.raised),
         "unanswered": sorted(measured.errors),

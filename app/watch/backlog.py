@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from redis import Redis
 from sqlalchemy import Connection, Engine, text
 
-from app.stores import JOURNAL, JOURNAL_INDEX
+from app.stores import JOURNAL, JOURNAL_INDEX, QUARANTINE, QUARANTINE_COUNTS
 from app.watch import alert_marks
 from app.watch.heartbeats import ALIVE_SECONDS, alive
 from config.celery import CONVERSATIONS, QUEUES, WEBHOOKS
@@ -53,6 +53,8 @@ class RedisBacklog:
     queues: Mapping[str, int] = field(default_factory=dict)  # messages by queue
     unacked: int = 0  # messages that a worker has taken
     workers: Mapping[str, frozenset[str]] = field(default_factory=dict)  # alive, with their queues
+    quarantined: int = 0  # messages that could not be run, and that nobody has dropped
+    quarantined_ever: Mapping[str, int] = field(default_factory=dict)  # by the queue that they were in
     raised: frozenset[str] = frozenset()  # names of alerts that are raised while Postgres is away
 
 
@@ -216,10 +218,12 @@ def transport(redis: "Redis") -> RedisBacklog:
         pipe.hlen(JOURNAL)
         pipe.zrange(JOURNAL_INDEX, 0, 0, withscores=True)
         pipe.hlen(UNACKED)
+        pipe.llen(QUARANTINE)
+        pipe.hgetall(QUARANTINE_COUNTS)
         for queue in QUEUES:
             for suffix in PRIORITY_SUFFIXES:
                 pipe.llen(queue + suffix)
-        (seconds, microseconds), journal, oldest, unacked, *lengths = pipe.execute()
+        (seconds, microseconds), journal, oldest, unacked, quarantined, counts, *lengths = pipe.execute()
     now = seconds + microseconds / 1_000_000
     steps = len(PRIORITY_SUFFIXES)
     return RedisBacklog(
@@ -228,6 +232,8 @@ def transport(redis: "Redis") -> RedisBacklog:
         queues={queue: sum(lengths[i * steps : (i + 1) * steps]) for i, queue in enumerate(QUEUES)},
         unacked=unacked,
         workers=alive(redis, ALIVE_SECONDS),
+        quarantined=quarantined,
+        quarantined_ever={queue.decode(): int(count) for queue, count in sorted(counts.items())},
         raised=alert_marks.raised(redis),
     )
 

@@ -33,6 +33,7 @@ class AlertName(StrEnum):
     SIGNATURES_REFUSED = "signatures_refused"
     UNKNOWN_HANDLER = "unknown_handler"  # events wait for a handler that workers do not know
     NO_BEAT = "no_beat"  # nothing starts the sweeps
+    QUARANTINE = "quarantine"  # messages that could not be run
 
 
 # Known also while Postgres does not answer
@@ -45,6 +46,7 @@ JUDGED_BY_EACH = frozenset(
         AlertName.SIGNATURES_REFUSED,
         AlertName.UNKNOWN_HANDLER,
         AlertName.NO_BEAT,
+        AlertName.QUARANTINE,
     }
 )
 

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.stores import WRITE_CHECK
+from app.stores import QUARANTINE, WRITE_CHECK
 from app.watch import beat_signal, unknown_handlers
 from app.watch.conditions import AlertName, Condition, limit
 from app.watch.probe import Probe
@@ -51,6 +51,7 @@ class RedisView:
 
     beat_alive: bool
     unknown_handlers: tuple[str, ...]
+    quarantined: int = 0  # messages that could not be run, and that nobody has dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,11 @@ class Observer:
         self._redis.set(
             WRITE_CHECK, 1, ex=WRITE_CHECK_SECONDS
         )  # one that is full answers everything but writes
-        return RedisView(beat_signal.is_alive(self._redis), tuple(unknown_handlers.names(self._redis)))
+        return RedisView(
+            beat_signal.is_alive(self._redis),
+            tuple(unknown_handlers.names(self._redis)),
+            self._redis.llen(QUARANTINE),
+        )
 
 
 def _answer(ask: Callable[[float], T]) -> T | Exception:
@@ -134,6 +139,8 @@ def conditions_of(seen: Observation, settings: Settings) -> Iterable[Condition]:
         names = ", ".join(redis.unknown_handlers)
         sentence = f"no worker that was asked knows the handlers: {names}"
         yield _holds(AlertName.UNKNOWN_HANDLER, bool(names), sentence, UNKNOWN_HANDLER_SECONDS)
+        sentence = f"{redis.quarantined:,} messages could not be run (neverdrop quarantine list)"
+        yield limit(AlertName.QUARANTINE, redis.quarantined, 1, sentence)
     sentences = {
         AlertName.SIGNATURES_REFUSED: (
             settings.alert_signatures_refused,

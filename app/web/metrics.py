@@ -19,7 +19,7 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from app.stores import engine, web_redis
@@ -38,6 +38,7 @@ from config.celery import CONVERSATIONS, MAINTENANCE, WEBHOOKS
 from config.settings import settings
 
 CACHED_SECONDS = 5.0  # scrapes more often than this cost the stores nothing
+Family = GaugeMetricFamily | CounterMetricFamily
 STORE_SECONDS = 2.0  # a store that has not answered by then is down for this scrape
 
 blueprint = Blueprint("metrics", __name__)
@@ -49,7 +50,7 @@ class BacklogCollector(Collector):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._measured_at = float("-inf")
-        self._families: list[GaugeMetricFamily] = []
+        self._families: list[Family] = []
         self._probe = PartialProbe()
 
     def invalidate(self) -> None:
@@ -57,7 +58,7 @@ class BacklogCollector(Collector):
         with self._lock:
             self._measured_at = float("-inf")
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
+    def collect(self) -> Iterable[Family]:
         with self._lock:
             if time.monotonic() - self._measured_at >= CACHED_SECONDS:
                 window = settings().alert_growth_window_seconds
@@ -67,7 +68,7 @@ class BacklogCollector(Collector):
             return self._families
 
 
-def families(measured: PartialBacklog, raised_here: frozenset[str]) -> Iterable[GaugeMetricFamily]:
+def families(measured: PartialBacklog, raised_here: frozenset[str]) -> Iterable[Family]:
     """Yield the numbers that are known, as Prometheus's gauges; ``raised_here``: alerts that this process sees."""
     stored, transport, complete = measured.stored, measured.transport, measured.complete
     up = GaugeMetricFamily("neverdrop_up", "Whether a store answers", labels=["store"])
@@ -101,9 +102,16 @@ def _stored_families(stored: PostgresBacklog) -> Iterable[GaugeMetricFamily]:
     yield _gauge("unhandled_messages", "Messages of the last hour without a handler", stored.unhandled)
 
 
-def _transport_families(transport: RedisBacklog) -> Iterable[GaugeMetricFamily]:
+def _transport_families(transport: RedisBacklog) -> Iterable[Family]:
     yield _gauge("journal_deliveries", "Accepted deliveries not in Postgres yet", transport.journal)
     yield _gauge("unacked_messages", "Messages that a worker has taken", transport.unacked)
+    yield _gauge(
+        "quarantined_messages", "Messages that could not be run and wait for a person", transport.quarantined
+    )
+    ever = CounterMetricFamily("neverdrop_quarantined", "Messages that could not be run", labels=["queue"])
+    for queue, count in transport.quarantined_ever.items():
+        ever.add_metric([queue], count)
+    yield ever
     lengths = GaugeMetricFamily("neverdrop_queue_messages", "Messages in a queue", labels=["queue"])
     for queue, length in transport.queues.items():
         lengths.add_metric([queue], length)

@@ -52,6 +52,7 @@ function showPlaces(now) {
     ["messages of the last hour without a handler", now.unhandled],
     ...Object.entries(now.queues ?? {}).map(([queue, length]) => [`queue ${queue}`, length, queue === "dead_letters" ? deadLetters : null]),
     ["taken by a worker, not acknowledged yet", now.unacked],
+    ["messages that could not be run, in quarantine", now.quarantined],
   ];
   byId("places").replaceChildren(...rows.map(([name, value, link]) =>
     el("tr", {}, el("td", {}, link ? el("a", { href: link }, name) : name), el("td", { class: "text-end" }, known(value)))));

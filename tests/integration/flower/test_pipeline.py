@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from app.broker.quarantine import quarantine
 from app.dev.stack.embedded import free_port
 from app.stores.redis_keys import JOURNAL, lane_claim
 from app.watch import alerts, backlog
 from app.watch.heartbeats import beat, member
+from config.celery import CONVERSATIONS
 from config.settings import Settings
 from tests.helpers import factories as f
 from tests.helpers import sample_data
@@ -34,7 +36,9 @@ def test_the_numbers_are_those_of_the_tables_and_of_redis(core: Core, page: Page
     core.redis.hset(JOURNAL, "a", b"{}")
     core.redis.set(lane_claim(77), "token")
     beat(core.redis, member("worker1@here", ["conversations"]))
+    quarantine(CONVERSATIONS, b"no message", ValueError("headers"))
     now = page.get("/pipeline/numbers").json()
+    assert now["quarantined"] == 1
     assert now["minute"] == {"arrived": 3, "done": 1, "failed_attempts": 1, "died": 0}
     assert (now["journal"], now["second_door"], now["pending"]) == (1, 1, 2)
     assert (now["claims"], now["workers"]) == (1, {"worker1@here": ["conversations"]})

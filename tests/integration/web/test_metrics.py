@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
+from app.broker.quarantine import quarantine
 from app.stores import connections
 from app.stores.models import EventState
 from app.stores.redis_keys import JOURNAL
@@ -52,6 +53,7 @@ def test_metrics_are_the_backlogs_numbers(client: FlaskClient) -> None:
     redis.hset(JOURNAL, "a", b"{}")
     redis.lpush("conversations", "a")
     beat(redis, member("worker@a", ["conversations"]))
+    quarantine("conversations", b"no message", ValueError("headers"))
     with engine.begin() as connection:
         apply(connection, AlertChange(Action.RAISE, AlertName.DEAD_LETTERS, "two", 2, 1))
     numbers = scrape(client)
@@ -64,6 +66,8 @@ def test_metrics_are_the_backlogs_numbers(client: FlaskClient) -> None:
     assert numbers["neverdrop_queue_messages{conversations}"] == 1
     assert numbers["neverdrop_workers{conversations}"] == 1
     assert numbers["neverdrop_workers{webhooks}"] == 0
+    assert numbers["neverdrop_quarantined_messages"] == 1
+    assert numbers["neverdrop_quarantined_total{conversations}"] == 1
     assert numbers["neverdrop_alert_raised{dead_letters}"] == 1
     assert numbers["neverdrop_alert_raised{backlog_size}"] == 0
 

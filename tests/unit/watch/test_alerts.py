@@ -99,6 +99,7 @@ SEEN_BY_EACH_PROCESS = {
     AlertName.SIGNATURES_REFUSED,
     AlertName.UNKNOWN_HANDLER,
     AlertName.NO_BEAT,
+    AlertName.QUARANTINE,
 }
 
 

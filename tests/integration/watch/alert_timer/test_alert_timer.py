@@ -6,11 +6,13 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine, text
 
+from app.broker.quarantine import drop_quarantined, quarantine, quarantined
 from app.stores.redis_keys import ALERT_PREFIX
 from app.watch import alert_marks, alert_states, alert_timer, beat_signal, unknown_handlers
 from app.watch.alert_timer import AlertTimer
 from app.watch.conditions import AlertName
 from app.watch.observation import RecentCount
+from config.celery import CONVERSATIONS
 from config.settings import Settings
 from tests.helpers.receiver import Receiver
 from tests.integration.watch.alert_timer.support import Clock, publish_by_beat, raised, sent
@@ -44,6 +46,17 @@ def test_handlers_that_no_worker_knows_are_named(
     redis.delete(unknown_handlers.UNKNOWN_HANDLERS)
     timer.look()
     assert sent(webhook) == [("unknown_handler", "raised"), ("unknown_handler", "cleared")]
+
+
+def test_a_message_in_quarantine_is_told_until_somebody_drops_it(
+    timer: AlertTimer, redis: "Redis", webhook: Receiver, engine: Engine
+) -> None:
+    quarantine(CONVERSATIONS, b"no message", ValueError("headers"))
+    timer.look()
+    assert raised(engine) == {"quarantine"}
+    drop_quarantined(redis, [message.id for message in quarantined(redis)])
+    timer.look()
+    assert sent(webhook) == [("quarantine", "raised"), ("quarantine", "cleared")]
 
 
 def test_an_alert_that_another_process_still_sees_is_not_cleared(
