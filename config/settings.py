@@ -19,6 +19,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from config.flower_roles import Role, parse_roles
 from config.redis_endpoint import RedisEndpoint
 
 # A development secret is public on purpose: anybody may sign with it, so production refuses it.
@@ -64,6 +65,7 @@ def check_retention(days: int) -> int:
 
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Roles = Annotated[dict[str, frozenset[Role]], NoDecode, BeforeValidator(parse_roles)]
 
 
 class FileSettingsSource(EnvSettingsSource):
@@ -122,6 +124,7 @@ class Settings(BaseSettings):
     sentry_dsn: str = ""
     flower_basic_auth: SecretStr = SecretStr("")
     flower_read_only_users: Names = ()
+    flower_roles: Roles = Field({})
     alert_webhook_url: str = ""
     alert_backlog_size: int = Field(10_000, ge=1)
     alert_backlog_growth: int = Field(1_000, ge=1, description="more events waiting than a window ago")

@@ -8,15 +8,21 @@ import logging
 from typing import Any
 
 import tornado.web
+from celery.utils.imports import symbol_by_name
 from flower.app import Flower, rewrite_handler
+from flower.inspector import Inspector
+from flower.views.auth import LoginHandler
+from flower.views.error import NotFoundErrorHandler
 from tornado.httputil import HTTPServerRequest
 from tornado.web import StaticFileHandler, url
 
 from app.errors import NeverdropError
 from app.flower import conversation, dead_letters, held, pipeline, templates
 from app.flower import overrides as stock
-from app.flower.access import READ_ONLY_USER, SAFE_METHODS, has_login, refusal, user_of
+from app.flower.access import has_login
 from app.flower.base import STATIC
+from app.flower.gate import Gate, gated, log_request, refused_by
+from app.flower.secrets import secrets_of, without_secrets
 from app.handlers import load_handlers
 from config.logging import configure
 from config.settings import settings
@@ -52,6 +58,13 @@ HANDLERS = [
 ]
 
 
+class SecretlessInspector(Inspector):  # type: ignore[misc]
+    """Keeps what workers answer, without the secrets in it: they answer with the broker's address."""
+
+    def _on_update(self, workername: str, method: str, response: Any) -> None:
+        super()._on_update(workername, method, without_secrets(response, secrets_of(settings())))
+
+
 class NeverdropFlower(Flower):  # type: ignore[misc]
     """Flower's application with our handlers before its own."""
 
@@ -59,16 +72,39 @@ class NeverdropFlower(Flower):  # type: ignore[misc]
         _complete(options)
         kwargs["template_loader"] = templates.loader(kwargs["template_path"])
         super().__init__(options=options, **kwargs)
+        self._gate = Gate(self)
+        self.inspector = SecretlessInspector(self.io_loop, self.capp, options.inspect_timeout / 1000)
         prefix = options.url_prefix
         self.add_handlers(".*", [rewrite_handler(each, prefix) if prefix else each for each in HANDLERS])
 
-    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
-        """Whatever the page, Flower's own included: a user who may only look changes nothing."""
-        if request.method not in SAFE_METHODS:
-            user = user_of(self, request)
-            if refusal(self.options, settings(), user) == READ_ONLY_USER and user is not None:
-                return self.get_handler_delegate(request, stock.Refused)
-        return super().find_handler(request, **kwargs)
+    def get_handler_delegate(
+        self,
+        request: HTTPServerRequest,
+        target_class: type,
+        target_kwargs: dict[str, Any] | None = None,
+        path_args: list[bytes] | None = None,
+        path_kwargs: dict[str, bytes] | None = None,
+    ) -> Any:
+        """Whatever the route, Flower's own included: the gate decides first."""
+        target = self._login_provider() if target_class is LoginHandler else target_class
+        refused = self._gate.judge(request, target)
+        if refused is not None:
+            return super().get_handler_delegate(request, refused_by(request), {"refusal": refused})
+        return super().get_handler_delegate(request, gated(target), target_kwargs, path_args, path_kwargs)
+
+    @property
+    def broker_uri(self) -> str:
+        """What pages show of the broker's address."""
+        return str(without_secrets(settings().redis.broker_url, secrets_of(settings())))
+
+    def _login_provider(self) -> Any:
+        """What Flower's login would make of itself, past the gate."""
+        name = self.options.auth_provider
+        return symbol_by_name(name) if name else NotFoundErrorHandler
+
+    def log_request(self, handler: Any) -> None:
+        """Instead of Tornado's line, which holds the query."""
+        log_request(handler)
 
 
 def _complete(options: Any) -> None:

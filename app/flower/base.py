@@ -19,18 +19,15 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 from tornado.ioloop import IOLoop
 
 from app.errors import NeverdropError
-from app.flower.access import refusal, user_of
+from app.flower.access import refusal
+from app.flower.gate import Gated, identity_of
 from app.stores import engine
+from config.flower_roles import Role
 from config.logging import get_logger
 from config.settings import settings
 
 STATIC = Path(__file__).parent / "static"
-# Styles may be in attributes: Bootstrap and the charts set them
-POLICY = (
-    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
-MAX_BODY = 16 * 1024 * 1024  # bytes; a payload may have 3 MiB, and escaping makes it longer
+MAX_JSON = 256 * 1024  # bytes: a thousand ids and a filter
 
 T = TypeVar("T")
 
@@ -42,23 +39,17 @@ def _version(name: str) -> str:
     return tornado.web.StaticFileHandler.get_content_version(str(STATIC / name))
 
 
-class NeverdropHandler(BaseHandler):  # type: ignore[misc]
+class NeverdropHandler(Gated, BaseHandler):  # type: ignore[misc]
     """What pages and answers share."""
-
-    def set_default_headers(self) -> None:
-        super().set_default_headers()
-        self.set_header("Content-Security-Policy", POLICY)
-        self.set_header("Referrer-Policy", "no-referrer")
-        self.set_header("Cache-Control", "no-store")
 
     @property
     def user(self) -> str | None:
-        return user_of(self.application, self.request)
+        """The user's name (basic auth) or mail address (OAuth); None where Flower has no login."""
+        return identity_of(self.request).user
 
-    @property
-    def refusal(self) -> str | None:
-        """Why this user may change nothing; None: they may."""
-        return refusal(self.application.options, settings(), self.user)
+    def refusal_of(self, role: Role) -> str | None:
+        """Return why this user may not do what needs ``role``; None: they may."""
+        return refusal(self.application.options, settings(), self.user, role)
 
     def asset(self, name: str) -> str:
         """The address of a file of ours, new with each version of it."""
@@ -83,11 +74,19 @@ class Page(NeverdropHandler):
     """A page: Flower's frame, our template, and a script that asks for the rest."""
 
     def show(self, template: str, **values: Any) -> None:
-        self.render(f"{template}.html", asset=self.asset, refusal=self.refusal, user=self.user, **values)
+        self.render(
+            f"{template}.html",
+            asset=self.asset,
+            refusal=self.refusal_of(Role.DECIDE),
+            reveal_refusal=self.refusal_of(Role.REVEAL),
+            **values,
+        )
 
 
 class ApiHandler(NeverdropHandler):
     """An answer in JSON; an error is {"error": sentence}."""
+
+    max_body = MAX_JSON
 
     def answer(self, **values: Any) -> None:
         self.set_header("Content-Type", "application/json; charset=UTF-8")
@@ -97,8 +96,6 @@ class ApiHandler(NeverdropHandler):
         """The request's JSON object. A form of another site cannot send this content type."""
         if not self.request.headers.get("Content-Type", "").startswith("application/json"):
             raise tornado.web.HTTPError(415, reason="send application/json")
-        if len(self.request.body) > MAX_BODY:
-            raise tornado.web.HTTPError(413, reason="too large")
         try:
             body = json.loads(self.request.body)
         except (ValueError, RecursionError) as error:
@@ -108,9 +105,12 @@ class ApiHandler(NeverdropHandler):
         return body
 
     def reveal(self, what: str, **fields: Any) -> bool:
-        """Whether personal data was asked for; then who saw it is logged."""
+        """Whether personal data was asked for, by who may see it; then who saw it is logged."""
         if self.get_query_argument("reveal", "") != "1":
             return False
+        refused = self.refusal_of(Role.REVEAL)
+        if refused is not None:
+            raise tornado.web.HTTPError(403, reason=refused)
         log.info("personal_data.shown", who=self.user, what=what, **fields)
         return True
 
@@ -132,20 +132,11 @@ class ApiHandler(NeverdropHandler):
 class ChangeHandler(ApiHandler):
     """An answer to a request that changes something: only from somebody who may."""
 
-    def prepare(self) -> None:
-        """After Flower's own checks of where the request comes from."""
-        if not self.current_user:
-            raise tornado.web.HTTPError(
-                401 if self.application.options.basic_auth else 403, reason="log in first"
-            )
-        refused = self.refusal
-        if refused is not None:
-            log.warning("change.refused", who=self.user, path=self.request.path)
-            raise tornado.web.HTTPError(403, reason=refused)
+    needs = Role.DECIDE
 
     @property
     def who(self) -> str:
-        """As it is recorded; ``prepare`` has seen to it that there is one."""
+        """As it is recorded; the gate has seen to it that there is one."""
         return self.user or ""
 
 

@@ -16,13 +16,21 @@ from app.dead_letters import RetryRate
 from app.flower import parameters
 from app.flower import serializers as shown
 from app.flower.base import ApiHandler, ChangeHandler, Page
+from app.flower.cursors import Cursors
 from app.flower.decisions import as_json, chosen
+from app.flower.searches import Searches
 from app.handlers import registry
 from app.stores import database_now, engine, redis
 from app.views import Filter, Order, Row, decided, timeline
 from app.views import dead_letters as dead_letter_list
+from config.flower_roles import Role
 
 MAX_SHOWN = 200
+MAX_PAYLOAD = 16 * 1024 * 1024  # bytes; a payload may have 3 MiB, and escaping makes it longer
+
+
+cursors = Cursors()
+searches = Searches()
 
 
 class DeadLetters(Page):
@@ -32,29 +40,34 @@ class DeadLetters(Page):
 
 
 class DeadLetterTable(ApiHandler):
-    """A page of the table, and how many match."""
+    """A page of the table, and how many match; by POST the question is in no URL, which others may log."""
 
-    @tornado.web.authenticated
+    needs = Role.READ
+
     async def get(self) -> None:
-        given = {name: self.get_query_argument(name) for name in self.request.query_arguments}
+        await self._show({name: self.get_query_argument(name) for name in self.request.query_arguments})
+
+    async def post(self) -> None:
+        given = self.wanted_body()
+        await self._show({name: parameters.text(name, value) for name, value in given.items()})
+
+    async def _show(self, given: dict[str, str]) -> None:
         sort, order = parameters.sorting(given.pop("sort", "died"), given.pop("order", "descending"))
         limit = min(parameters.page_size(given.pop("limit", "50")), MAX_SHOWN)
-        after = _after(given.pop("after_value", None), given.pop("after_id", None))
+        cursor = given.pop("cursor", None)
         given.pop("reveal", None)
         wanted = parameters.wanted(given)
         reveal = self.reveal("dead_letters")
-        rows, total, now = await self.read(_table, wanted, sort, order, after, limit)
+        position = cursors.position(cursor) if cursor else None
+        rows, total, now = await self.read(_table, wanted, sort, order, position, limit)
+        searches.log_once(self.user, given, total)
         last = rows[-1] if len(rows) == limit else None
         self.answer(
             letters=[shown.row(row, reveal) for row in rows],
             total=total,
-            next={"after_value": _as_text(last.sorted_by), "after_id": last.id} if last else None,
+            next=cursors.name((_as_text(last.sorted_by), last.id)) if last else None,
             now=now,
         )
-
-
-def _after(value: str | None, id_: str | None) -> tuple[str, int] | None:
-    return None if value is None or id_ is None else (value, parameters.event_id(id_))
 
 
 def _as_text(value: Any) -> str:
@@ -81,6 +94,8 @@ class Facets(ApiHandler):
 
 class Count(ApiHandler):
     """How many a decision would be about, and until when: those that died before ``now``."""
+
+    needs = Role.READ
 
     @tornado.web.authenticated
     async def post(self) -> None:
@@ -168,6 +183,8 @@ class Discard(ChangeHandler):
 
 class Edit(ChangeHandler):
     """{"payload": JSON as text, "reason"}: edit one event's payload and retry it."""
+
+    max_body = MAX_PAYLOAD
 
     async def post(self, id_: str) -> None:
         body = self.wanted_body()

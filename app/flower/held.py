@@ -8,10 +8,13 @@ from app.flower.base import ApiHandler, ChangeHandler
 from app.flower.decisions import as_json, chosen
 from app.stores import database_now, engine, redis
 from app.views import held as held_list
+from config.flower_roles import Role
 
 
 class HeldCount(ApiHandler):
     """How many a decision would be about, and until when: those that failed before ``now``."""
+
+    needs = Role.READ
 
     @tornado.web.authenticated
     async def post(self) -> None:

@@ -4,16 +4,15 @@ from typing import Any
 
 import tornado.web
 from flower.api.tasks import GetQueueLengths, TaskApply, TaskAsyncApply, TaskSend
-from flower.views import BaseHandler
 from flower.views.broker import BrokerView
 from flower.views.monitor import Metrics
 from sqlalchemy import text
 from tornado.ioloop import IOLoop
 
-from app.flower.access import refusal, user_of
+from app.flower.gate import identity_of
 from app.stores import MAX_ID, engine
 from config.celery import QUEUES, RETRY_DEAD_LETTER
-from config.settings import settings
+from config.flower_roles import Role
 
 STATE = text("SELECT state::text FROM events WHERE id = :id")
 
@@ -42,34 +41,27 @@ class ClosedMetrics(Metrics):  # type: ignore[misc]
 
 
 class RetryByTask:
-    """Flower's task API retries a dead letter by its event's id, and records who asked for it.
+    """Flower's task API retries a dead letter by its event's id, records who asked for it, and sends no other task.
 
     ``{"args": [17]}`` or ``{"kwargs": {"event_id": 17}}``. The answer comes before the retry: what refuses it then
     is in the log.
     """
 
+    needs = Role.DECIDE
+
     async def post(self, name: str) -> None:
-        if name == RETRY_DEAD_LETTER:
-            await self._check()
+        if name != RETRY_DEAD_LETTER:
+            raise tornado.web.HTTPError(403, f"only {RETRY_DEAD_LETTER} can be sent")
+        await self._check()
         await super().post(name)  # type: ignore[misc]
 
     def get_task_args(self) -> Any:
-        args, kwargs, options = super().get_task_args()  # type: ignore[misc]
-        if self.path_args[0] == RETRY_DEAD_LETTER:  # type: ignore[attr-defined]
-            event_id, user = _event_id(args, kwargs), self._user()
-            return [event_id], {"who": user}, {}
-        return args, kwargs, options
-
-    def _user(self) -> str | None:
-        return user_of(self.application, self.request)  # type: ignore[attr-defined]
+        args, kwargs, _ = super().get_task_args()  # type: ignore[misc]
+        user = identity_of(self.request).user  # type: ignore[attr-defined]
+        return [_event_id(args, kwargs)], {"who": user}, {}
 
     async def _check(self) -> None:
-        """Refuse what could only fail, and without a login everything."""
-        if not self.current_user:  # type: ignore[attr-defined]
-            raise tornado.web.HTTPError(401)
-        refused = refusal(self.application.options, settings(), self._user())  # type: ignore[attr-defined]
-        if refused:
-            raise tornado.web.HTTPError(403, refused)
+        """Refuse what could only fail."""
         (event_id,), _, _ = self.get_task_args()
         state = await IOLoop.current().run_in_executor(None, _state, event_id)
         if state is None:
@@ -100,18 +92,3 @@ class AsyncApplyTask(RetryByTask, TaskAsyncApply):  # type: ignore[misc]
 
 class ApplyTask(RetryByTask, TaskApply):  # type: ignore[misc]
     """``/api/task/apply/...``."""
-
-
-class Refused(BaseHandler):  # type: ignore[misc]
-    """Instead of any handler, when somebody asks for a change who may not make one."""
-
-    def prepare(self) -> None:
-        if not self.current_user:
-            raise tornado.web.HTTPError(403, "log in first")
-        why = refusal(self.application.options, settings(), user_of(self.application, self.request))
-        self.set_status(403)
-        if "application/json" in self.request.headers.get("Accept", ""):
-            self.finish({"error": why})
-        else:
-            self.set_header("Content-Type", "text/plain; charset=UTF-8")
-            self.finish(why)

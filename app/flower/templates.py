@@ -11,6 +11,9 @@ OURS = Path(__file__).parent / "templates"
 NAVIGATION = "navbar.html"
 LAST_OF_FLOWERS = "{{ reverse_url('broker') }}"  # our items come after the one that links there
 ITEM_END = "</li>"
+INLINE = ("workers.html",)  # of Flower's templates, that hold a script
+INLINE_SCRIPT = '<script type="text/javascript">'
+NONCE_SCRIPT = '<script nonce="{{ handler.nonce }}">'
 PAGES = (("dead_letters", "Dead letters"), ("pipeline", "Pipeline"))
 ITEM = """
         <li class="nav-item">
@@ -32,6 +35,9 @@ class OverlayLoader(Loader):
         if name == NAVIGATION:
             source = (Path(self.root) / name).read_text(encoding="utf-8")
             return Template(with_neverdrop_items(source), name=name, loader=self)
+        if name in INLINE:
+            source = (Path(self.root) / name).read_text(encoding="utf-8")
+            return Template(source.replace(INLINE_SCRIPT, NONCE_SCRIPT), name=name, loader=self)
         return super()._create_template(name)
 
 

@@ -68,6 +68,10 @@ PRIVATE = (
             "app/web/http_guard.py", "limits before a request is complete", GUARD_TEST),
     Private("uvicorn", "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol.on_headers_complete", "cycle",
             "app/web/http_guard.py", "an unanswered request stands in `cycle`, later ones in `pipeline`", GUARD_TEST),
+    Private("flower", "flower.inspector:Inspector._on_update", "response", "app/flower/application.py",
+            "what workers answer is kept without secrets", "tests/hostile/test_flower_secrets.py"),
+    Private("flower", "flower.views.auth:LoginHandler", "auth_provider", "app/flower/application.py",
+            "the class that logs people in passes the gate too", "tests/integration/flower/test_access.py"),
     Private("flower", "flower.app:rewrite_handler", "", "app/flower/application.py",
             "our pages stand below Flower's address", "tests/integration/flower/test_access.py"),
 )  # fmt: skip

@@ -8,6 +8,7 @@ const REFRESH_MS = 10000;
 const FOLLOW_MS = 1000;
 const LIMIT = 50;
 const NAMES = ["search", "error_class", "type", "handler", "conversation", "after", "before"];
+const PERSONAL = ["search", "conversation"];  // of the names: behind the address's #, which no server sees
 const FINAL = ["done", "discarded"];
 
 const root = byId("dead-letters");
@@ -42,9 +43,10 @@ function filter() {
 
 function readAddress() {
   const given = new URLSearchParams(location.search);
+  const personal = new URLSearchParams(location.hash.slice(1));
   for (const name of NAMES) {
     const field = form.elements[name];
-    const value = given.get(name);
+    const value = personal.get(name) ?? given.get(name);
     if (!value) continue;  // somebody may have begun to type already
     if (field.tagName === "SELECT") offer(field, value);
     field.value = value;
@@ -57,12 +59,16 @@ function writeAddress(keepIds) {
   const given = new URLSearchParams();
   const ids = keepIds && new URLSearchParams(location.search).get("ids");
   if (ids) given.set("ids", ids);
-  for (const name of NAMES) if (form.elements[name].value.trim()) given.set(name, form.elements[name].value.trim());
+  const personal = new URLSearchParams();
+  for (const name of NAMES) {
+    const value = form.elements[name].value.trim();
+    if (value) (PERSONAL.includes(name) ? personal : given).set(name, value);
+  }
   if (view.sort !== "died" || view.order !== "descending") {
     given.set("sort", view.sort);
     given.set("order", view.order);
   }
-  history.replaceState(null, "", `${location.pathname}${given.size ? `?${given}` : ""}`);
+  history.replaceState(null, "", `${location.pathname}${given.size ? `?${given}` : ""}${personal.size ? `#${personal}` : ""}`);
 }
 
 function offer(select, value, label = value) {
@@ -87,11 +93,10 @@ let loads = 0;
 
 async function load() {
   const mine = ++loads;
-  const asked = new URLSearchParams({ ...filter(), sort: view.sort, order: view.order, limit: LIMIT });
-  if (view.reveal) asked.set("reveal", "1");
+  const asked = { ...filter(), sort: view.sort, order: view.order, limit: String(LIMIT) };
   const start = view.pages.at(-1);
-  if (start) for (const [name, value] of Object.entries(start)) asked.set(name, value);
-  const answer = await ask(`${base}/table?${asked}`);
+  if (start) asked.cursor = start;
+  const answer = await ask(`${base}/table${view.reveal ? "?reveal=1" : ""}`, asked);
   if (mine !== loads) return;  // something else was asked for meanwhile
   view.letters = answer.letters;
   view.next = answer.next;

@@ -25,7 +25,9 @@ def test_one_is_hurried_and_who_did_it_is_kept_and_logged(core: Core, page: Page
     with capture_logs() as logs:
         answer = page.as_user(GRACE).post("/held/retry", {"ids": [id_]})
     assert answer.json() == {"changed": [id_], "refused": [], "last_lane": None}
-    assert {"event": "event.retried", "event_id": id_, "who": "grace"}.items() <= logs[-1].items()
+    assert any(
+        {"event": "event.retried", "event_id": id_, "who": "grace"}.items() <= line.items() for line in logs
+    )
     core.run()
     assert core.seen == ["one"]
     (moment,) = [
@@ -43,7 +45,9 @@ def test_a_skip_needs_a_reason_and_keeps_it_with_who(core: Core, page: Page) -> 
     assert core.event("unwanted").state == "pending"
     with capture_logs() as logs:
         assert page.post("/held/skip", {"ids": [id_], "reason": "a test"}).json()["changed"] == [id_]
-    assert {"event": "event.skipped", "who": "ada", "reason": "a test"}.items() <= logs[-1].items()
+    assert any(
+        {"event": "event.skipped", "who": "ada", "reason": "a test"}.items() <= line.items() for line in logs
+    )
     assert core.event("unwanted").state == "discarded"
     (answer,) = page.post("/held/skip", {"ids": [id_], "reason": "again"}).json()["refused"]
     assert answer == {"id": id_, "why": "it is discarded, not held"}
