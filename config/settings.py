@@ -106,6 +106,8 @@ class Settings(BaseSettings):
     # Web
     port: int = Field(8000, ge=1, le=65535)
 
+    metrics_token: SecretStr = SecretStr("")
+
     # Handlers and lanes
     handlers: Names = ()
     allow_no_handlers: bool = False

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
-from flask import Blueprint
+from flask import Blueprint, request
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.intake import fallback_store, primary_store
+from app.web.operators import may_see
+from config.settings import settings
 
 blueprint = Blueprint("health", __name__)
 
@@ -19,10 +21,11 @@ def healthz() -> dict[str, str]:
 
 @blueprint.get("/readyz")
 def readyz() -> tuple[dict[str, bool], int]:
-    """Answer 200 while at least one store answers, else 503."""
+    """Answer 200 while at least one store answers, else 503; which of them is for operators."""
     redis, postgres = _is_up(primary_store.ping), _is_up(fallback_store.ping)
     ready = redis or postgres
-    return {"ready": ready, "redis": redis, "postgres": postgres}, 200 if ready else 503
+    details = {"redis": redis, "postgres": postgres} if may_see(request, settings()) else {}
+    return {"ready": ready, **details}, 200 if ready else 503
 
 
 def _is_up(ping: Callable[[], None]) -> bool:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterable
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -34,6 +34,7 @@ from app.watch import (
     alert_timer,
     backlog,
 )
+from app.web.operators import may_see
 from config.celery import CONVERSATIONS, MAINTENANCE, WEBHOOKS
 from config.settings import settings
 
@@ -133,7 +134,10 @@ backlog_registry.register(backlog_collector)
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """Prometheus's text format, within seconds whatever the stores do."""
+    """Prometheus's text format, within seconds whatever the stores do; 401 for who may not see it."""
+    if not may_see(request, settings()):
+        why = "send METRICS_TOKEN as a bearer token"
+        return Response(why, 401, {"WWW-Authenticate": "Bearer"}, mimetype="text/plain")
     body = generate_latest(_own_registry()) + generate_latest(backlog_registry)
     return Response(body, content_type=CONTENT_TYPE_LATEST)
 

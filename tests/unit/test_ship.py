@@ -33,7 +33,13 @@ CELERY = {"REMAP_SIGTERM", "CELERY_WORKER_CONCURRENCY"}
 SETTINGS = {name.upper() for name in Settings.model_fields}
 SECRET_FILES = {
     f"{name}_FILE"
-    for name in ("WHATSAPP_APP_SECRET", "WHATSAPP_VERIFY_TOKEN", "SENTRY_DSN", "ALERT_WEBHOOK_URL")
+    for name in (
+        "WHATSAPP_APP_SECRET",
+        "WHATSAPP_VERIFY_TOKEN",
+        "SENTRY_DSN",
+        "ALERT_WEBHOOK_URL",
+        "METRICS_TOKEN",
+    )
 }
 KNOWN = SETTINGS | SECRET_FILES | PLATFORM | POSTGRES | FLOWER | CELERY
 
