@@ -200,6 +200,7 @@ def configure(settings: Settings, process: str) -> None:
     logging.captureWarnings(True)
     sys.excepthook = _crashed
     threading.excepthook = _thread_crashed
+    sys.unraisablehook = _not_raised
 
 
 def _colors() -> bool:
@@ -221,6 +222,12 @@ def _thread_crashed(args: threading.ExceptHookArgs) -> None:
         get_logger(__name__).error(
             "thread.crashed", thread_name=getattr(args.thread, "name", None), exc_info=args.exc_value
         )
+
+
+def _not_raised(args: "sys.UnraisableHookArgs") -> None:
+    """Log what Python would print by itself, with the values in it: an exception in a destructor or callback."""
+    where = getattr(args.object, "__qualname__", type(args.object).__name__)
+    get_logger(__name__).error("error.not_raised", where=where, exc_info=args.exc_value)
 
 
 # From the first import on, so that nothing is logged unmasked before ``configure``.

@@ -6,6 +6,7 @@ of PIECE characters, which a dictionary finds, and each find is extended over wh
 
 import json
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,6 +21,9 @@ MAX_SHORT_TEXTS = 200  # shorter texts beyond this many are not looked for
 MAX_LEAVES = 20_000  # texts of a payload
 MAX_CHARACTERS = 512 * 1024  # of a payload's texts; what is quoted is cut far below this
 BOUNDED_LENGTH = 4  # a shorter text is masked only as a word of its own: "ok" is in "token" too
+WHITE_SPACE = re.compile(r"\s")
+MIN_NAME_PART = 3  # characters
+NAME_KEYS = frozenset({"name", "first_name", "middle_name", "last_name", "formatted_name", "username"})
 # Keys of a payload whose values are words of the protocol.
 PROTOCOL_KEYS = frozenset(
     """
@@ -29,15 +33,22 @@ PROTOCOL_KEYS = frozenset(
 
 
 def mask_hidden(value: str) -> str:
-    """Mask the texts of the payload that ``hiding`` names; without one return the value."""
+    """Mask the texts of the payload that ``hiding`` names; without one return the value.
+
+    A thread that a handler started has no payload of its own: the last one of the process is meant.
+    """
     hidden = _hidden.get()
+    if hidden is None and threading.current_thread() is not threading.main_thread():
+        hidden = _last
     return hidden.mask(value) if hidden else value
 
 
 @contextmanager
 def hiding(payload: str) -> Iterator[None]:
     """While it lasts, every text in ``payload`` (JSON) is masked in all that is logged or reported."""
-    token = _hidden.set(_Hidden(payload))
+    global _last
+    _last = _Hidden(payload)
+    token = _hidden.set(_last)
     try:
         yield
     finally:
@@ -73,7 +84,8 @@ class _Hidden:
     def _texts(self) -> list[str]:
         """Return each text of the payload in each spelling, the longest first, within the limits."""
         try:
-            leaves = set(islice(_leaves(json.loads(self._payload)), MAX_LEAVES))
+            content = json.loads(self._payload)
+            leaves = set(islice(_leaves(content), MAX_LEAVES)) | set(islice(_name_parts(content), MAX_LEAVES))
         except (ValueError, RecursionError):
             return []
         texts, characters = [], 0
@@ -99,9 +111,9 @@ class _Hidden:
 
 
 def _folded(text: str) -> str:
-    """Return the text in lower case, or as it is where that would move its characters."""
+    """Return the text in lower case, or as it is where that would move its characters; white space as blanks."""
     lower = text.lower()
-    return lower if len(lower) == len(text) else text
+    return WHITE_SPACE.sub(" ", lower if len(lower) == len(text) else text)
 
 
 def _matching_after(value: str, position: int, text: str, offset: int) -> int:
@@ -136,6 +148,19 @@ def _leaves(value: Any) -> Iterator[str]:
             yield from _leaves(inner)
 
 
+def _name_parts(value: Any) -> Iterator[str]:
+    """Yield each word of people's names, which errors quote alone."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if key in NAME_KEYS and isinstance(inner, str):
+                yield from (part for part in inner.split() if len(part) >= MIN_NAME_PART)
+            else:
+                yield from _name_parts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _name_parts(inner)
+
+
 def _spellings(text: str) -> Iterator[str]:
     """Yield a text as it is, and as ``repr`` and JSON write it."""
     text = text.strip()[:MAX_CHARACTERS]
@@ -149,4 +174,5 @@ def _bounded(text: str) -> str:
     return rf"(?<!\w){re.escape(text)}(?!\w)"
 
 
+_last: _Hidden | None = None  # of this process
 _hidden: ContextVar[_Hidden | None] = ContextVar("hidden", default=None)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -132,3 +133,30 @@ def test_log_and_command_line_mask_alike() -> None:
     for conversation in (f"2/{PHONE}", "2/US.13491208655302741918", "2/Y2hhdA=="):
         assert mask_field("conversation", conversation) == masked_conversation(conversation)
     assert mask_field("key", "message:wamid.ABC") == masked_text("message:wamid.ABC")
+
+
+# Texts of the payload, however they are quoted
+
+
+PAYLOAD = json.dumps(
+    {"contacts": [{"profile": {"name": "Zoe Quastenflosse"}}], "text": {"body": "where is my green parcel"}}
+)
+
+
+@pytest.mark.parametrize(
+    ("quoted", "masked"),
+    [
+        ("no room for\nwhere\nis\nmy\ngreen\nparcel", "no room for\n…"),
+        ("no account for Zoe", "no account for …"),
+        ("no account for quastenflosse!", "no account for …!"),
+        ("no parcels", "no parcels"),
+    ],
+)
+def test_a_text_is_known_broken_into_lines_and_a_name_by_each_word(quoted: str, masked: str) -> None:
+    with hiding(PAYLOAD):
+        assert mask_text(quoted) == masked
+
+
+def test_a_thread_that_a_handler_started_masks_the_same() -> None:
+    with hiding(PAYLOAD), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(mask_text, "so: where is my green parcel").result() == "so: …"
