@@ -10,10 +10,9 @@ from redis.exceptions import RedisError
 
 from app.handlers import registry
 from app.ingest import MAX_REQUEUES, Incoming, dedupe, drain, give_up, incoming, ingest
-from app.stores import JOURNAL_REQUEUES, STORE_ERRORS, Fault, engine, judge, postgres_wait, redis
+from app.stores import JOURNAL_REQUEUES, STORE_ERRORS, Fault, engine, judge, redis
 from config.celery import INGEST
 from config.logging import get_logger
-from config.settings import settings
 from tasks import app
 
 MAX_WAIT_SECONDS = 2.0
@@ -22,8 +21,6 @@ MORE_SECONDS = 0.5  # of storing what comes meanwhile: the sweeps share the pool
 PAUSE_SECONDS = (
     0.03  # before the next transaction, where nothing waits: each costs as much as many events in it
 )
-
-ANSWER_MARGIN_SECONDS = 5  # Postgres ends a statement itself; it is asked no longer than so much after that
 
 log = get_logger(__name__)
 
@@ -82,8 +79,7 @@ def _stored(deliveries: Sequence[Incoming], store: Callable[..., object] | None 
     wait = 0.05
     while True:
         try:
-            with postgres_wait.each(settings().database_timeout_seconds + ANSWER_MARGIN_SECONDS):
-                (store or ingest)(engine(), redis(), registry, deliveries)
+            (store or ingest)(engine(), redis(), registry, deliveries)
         except RedisError as error:
             # It is in the tables; the journal's sweep will find the deliveries known, and wake their lanes.
             log.warning("ingest.redis_not_reached", deliveries=len(deliveries), error=type(error).__name__)

@@ -7,10 +7,13 @@ connections, which fetch the messages, are in ``config.celery`` and ``app.broker
 """
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
+import psycopg2
+from psycopg2 import extensions
 from redis import Redis
 from redis.asyncio import Connection, ConnectionPool
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -39,6 +42,7 @@ WEB_STATEMENT_SECONDS = 5  # more than the web waits: this ends what it has give
 LOCK_TIMEOUT_SECONDS = 10
 # After its last statement a session may do nothing for as long as a handler may run, and so much longer
 IDLE_MARGIN_SECONDS = 30
+ANSWER_MARGIN_SECONDS = 5  # Postgres ends a statement itself; it is waited for so much longer
 HANDLER_MARGIN_SECONDS = (
     2  # a statement of a handler is ended by the handler's own limit first, where it can be
 )
@@ -55,6 +59,7 @@ def engine() -> Engine:
     """
     timeout = settings().database_timeout_seconds
     return _engine(
+        postgres_wait.bounded(extensions.connection, timeout + ANSWER_MARGIN_SECONDS),
         pool_pre_ping=True,
         synchronous_commit="on",
         statement_timeout=milliseconds(timeout),
@@ -77,27 +82,64 @@ def lane_engine() -> Engine:
     ``retry_on_stale_connection``.
     """
     limit = settings().handler_time_limit_seconds
+    wait_seconds = settings().database_timeout_seconds + ANSWER_MARGIN_SECONDS
+    kind = postgres_wait.bounded(GuardedConnection, wait_seconds)
+    kind.max_handler_wait_seconds = limit + HANDLER_MARGIN_SECONDS + ANSWER_MARGIN_SECONDS
     return _engine(
+        kind,
         pool_pre_ping=False,
         synchronous_commit="off",
         statement_timeout=milliseconds(limit + HANDLER_MARGIN_SECONDS),
         idle_in_transaction_session_timeout=milliseconds(limit + IDLE_MARGIN_SECONDS),
-        guarded=True,
+        cursor_factory=GuardedCursor,
     )
 
 
-def _engine(*, pool_pre_ping: bool, guarded: bool = False, **session: str) -> Engine:
+def _engine(
+    kind: type[extensions.connection],
+    *,
+    pool_pre_ping: bool,
+    cursor_factory: type[extensions.cursor] = extensions.cursor,
+    **session: str,
+) -> Engine:
     url = settings().database_url
-    factories = {"connection_factory": GuardedConnection, "cursor_factory": GuardedCursor} if guarded else {}
     made = create_engine(
         url,
         pool_size=5,
         max_overflow=10,
         pool_pre_ping=pool_pre_ping,
-        connect_args={**connect_args("neverdrop", url, **session, **PLANNED_ONCE), **factories},
+        connect_args={
+            **connect_args("neverdrop", url, **session, **PLANNED_ONCE),
+            "connection_factory": kind,
+            "cursor_factory": cursor_factory,
+        },
     )
+    return _listened_to(made)
+
+
+def _listened_to(made: Engine) -> Engine:
     event.listen(made, "handle_error", _throw_away)
+    event.listen(made, "do_connect", _connect_to_one)
     return made
+
+
+def _connect_to_one(dialect: Any, _record: Any, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
+    """Try the hosts of DATABASE_URL one after the other, each for CONNECT_TIMEOUT_SECONDS.
+
+    libpq does so itself, but not where it is waited for in a callback. A thread with a deadline tries each in time.
+    """
+    hosts, ports = (str(options.get(name, "")).split(",") for name in ("host", "port"))
+    for number, host in enumerate(hosts):
+        port = ports[number if len(ports) > 1 else 0]
+        one = options | ({"host": host} if host else {}) | ({"port": port} if port else {})
+        seconds = postgres_wait.share(CONNECT_TIMEOUT_SECONDS, len(hosts) - number)
+        try:
+            with postgres_wait.until(time.monotonic() + seconds):
+                return dialect.connect(*arguments, **one)
+        except psycopg2.OperationalError:
+            if number == len(hosts) - 1:
+                raise
+    return None
 
 
 def _throw_away(context: ExceptionContext) -> None:
@@ -167,8 +209,7 @@ def web_connection() -> Connection:
 
 @cache
 def web_engine() -> Engine:
-    """The web's Postgres connections: each statement commits itself, durably, and its wait can be given an end."""
-    postgres_wait.install()
+    """The web's Postgres connections: each statement commits itself, durably."""
     url = settings().database_url
     made = create_engine(
         url,
@@ -176,17 +217,21 @@ def web_engine() -> Engine:
         pool_size=1,
         max_overflow=4,  # for those who ask whether it answers
         pool_timeout=1,
-        connect_args=connect_args(
-            "neverdrop-web",
-            url,
-            synchronous_commit="on",
-            statement_timeout=milliseconds(WEB_STATEMENT_SECONDS),
-            lock_timeout=milliseconds(WEB_STATEMENT_SECONDS),
-            idle_in_transaction_session_timeout=milliseconds(WEB_STATEMENT_SECONDS),
-        ),
+        connect_args={
+            **connect_args(
+                "neverdrop-web",
+                url,
+                synchronous_commit="on",
+                statement_timeout=milliseconds(WEB_STATEMENT_SECONDS),
+                lock_timeout=milliseconds(WEB_STATEMENT_SECONDS),
+                idle_in_transaction_session_timeout=milliseconds(WEB_STATEMENT_SECONDS),
+            ),
+            "connection_factory": postgres_wait.bounded(
+                extensions.connection, WEB_STATEMENT_SECONDS + ANSWER_MARGIN_SECONDS
+            ),
+        },
     )
-    event.listen(made, "handle_error", _throw_away)
-    return made
+    return _listened_to(made)
 
 
 def reset() -> None:

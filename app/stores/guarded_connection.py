@@ -42,6 +42,8 @@ class GuardedConnection(extensions.connection):
 
     guard_up = False
     rolled_back = False  # since the guard went up
+    max_wait_seconds: float | None = None  # for an answer; see ``postgres_wait``
+    max_handler_wait_seconds: float | None = None  # the same for a handler's statements
     unclean = False  # something may outlive a handler's transaction: the connection is not to be used again
 
     def commit(self) -> None:
@@ -60,11 +62,12 @@ class GuardedConnection(extensions.connection):
     def guarded(self) -> Iterator[None]:
         """Run the team's code inside. TransactionError at the end if it ended its transaction."""
         self.guard_up, self.rolled_back = True, False
-        began_at = self.status
+        began_at, our_wait_seconds = self.status, self.max_wait_seconds
+        self.max_wait_seconds = self.max_handler_wait_seconds
         try:
             yield
         finally:
-            self.guard_up = False
+            self.guard_up, self.max_wait_seconds = False, our_wait_seconds
         used = self.status != began_at
         if self.rolled_back or self.autocommit or (used and self._server_is_idle()):
             raise TransactionError("the handler ended the transaction that was to commit its effects")
@@ -104,7 +107,6 @@ class GuardedCursor(extensions.cursor):
     execute = _guarded("execute")
     executemany = _guarded("executemany")
     callproc = _guarded("callproc")
-    copy_expert = _guarded("copy_expert")
 
 
 def _statements(sql: str) -> Iterator["re.Match[str]"]:

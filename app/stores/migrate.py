@@ -1,5 +1,7 @@
 """Bring the tables to the newest schema; safe to run from several releases at once."""
 
+from typing import Any, cast
+
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
@@ -15,6 +17,7 @@ def migrate() -> None:
     with engine().begin() as connection:
         for limit in ("statement_timeout", "lock_timeout"):
             connection.execute(text(f"SET LOCAL {limit} = 0"))
+        cast(Any, connection.connection.driver_connection).max_wait_seconds = None
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         command.upgrade(alembic_config(connection), "head")
 

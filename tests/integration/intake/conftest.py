@@ -5,7 +5,6 @@ from itertools import count
 from typing import Any
 
 import pytest
-from psycopg2.extensions import set_wait_callback
 
 from app.broker import envelope
 from app.dev.processes.children import end
@@ -38,7 +37,6 @@ def bounded(own_valkey: Valkey) -> Iterator[Blocking]:
         Intake(primary_store.write, fallback_store.write, clock=count(step=PATIENCE_SECONDS).__next__)
     )
     connections.web_engine().dispose()
-    set_wait_callback(None)
 
 
 @pytest.fixture

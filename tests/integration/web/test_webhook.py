@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client import REGISTRY
-from psycopg2.extensions import set_wait_callback
 from sqlalchemy import select
 from werkzeug.test import Client
 
@@ -40,7 +39,6 @@ def client(env: Callable[..., Any]) -> Iterator[Client]:
     intake.process_intake.cache_clear()
     if connections.web_engine.cache_info().currsize:
         connections.web_engine().dispose()
-    set_wait_callback(None)
 
 
 def a_message(secret: str = APP_SECRET) -> Signed:
