@@ -39,8 +39,8 @@ IO_BUILTINS = {"open", "print", "input", "breakpoint"}
 # A pure module imports from here, from other pure modules, and what BORROWED names: values, never acts.
 COMPUTING = {
     "bisect", "collections", "contextlib", "contextvars", "dataclasses", "datetime", "decimal", "enum", "functools",
-    "hashlib", "heapq", "hmac", "itertools", "json", "math", "operator", "random", "re", "string", "textwrap", "threading",
-    "typing", "uuid",
+    "hashlib", "heapq", "hmac", "itertools", "json", "math", "operator", "random", "re", "string", "textwrap",
+    "threading", "typing", "uuid",
 }  # fmt: skip
 BORROWED = {
     ("app.dev.judge.facts", "app.dev.simulator"): "PlannedEvent, a description",
