@@ -23,4 +23,4 @@ USER 10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-c", "import http.client, os, sys; web = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('PORT') or 8000), timeout=2); web.request('GET', '/healthz'); sys.exit(web.getresponse().status != 200)"]
-CMD ["sh", "-c", "exec python -m uvicorn --http app.web.http_guard:GuardedProtocol --loop uvloop --ws none --lifespan off --no-access-log --log-level error --no-proxy-headers --no-server-header --timeout-keep-alive 75 --timeout-graceful-shutdown 10 --host 0.0.0.0 --port ${PORT:-8000} --workers ${WEB_CONCURRENCY:-1} app.web:app"]
+CMD ["sh", "-c", "exec python -m uvicorn --http app.web.http_guard:GuardedProtocol --loop app.web.event_loop:Loop --ws none --lifespan off --no-access-log --log-level error --no-proxy-headers --no-server-header --timeout-keep-alive 75 --timeout-graceful-shutdown 10 --host 0.0.0.0 --port ${PORT:-8000} --workers ${WEB_CONCURRENCY:-1} app.web:app"]

@@ -100,6 +100,20 @@ def slow_readers(port: int, connections: int, until: float) -> Awaitable[None]:
     )
 
 
+def flood(port: int, connections: int, until: float) -> Awaitable[None]:
+    """Connections one after the other, as fast as they go, each with one unsigned post."""
+    post = HEAD + FORGED + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"
+
+    async def once() -> None:
+        loop = asyncio.get_running_loop()
+        with await _connect(port) as client:
+            await loop.sock_sendall(client, post)
+            while await loop.sock_recv(client, 65_536):
+                pass
+
+    return _repeat(connections, until, once)
+
+
 ATTACKS: tuple[Attack, ...] = (
     pipelining, slow_heads, many_headers, slow_bodies, chunks, large_bodies, slow_readers,
 )  # fmt: skip

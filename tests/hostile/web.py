@@ -1,6 +1,5 @@
 """The web's own server and routes in this process, with an intake that keeps what it accepts in a list."""
 
-import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,10 +47,11 @@ def open_web() -> Iterator[Web]:
         web = Web(listening.getsockname()[1])
         config = uvicorn.Config(
             process.gateway(process.create_app()),
-            http=GuardedProtocol, loop="uvloop", ws="none", lifespan="off", log_config=None, log_level="critical",
+            http=GuardedProtocol, loop="app.web.event_loop:Loop", ws="none", lifespan="off",
+            log_config=None, log_level="critical",
         )  # fmt: skip
         server = uvicorn.Server(config)
-        thread = Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])))
+        thread = Thread(target=server.run, kwargs={"sockets": [listening]})
         with patch.object(webhook, "store_body", web.store_body):
             thread.start()
             yield web

@@ -24,8 +24,8 @@ def web(port: int, host: str = "127.0.0.1", workers: int = 1) -> Program:
     """The HTTP endpoint, in ``workers`` processes."""
     return _python(
         "web",
-        "-m uvicorn --http app.web.http_guard:GuardedProtocol --loop uvloop --ws none --lifespan off --no-access-log"
-        " --log-level error --no-proxy-headers --no-server-header --timeout-keep-alive 75"
+        "-m uvicorn --http app.web.http_guard:GuardedProtocol --loop app.web.event_loop:Loop --ws none --lifespan off"
+        " --no-access-log --log-level error --no-proxy-headers --no-server-header --timeout-keep-alive 75"
         f" --timeout-graceful-shutdown 10 --host {host} --port {port} --workers {workers} app.web:app",
         grace_seconds=WEB_GRACE_SECONDS,
     )

@@ -1,6 +1,5 @@
 """A client that nobody knows yet cannot hold a connection for ever, nor fill the memory with headers."""
 
-import asyncio
 import socket
 from collections.abc import Iterator
 from threading import Thread
@@ -33,11 +32,17 @@ async def echo(_: Any, receive: Any, send: Any) -> None:
 @pytest.fixture
 def port() -> Iterator[int]:
     config = uvicorn.Config(
-        echo, port=0, http=GuardedProtocol, loop="uvloop", ws="none", lifespan="off", log_level="error"
+        echo,
+        port=0,
+        http=GuardedProtocol,
+        loop="app.web.event_loop:Loop",
+        ws="none",
+        lifespan="off",
+        log_level="error",
     )
     server = uvicorn.Server(config)
     started = socket.create_server(("127.0.0.1", 0))
-    thread = Thread(target=lambda: asyncio.run(server.serve(sockets=[started])))
+    thread = Thread(target=server.run, kwargs={"sockets": [started]})
     port: int = started.getsockname()[1]
     thread.start()
     yield port
