@@ -7,6 +7,8 @@
   broker         connects to Celery: the application, its messages, wakes
   lanes          runs the events of a conversation one at a time, in order
   handlers       the team's own code, and what it is given
+  outbox         what handlers send: written in their transaction, posted once, settled by statuses
+  graph          Meta's Graph API: messages, answers, codes
   dead_letters   what failed: a person retries, edits, discards or skips it
   recovery       finds what was lost and enqueues it again; deletes what was finished long ago
   watch          backlog, heartbeats and alerts

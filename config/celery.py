@@ -13,36 +13,42 @@ from config.settings import Settings
 # Queues
 WEBHOOKS = "webhooks"  # bodies to be split into events
 CONVERSATIONS = "conversations"  # lanes that have work
+OUTBOX = "outbox"  # wakes for the senders
 MAINTENANCE = "maintenance"  # sweeps and watches
 DEAD_LETTERS = (
     "dead_letters"  # one message per dead event, consumed by nobody: its length is what people watch
 )
-QUEUES = (WEBHOOKS, CONVERSATIONS, MAINTENANCE, DEAD_LETTERS)
+QUEUES = (WEBHOOKS, CONVERSATIONS, OUTBOX, MAINTENANCE, DEAD_LETTERS)
 
 # Tasks
 INGEST = "ingest"
 ADVANCE = "advance"
+SEND = "send"
 RETRY_DEAD_LETTER = "retry_dead_letter"
 SWEEP_DUE = "sweep_due"
 SWEEP_STORED = "sweep_stored"
 SWEEP_LOST = "sweep_lost"
+SWEEP_OUTBOX = "sweep_outbox"
 SWEEP_DEAD_LETTERS = "sweep_dead_letters"
 WATCH_BACKLOG = "watch_backlog"
 PURGE = "purge"
 ROUTES = {
     INGEST: WEBHOOKS,
     ADVANCE: CONVERSATIONS,
+    SEND: OUTBOX,
     RETRY_DEAD_LETTER: MAINTENANCE,
     SWEEP_DUE: MAINTENANCE,
     SWEEP_STORED: MAINTENANCE,
     SWEEP_LOST: MAINTENANCE,
+    SWEEP_OUTBOX: MAINTENANCE,
     SWEEP_DEAD_LETTERS: MAINTENANCE,
     WATCH_BACKLOG: MAINTENANCE,
     PURGE: MAINTENANCE,
 }
 # Seconds between runs
 SCHEDULE = {
-    SWEEP_DUE: 1.0, SWEEP_STORED: 1.0, SWEEP_LOST: 5.0, SWEEP_DEAD_LETTERS: 10.0, WATCH_BACKLOG: 10.0, PURGE: 60.0
+    SWEEP_DUE: 1.0, SWEEP_STORED: 1.0, SWEEP_LOST: 5.0, SWEEP_OUTBOX: 1.0, SWEEP_DEAD_LETTERS: 10.0,
+    WATCH_BACKLOG: 10.0, PURGE: 60.0
 }  # fmt: skip
 
 SOFT_SHUTDOWN_SECONDS = 20  # below the 30 s that Heroku gives between SIGTERM and SIGKILL

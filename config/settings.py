@@ -95,6 +95,10 @@ class Settings(BaseSettings):
     # Meta
     whatsapp_app_secret: Secrets = ()
     whatsapp_verify_token: Secrets = ()
+    # Sending: a token, or number=token for each number, separated by commas or lines
+    whatsapp_access_token: SecretStr = SecretStr("")
+    whatsapp_api_url: str = "https://graph.facebook.com"
+    whatsapp_api_version: str = Field("v26.0", pattern=r"^v\d+\.\d+$")
 
     # Stores
     redis_url: str = ""
@@ -136,6 +140,10 @@ class Settings(BaseSettings):
     alert_no_worker_seconds: float = Field(30, gt=0)
     alert_signatures_refused: int = Field(10, ge=1)
     alert_unhandled: int = Field(10, ge=1)
+    alert_dead_replies: int = Field(1, ge=1)
+
+    # Outbox
+    unknown_send_seconds: float = Field(600, ge=1)  # that a status may settle it, before a person has to
 
     @classmethod
     def settings_customise_sources(
@@ -162,6 +170,13 @@ class Settings(BaseSettings):
                 return "postgresql+psycopg2://" + url.removeprefix(scheme)
         if url:
             raise ValueError("must start with postgresql:// or postgres://")
+        return url
+
+    @field_validator("whatsapp_api_url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if not url.startswith(("https://", "http://")):
+            raise ValueError("must start with https:// (or http:// for a stand-in)")
         return url
 
     @field_validator("redis_url")
@@ -194,6 +209,19 @@ class Settings(BaseSettings):
         return tuple(s.get_secret_value().encode() for s in self.whatsapp_verify_token) or (
             DEVELOPMENT_VERIFY_TOKEN.encode(),
         )
+
+    @cached_property
+    def access_tokens(self) -> dict[str, str]:
+        """phone_number_id → its access token; under "" the one of all others."""
+        text = self.whatsapp_access_token.get_secret_value()
+        tokens = {}
+        for part in text.replace("\n", ",").split(","):
+            number, equals, token = part.strip().partition("=")
+            if equals and number.isdecimal():
+                tokens[number] = token.strip()
+            elif part.strip():
+                tokens[""] = part.strip()
+        return tokens
 
     @property
     def redis(self) -> RedisEndpoint:

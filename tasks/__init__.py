@@ -17,13 +17,16 @@ from app.errors import NeverdropError
 from app.handlers import load_handlers
 from app.stores import check_database, engine, redis, redis_checks
 from app.watch import alert_timer, beat_signal, heartbeats, reporting
+from config.celery import OUTBOX
 from config.logging import configure, describe, get_logger
 from config.settings import settings
 
 log = get_logger(__name__)
 
 broker_channel.install()
-app = NeverdropCelery(settings(), "neverdrop", include=["tasks.ingest", "tasks.lanes", "tasks.maintenance"])
+app = NeverdropCelery(
+    settings(), "neverdrop", include=["tasks.ingest", "tasks.lanes", "tasks.maintenance", "tasks.outbox"]
+)
 heartbeats.install(app)
 alert_timer.install(app)
 
@@ -44,12 +47,13 @@ def _logging(**_: Any) -> None:
 
 
 @celeryd_init.connect
-def _worker_starts(sender: str, **_: Any) -> None:
+def _worker_starts(sender: str, options: Any = None, **_: Any) -> None:
     """In the main process, before the pool forks: what is wrong is said once, and the start ends here."""
     configure(settings(), sender.partition("@")[0])
     try:
         handlers = load_handlers(settings().handlers, settings().handler_time_limit_seconds)
-        if settings().neverdrop_env == "production" and not settings().allow_no_handlers:
+        needs_handlers = str((options or {}).get("queues") or "") != OUTBOX
+        if needs_handlers and settings().neverdrop_env == "production" and not settings().allow_no_handlers:
             handlers.refuse_if_empty()
         _check_stores()
     except NeverdropError as error:

@@ -38,6 +38,7 @@ def lanes(worker: str) -> Lanes:
         handler_time_limit_seconds=known.handler_time_limit_seconds,
         enqueue_dead_letter=lambda event_id: dead_letters.enqueue_dead_letter(redis(), event_id),
         wake=lambda woken: wakes.wake(redis(), woken),
+        wake_senders=lambda: wakes.wake_senders(redis()),
         record_unknown=lambda names: unknown_handlers.record(redis(), names),
         must_end=(WorkerShutdown, WorkerTerminate),
     )

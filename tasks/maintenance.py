@@ -5,8 +5,8 @@ from typing import Any
 
 from celery import Task
 
-from app import dead_letters
-from app.broker import wake
+from app import dead_letters, outbox
+from app.broker import wake, wake_senders
 from app.handlers import registry
 from app.ingest import give_up, ingest
 from app.recovery import retention, sweeper
@@ -74,6 +74,16 @@ def sweep_lost() -> None:
     if exhausted := sweeper.exhausted_deliveries(redis(), grace_seconds):
         give_up(engine(), redis(), registry, exhausted)
     sweeper.sweep_lanes(engine(), redis(), grace_seconds)
+
+
+@app.task(base=ScheduledTask, name=names.SWEEP_OUTBOX, time_limit=names.MAINTENANCE_TIME_LIMIT_SECONDS)
+def sweep_outbox() -> None:
+    """End sends whose senders died, and wake the senders for what may leave."""
+    swept = outbox.sweep(engine(), settings().unknown_send_seconds)
+    for send_id in swept.died:
+        log.error("reply.dead", send_id=send_id, error="not known whether it was sent")
+    if swept.due:
+        wake_senders(redis())
 
 
 @app.task(base=ScheduledTask, name=names.SWEEP_DEAD_LETTERS, time_limit=names.MAINTENANCE_TIME_LIMIT_SECONDS)

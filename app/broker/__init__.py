@@ -9,7 +9,7 @@ from app.broker import channel, envelope, wakes
 from app.broker.celery_app import NeverdropCelery
 from app.broker.envelope import arguments_of, ingest_message, retry_dead_letter_message
 from app.broker.quarantine import Quarantined, drop_quarantined, quarantined
-from app.broker.wakes import wake
+from app.broker.wakes import receive_senders_wake, wake, wake_senders
 
 __all__ = [
     "NeverdropCelery",
@@ -20,7 +20,9 @@ __all__ = [
     "envelope",
     "ingest_message",
     "quarantined",
+    "receive_senders_wake",
     "retry_dead_letter_message",
     "wake",
+    "wake_senders",
     "wakes",
 ]

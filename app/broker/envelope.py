@@ -24,7 +24,9 @@ from config.celery import (
     CONVERSATIONS,
     DEAD_LETTERS,
     INGEST,
+    OUTBOX,
     RETRY_DEAD_LETTER,
+    SEND,
     WEBHOOKS,
     celery_config,
 )
@@ -67,6 +69,11 @@ def ingest_message(deliveries: Sequence[tuple[str, bytes]]) -> bytes:
 def advance_message(lane: int) -> bytes:
     """``advance(lane)`` for the queue ``conversations``."""
     return _envelope(ADVANCE, CONVERSATIONS).render(b"[%d]" % lane, f"({lane:d},)")
+
+
+def send_message() -> bytes:
+    """``send()`` for the queue ``outbox``."""
+    return _envelope(SEND, OUTBOX).render(b"[]", "()")
 
 
 def retry_dead_letter_message(event_id: int) -> bytes:

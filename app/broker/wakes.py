@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 
 from redis import Redis
 
-from app.broker.envelope import advance_message
-from app.stores import WAKES, script
-from config.celery import CONVERSATIONS
+from app.broker.envelope import advance_message, send_message
+from app.stores import OUTBOX_WAKE, WAKES, script
+from config.celery import CONVERSATIONS, OUTBOX
 
 SHARE = 8  # take at most an eighth of the lanes that wait: the rest is for other workers
+SENDERS_WAKE_MS = 2000  # that a wake for the senders is believed to wait in the queue
 LANES_A_CALL = 500  # keeps a script short: Redis answers nobody else meanwhile
 
 
@@ -38,3 +39,15 @@ def receive_wakes(redis: "Redis", received: Sequence[int], most: int = 1) -> lis
         keys=[WAKES, CONVERSATIONS], args=[others, SHARE, *received]
     )
     return [*received, *map(int, taken)]
+
+
+def wake_senders(redis: "Redis") -> None:
+    """Enqueue ``send`` unless one waits in the queue already."""
+    script(redis, __package__, "wake_senders")(
+        keys=[OUTBOX_WAKE, OUTBOX], args=[send_message(), SENDERS_WAKE_MS]
+    )
+
+
+def receive_senders_wake(redis: "Redis") -> None:
+    """Let the next wake for the senders be enqueued again: to be called before the outbox is read."""
+    redis.delete(OUTBOX_WAKE)

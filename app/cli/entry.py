@@ -14,7 +14,9 @@ from app.dev import data_directory
 from config.settings import SettingsError
 
 # These use stores: those of the stack that runs beside them, if the environment names no others
-JOINING = {"simulate", "migrate", "status", "trace", "dead", "held", "quarantine", "pause", "resume", "purge"}
+JOINING = {
+    "simulate", "migrate", "status", "trace", "dead", "held", "outbox", "quarantine", "pause", "resume", "purge"
+}  # fmt: skip
 
 # Each command in the file of its concept; imported only when it is called, so that `explain` starts at once.
 COMMANDS = {
@@ -28,6 +30,7 @@ COMMANDS = {
     "dead": "app.cli.dead:dead",
     "held": "app.cli.held:held",
     "quarantine": "app.cli.quarantine:quarantine",
+    "outbox": "app.cli.outbox:outbox",
     "pause": "app.cli.pause:pause",
     "resume": "app.cli.pause:resume",
     "purge": "app.cli.purge:purge",

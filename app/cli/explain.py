@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import click
 
+from app.graph import codes
 from app.payload import ParsedBody, ParsedEvent, parse
 
 STDIN = "-"
@@ -39,13 +40,18 @@ def explain(paths: Sequence[str], as_json: bool, out: TextIO) -> list[str]:
 
 
 @click.command("explain")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, metavar="FILE...")
+@click.option("--error", "code", type=int, help="Say what a code of Meta's means, and what is done about it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each event.")
-def command(files: tuple[str, ...], as_json: bool) -> None:
-    """Show what becomes of a webhook body: its events, their keys and conversations.
+def command(files: tuple[str, ...], code: int | None, as_json: bool) -> None:
+    """Show what becomes of a webhook body: its events, their keys and conversations; or what an error code means.
 
     FILE holds one body as it was received; - is standard input. Nothing is sent, stored or masked.
     """
+    if code is not None:
+        explain_error(code, as_json)
+    elif not files:
+        raise click.UsageError("give a FILE, or --error with a code of Meta's")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name may be in letters the terminal lacks
@@ -54,6 +60,27 @@ def command(files: tuple[str, ...], as_json: bool) -> None:
         click.echo(fault, err=True)
     if faults:
         raise SystemExit(1)
+
+
+def explain_error(code: int, as_json: bool) -> None:
+    """Print what a code of Meta's means and what the outbox does about it."""
+    row = codes.find(code)
+    remedy = codes.remedy_for(code)
+    meaning = row.meaning if row else "not in Meta's documentation that this version knows"
+    advice = row.advice if row else "read the error's own words; tell Meta's support if it stays"
+    if as_json:
+        click.echo(json.dumps({"code": code, "meaning": meaning, "remedy": remedy, "advice": advice}))
+        return
+    click.echo(f"{code}: {meaning}\nNeverdrop: {DONE[remedy]}\nYou: {advice}")
+
+
+DONE = {
+    codes.Remedy.AGAIN: "sends it again, with growing pauses, for a day",
+    codes.Remedy.THROTTLE: "sends it again, and lets nothing else leave from the number meanwhile",
+    codes.Remedy.WAIT_PAIR: "sends it again after 4^attempts seconds; other users do not wait",
+    codes.Remedy.STOP: "lets nothing leave from the number until it has a new token, or `neverdrop outbox resume`",
+    codes.Remedy.DEAD: "makes it a dead letter of the outbox: `neverdrop outbox list`",
+}
 
 
 def _write_json(parsed: ParsedBody, file: str | None, out: TextIO) -> None:

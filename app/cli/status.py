@@ -11,7 +11,7 @@ from rich.text import Text
 from app.cli.errors import sentence
 from app.cli.terminal import JSON, console, print_json
 from app.stores import engine, redis
-from app.watch import PartialBacklog, PartialProbe, PostgresBacklog, RedisBacklog
+from app.watch import OutboxBacklog, PartialBacklog, PartialProbe, PostgresBacklog, RedisBacklog
 from config.settings import settings
 
 STORE_SECONDS = 10.0  # a store that has not answered by then is not waited for
@@ -60,6 +60,10 @@ def _as_dict(measured: PartialBacklog) -> dict[str, Any]:
         "paused_events": stored and stored.paused,
         "dead_letters": stored and stored.dead_letters,
         "unhandled": stored and stored.unhandled,
+        "replies_waiting": stored and stored.outbox.waiting,
+        "replies_unknown": stored and stored.outbox.unknown,
+        "replies_dead": stored and stored.outbox.dead,
+        "stopped_numbers": stored and list(stored.outbox.stopped),
         "queues": transport and dict(transport.queues),
         "quarantined": transport and transport.quarantined,
         "workers": workers,
@@ -94,7 +98,20 @@ def _add_stored(table: Table, stored: PostgresBacklog | None) -> None:
         table.add_row("paused conversations", f"{stored.paused_lanes} ({stored.paused} events wait there)")
     if stored.unhandled:
         table.add_row("without a handler, in the last hour", str(stored.unhandled))
+    _add_outbox(table, stored.outbox)
     table.add_row("dead letters", Text(str(stored.dead_letters), "red" if stored.dead_letters else ""))
+
+
+def _add_outbox(table: Table, outbox: OutboxBacklog) -> None:
+    if outbox.waiting:
+        no_token = "" if settings().access_tokens else " (WHATSAPP_ACCESS_TOKEN is not set: they wait for it)"
+        table.add_row("replies that wait to leave", f"{outbox.waiting}{no_token}")
+    if outbox.unknown:
+        table.add_row("replies that may have been sent", str(outbox.unknown))
+    if outbox.stopped:
+        table.add_row("numbers that are stopped", Text(", ".join(outbox.stopped), "red"))
+    if outbox.dead:
+        table.add_row("replies that wait for a person", Text(str(outbox.dead), "red"))
 
 
 def _add_transport(table: Table, transport: RedisBacklog | None) -> None:

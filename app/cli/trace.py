@@ -61,7 +61,7 @@ def _masked(history: timeline.Timeline, reveal: bool) -> dict[str, Any]:
             shown["error"] = masked_text(history.error)
             for moment in shown["moments"]:
                 moment["detail"].pop("payload", None)  # of a changed duplicate
-                for name in ("error", "traceback"):
+                for name in ("error", "traceback", "answer"):
                     if moment["detail"].get(name):
                         moment["detail"][name] = masked_text(moment["detail"][name])
     return shown

@@ -1,13 +1,18 @@
 """What a handler is given: the event, and the transaction that will mark it done."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Unpack, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
+
+from app.graph import messages
+from app.handlers.replies import Replies, Text
+from app.handlers.sending import Sending, SendOptions
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,19 @@ class Event:
 
 
 class Context:
-    """The attempt that runs: its number (from 1) and its transaction."""
+    """The attempt that runs: its number (from 1), its transaction, and what it sends."""
 
-    def __init__(self, connection: Connection, attempt: int) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        attempt: int,
+        event: Event,
+        handler: str,
+        wake_senders: Callable[[], object] = lambda: None,
+    ) -> None:
         self.connection = connection
         self.attempt = attempt
+        self._replies = Replies(connection, event, handler, wake_senders)
 
     @cached_property
     def session(self) -> Session:
@@ -91,8 +104,59 @@ class Context:
         """
         return Session(bind=self.connection, join_transaction_mode="rollback_only")
 
+    def reply(self, text: Text = None, **given: Unpack[Sending]) -> bool:
+        """Send a message to the event's user, once this handler has committed; return whether the step is new.
+
+        A text, a message object of the Cloud API as a dict, or what ``Sending`` names. InvalidMessage, a
+        ``Permanent``, where Meta would refuse it.
+        """
+        return self._replies.reply(text, given)
+
+    def reply_now(self, text: Text = None, **given: Unpack[Sending]) -> bool:
+        """Send a message now, whatever becomes of this attempt ("one moment ..."): once for each step."""
+        return self._replies.reply_now(text, given)
+
+    def react(self, emoji: str, **options: Unpack[SendOptions]) -> bool:
+        """React to the event's message; an empty emoji takes the reaction away."""
+        return self._replies.reply(messages.reaction(self._replies.message_id, emoji), cast(Sending, options))
+
+    def send(
+        self, to: str, text: Text = None, *, number: str | None = None, **given: Unpack[Sending]
+    ) -> bool:
+        """Send a message to a phone number or user id, once this handler has committed; as ``reply``.
+
+        ``number``: the phone_number_id that it is sent from, by default the event's.
+        """
+        return self._replies.send(to, text, number, given)
+
+    def cancel(self, cancel_key: str) -> int:
+        """Take back what was sent with this ``cancel_key`` and has not left; return how many."""
+        return self._replies.cancel(cancel_key)
+
+    def typing(self) -> None:
+        """Show the user that somebody types, until the handler ends; at once, and it may be lost."""
+        self._replies.typing()
+
+    def mark_read(self) -> None:
+        """Show the user that the message was read; at once, and it may be lost."""
+        self._replies.mark_read()
+
+    @property
+    def window_closes_at(self) -> datetime | None:
+        """When Meta stops taking anything but templates for this user; None where no message of the user's is known."""
+        return self._replies.window_closes_at
+
+    @property
+    def has_sends(self) -> bool:
+        """Whether something is to leave once the transaction has committed."""
+        return self._replies.written
+
     def close(self) -> None:
         """Send what the session still holds to the database; the transaction stays open."""
         if "session" in self.__dict__:
             self.session.flush()
             self.session.close()
+
+    def end(self) -> None:
+        """End what runs beside the handler, however it ended."""
+        self._replies.close()

@@ -1,4 +1,4 @@
-"""A handler to begin with: it notes each text message it would answer, and fails on request.
+"""A handler to begin with: it notes each text message, says it back, and fails on request.
 
 Load it with ``HANDLERS=app.handlers.echo``. A text that starts with ``fail N`` fails its first N attempts and one
 that starts with ``fail always`` is dead after three, so that retries and dead letters can be tried out from a
@@ -12,10 +12,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.handlers import Context, Event, on_message
 from app.stores import Base
+from config.settings import settings
 
 
 class Echo(Base):
-    """What the bot would have answered, one row per message."""
+    """What the bot was told, one row per message."""
 
     __tablename__ = "echoes"
 
@@ -27,12 +28,14 @@ class Echo(Base):
 
 @on_message("text", max_attempts=3, base_seconds=0.5)
 def echo(event: Event, ctx: Context) -> None:
-    """Note the answer; obey ``fail``."""
+    """Note the text and send it back where there is a token to send with; obey ``fail``."""
     text = (event.text or "").replace("\x00", "\ufffd")
     command, _, times = text.partition(" ")
     if command == "fail" and (times.startswith("always") or _number(times) >= ctx.attempt):
         raise RuntimeError("the message asked to fail")
     ctx.session.add(Echo(id=event.id, conversation=event.conversation, text=text))
+    if text and settings().access_tokens:
+        ctx.reply(text)
 
 
 def _number(words: str) -> int:

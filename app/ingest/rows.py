@@ -59,6 +59,7 @@ class Ingested:
     """What became of some deliveries: every event of theirs, in the order of acceptance."""
 
     rows: list[NewEvent]
+    settled: bool = False  # a status settled a send: the next of its conversation may leave
 
     @property
     def lanes(self) -> set[int]:

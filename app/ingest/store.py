@@ -11,7 +11,7 @@ from redis import Redis
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from app.broker import wake
+from app.broker import wake, wake_senders
 from app.handlers import Registry
 from app.ingest import changed_duplicates, conversations, earlier_keys, recurrences, statuses
 from app.ingest.merge_plan import NameGroup
@@ -19,6 +19,7 @@ from app.ingest.outcome_log import log_outcome
 from app.ingest.queue import MAX_REQUEUES
 from app.ingest.rows import Incoming, Ingested, NewEvent
 from app.ingest.statements import acceptance, insert_deliveries, insert_events
+from app.outbox import Settlement, of_status, settle
 from app.payload import ParsedBody, parse, unreadable_body
 from app.stores import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, JOURNAL_REQUEUES, Fault, accepted_at, judge
 from config.logging import get_logger
@@ -71,6 +72,8 @@ def _leave_journal(redis: "Redis", deliveries: Sequence[Incoming], result: Inges
     try:
         remove_from_journal(redis, deliveries)
         wake(redis, result.lanes)
+        if result.settled:
+            wake_senders(redis)
     finally:
         for row in result.rows:
             log_outcome(row)
@@ -130,8 +133,17 @@ def _store(
         connection,
         ((row.event.status, row.accepted_at) for row in incoming if row.id is not None and row.event.status),
     )
+    settled = settle(connection, filter(None, map(_settlement, incoming)))
     insert_deliveries(connection, parsed, rows)
-    return Ingested(rows)
+    return Ingested(rows, settled > 0)
+
+
+def _settlement(row: NewEvent) -> Settlement | None:
+    """Return what a new status says about a message of the outbox."""
+    update = row.event.status
+    if row.id is None or update is None:
+        return None
+    return of_status(update.callback_data, update.message_id, update.status, update.error_code, update.error)
 
 
 def _rows(registry: Registry, parsed: Sequence[tuple[Incoming, ParsedBody]]) -> list[NewEvent]:

@@ -2,6 +2,7 @@
 
 import random
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,12 +45,20 @@ class Attempt:
         """Whether it had all its attempts before: the last one never ended, or a release lowered ``max_attempts``."""
         return self.since_retry > self.handler.policy.max_attempts
 
-    def run(self, statements: LaneStatements, limit_seconds: float) -> None:
-        """Run the handler to its end, inside the transaction of its effects."""
-        context = Context(statements.connection, self.since_retry)
-        with time_limit(limit_seconds), statements.guarded():
-            self.handler.call(self.event, context)
-            context.close()
+    def run(
+        self, statements: LaneStatements, limit_seconds: float, wake_senders: Callable[[], object]
+    ) -> bool:
+        """Run the handler to its end, inside the transaction of its effects; return whether it wrote sends."""
+        context = Context(
+            statements.connection, self.since_retry, self.event, self.handler.name, wake_senders
+        )
+        try:
+            with time_limit(limit_seconds), statements.guarded():
+                self.handler.call(self.event, context)
+                context.close()
+        finally:
+            context.end()
+        return context.has_sends
 
     def failure(self, error: BaseException, *, costs_nothing: bool = False) -> Failure:
         """What is to be recorded: when it is tried again, by its handler's policy, and why it failed.

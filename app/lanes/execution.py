@@ -59,6 +59,7 @@ class Execution:
     set_deadline: Callable[[float], object]  # called with the seconds that the handler may take
     record_seconds: Callable[[float], object]  # called with the seconds that each attempt took
     enqueue_dead_letter: Callable[[int], object]
+    wake_senders: Callable[[], object]
     must_end: tuple[type[BaseException], ...] = ()  # not a handler's to raise: they pass through
 
     def execute(self, head: Head) -> Step:
@@ -112,13 +113,21 @@ class Execution:
         try:
             self._refuse_after_death(attempt)
             with self.statements.transaction():
-                attempt.run(self.statements, limit_seconds)
+                has_sends = attempt.run(self.statements, limit_seconds, self._wake_senders)
                 self._finish(attempt)
+            if has_sends:
+                self._wake_senders()
         except self.must_end:
             raise
         except BaseException as raised:  # a handler may raise SystemExit, CancelledError, anything
             error = raised
         return error, time.monotonic() - started
+
+    def _wake_senders(self) -> None:
+        try:
+            self.wake_senders()
+        except RedisError as error:  # a sweep wakes them within a second
+            log.warning("outbox.not_woken", error=type(error).__name__)
 
     def _refuse_after_death(self, attempt: Attempt) -> None:
         """Raise WorkerLostError if the attempt before was the last and has no end.

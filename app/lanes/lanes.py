@@ -39,6 +39,7 @@ class Lanes:
     handler_time_limit_seconds: float
     enqueue_dead_letter: Callable[[int], object]  # enqueues a dead letter by its event's id, after its commit
     wake: Callable[[Sequence[int]], object]  # enqueues lanes, so that another worker runs them
+    wake_senders: Callable[[], object]  # called when a handler's sends are committed
     record_unknown: Callable[[Iterable[str]], object]  # told of handlers that are not known here
     must_end: tuple[type[BaseException], ...] = ()  # exceptions that end the process, whoever raises them
     batch_sizer: BatchSizer = field(default_factory=BatchSizer)
@@ -58,6 +59,7 @@ class Lanes:
                 set_deadline=lambda seconds: renewer.set_deadline(seconds + RENEWAL_SLACK_SECONDS),
                 record_seconds=self.batch_sizer.record,
                 enqueue_dead_letter=self.enqueue_dead_letter,
+                wake_senders=self.wake_senders,
                 must_end=self.must_end,
             )
             yield Runner(

@@ -23,6 +23,8 @@ MAX_ITEMS = 20_000  # of one body; Meta batches up to 1,000
 ALL_CONTEXT_LIMIT = 16 * 1024 * 1024  # characters of context stored with all events of a body
 LATEST = 100_000_000_000  # Unix seconds; what is greater is no time, or counts milliseconds
 
+MAX_CODE = 2**31 - 1  # that a column of Postgres takes
+
 
 @dataclass(frozen=True, slots=True)
 class StatusUpdate:
@@ -32,6 +34,9 @@ class StatusUpdate:
     participant: str  # "" outside groups
     status: str  # sent, failed, delivered, read, played
     occurred_at: int | None  # Unix seconds
+    callback_data: str | None = None  # what was given to Meta with the message
+    error_code: int | None = None
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +189,28 @@ def _status_update(status: Item, occurred_at: int | None) -> StatusUpdate | None
         return None
     if not isinstance(state, str) or state not in STATUSES:
         return None
+    data = status.get("biz_opaque_callback_data")
+    code, error = _first_error(status.get("errors"))
     return StatusUpdate(
-        storable(message_id), storable(id_text(group_participant(status))), state, occurred_at
+        storable(message_id),
+        storable(id_text(group_participant(status))),
+        state,
+        occurred_at,
+        data if isinstance(data, str) else None,
+        code,
+        error,
     )
+
+
+def _first_error(errors: Any) -> tuple[int | None, str]:
+    """Return the code and the words of a status's first error."""
+    first = errors[0] if isinstance(errors, list) and errors else None
+    if not isinstance(first, dict):
+        return None, ""
+    code = first.get("code")
+    words = storable(id_text(first.get("title") or first.get("message")))
+    is_code = isinstance(code, int) and abs(code) <= MAX_CODE
+    return (code if is_code else None), words
 
 
 def _seconds(timestamp: Any) -> int | None:

@@ -85,6 +85,18 @@ DELETE FROM message_statuses s USING (
 ) AS old
 WHERE s.message_id = old.message_id AND s.participant = old.participant
 """)
+# What was sent, or needs no more sending; what a person has still to decide about stays
+DELETE_SENDS = text("""
+WITH old AS MATERIALIZED (
+  SELECT id FROM sends WHERE finished_at < :before AND state IN ('accepted', 'dropped', 'cancelled')
+  LIMIT :at_most FOR UPDATE SKIP LOCKED
+), attempted AS (
+  DELETE FROM send_attempts a USING old WHERE a.send_id = old.id
+), decided AS (
+  DELETE FROM send_actions a USING old WHERE a.send_id = old.id
+)
+DELETE FROM sends s USING old WHERE s.id = old.id
+""")
 DELETE_STATES = text("DELETE FROM subject_states WHERE accepted_at < :before")
 # An event is finished after its delivery was stored: up to where the events are gone, and no further
 DELETE_DELIVERIES = text("""
@@ -118,6 +130,7 @@ class Purged:
     actions: int = 0  # of people, about dead letters
     statuses: int = 0
     deliveries: int = 0
+    sends: int = 0
 
     def __add__(self, other: "Purged") -> "Purged":
         names = [field.name for field in fields(self)]
@@ -169,6 +182,7 @@ def purge(engine: Engine, before: datetime) -> Iterator[Purged]:
     with engine.begin() as connection:
         connection.execute(DELETE_STATES, {"before": before})
     yield from _discarded(engine, before)
+    yield from _sends(engine, before)
     event = delivery = BEGINNING
     while True:
         with engine.begin() as connection:
@@ -236,6 +250,17 @@ def _mark_statuses(connection: Connection, keys: Sequence[str]) -> None:
     connection.execute(LOCK_STATUSES, {"ids": ids})
     prefixes = [build_key(("status", id_)) for id_ in ids]
     connection.execute(MARK_STATUSES, {"ids": ids, "keys": prefixes, "days": REPEATED_DAYS})
+
+
+def _sends(engine: Engine, before: datetime) -> Iterator[Purged]:
+    """Delete what was sent long ago, with its attempts and what people decided."""
+    while True:
+        with engine.begin() as connection:
+            deleted = connection.execute(DELETE_SENDS, {"before": before, "at_most": AT_ONCE}).rowcount
+        if deleted:
+            yield Purged(sends=deleted)
+        if deleted < AT_ONCE:
+            return
 
 
 def _statuses(engine: Engine) -> Iterator[Purged]:

@@ -43,6 +43,11 @@ from app.stores.redis_keys import (
     JOURNAL_INDEX,
     JOURNAL_REQUEUED,
     JOURNAL_REQUEUES,
+    OUTBOX_FAILURES,
+    OUTBOX_LEVEL,
+    OUTBOX_PAUSE,
+    OUTBOX_RATE,
+    OUTBOX_WAKE,
     QUARANTINE,
     QUARANTINE_COUNTS,
     SWEPT_LANE,
@@ -55,6 +60,7 @@ from app.stores.redis_keys import (
 )
 from app.stores.repeat_models import ChangedDuplicate, SubjectState
 from app.stores.scripts import script
+from app.stores.send_models import SendAction, SendAttempt, SendRow, SendState, StoppedNumber
 
 __all__ = [
     "ALERT_PREFIX",
@@ -65,6 +71,11 @@ __all__ = [
     "JOURNAL_REQUEUED",
     "JOURNAL_REQUEUES",
     "MAX_ID",
+    "OUTBOX_FAILURES",
+    "OUTBOX_LEVEL",
+    "OUTBOX_PAUSE",
+    "OUTBOX_RATE",
+    "OUTBOX_WAKE",
     "QUARANTINE",
     "QUARANTINE_COUNTS",
     "STORE_ERRORS",
@@ -83,6 +94,11 @@ __all__ = [
     "MessageStatus",
     "Prepared",
     "RedisNotOurs",
+    "SendAction",
+    "SendAttempt",
+    "SendRow",
+    "SendState",
+    "StoppedNumber",
     "StoredIn",
     "SubjectState",
     "TransactionError",

@@ -67,7 +67,7 @@ class MessageStatus(StrEnum):
     PLAYED = "played"
 
 
-def _enum(values: type[StrEnum], name: str) -> Enum:
+def enum_column(values: type[StrEnum], name: str) -> Enum:
     return Enum(values, name=name, values_callable=lambda members: [m.value for m in members])
 
 
@@ -79,10 +79,10 @@ class Base(DeclarativeBase):
         datetime: DateTime(timezone=True),
         int: BigInteger,
         str: Text,
-        StoredIn: _enum(StoredIn, "door"),
-        DeliveryState: _enum(DeliveryState, "delivery_state"),
-        EventState: _enum(EventState, "event_state"),
-        MessageStatus: _enum(MessageStatus, "message_status"),
+        StoredIn: enum_column(StoredIn, "door"),
+        DeliveryState: enum_column(DeliveryState, "delivery_state"),
+        EventState: enum_column(EventState, "event_state"),
+        MessageStatus: enum_column(MessageStatus, "message_status"),
     }
 
 

@@ -29,6 +29,14 @@ ALERT_PREFIX = (
 BEAT = "beat"  # string that expires soon after beat has published its last task
 WRITE_CHECK = "write_check"  # string: written by whoever asks whether Redis takes writes, expires
 
+OUTBOX_WAKE = "outbox:wake"  # string: a wake for the senders waits in their queue, expires
+OUTBOX_RATE = "outbox:rate:"  # outbox:rate:<number> = hash: how many sends may leave at once, and as of when
+OUTBOX_PAUSE = "outbox:pause:"  # outbox:pause:<number> = string that expires: until then nothing leaves
+OUTBOX_FAILURES = (
+    "outbox:failures:"  # outbox:failures:<number> = string: sends in a row that did not reach Meta
+)
+OUTBOX_LEVEL = "outbox:level:"  # outbox:level:<number> = string: Meta's throughput level, expires
+
 
 def lane_claim(lane: int) -> str:
     """The claim that lets one worker at a time run a lane."""

@@ -1,6 +1,6 @@
 """What became of a message: received, stored, each attempt with its error, its outcome, and what people decided."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -38,6 +38,16 @@ WHERE e.id IN (
 BY_KEYS = text(EVENTS + OF_KEYS + ORDER)
 ATTEMPTS = text("SELECT * FROM attempts WHERE event_id = ANY(:ids) ORDER BY event_id, number")
 ACTIONS = text("SELECT * FROM dead_letter_actions WHERE event_id = ANY(:ids) ORDER BY id")
+SENDS = text("""
+SELECT event_id, id, step, created_at, accepted_at, finished_at, state::text AS state, status::text AS status, unsure,
+       error
+FROM sends WHERE event_id = ANY(:ids) ORDER BY id
+""")
+TRIES = text("""
+SELECT s.event_id, s.step, a.number, a.at, a.answer FROM sends s JOIN send_attempts a ON a.send_id = s.id
+WHERE s.event_id = ANY(:ids) ORDER BY a.at
+""")
+OF_MESSAGE = text("SELECT event_id FROM sends WHERE message_id = :id")
 CHANGED = text("""
 SELECT event_id, accepted_at, delivery_id, payload FROM changed_duplicates
 WHERE event_id = ANY(:ids) ORDER BY event_id, accepted_at
@@ -79,16 +89,30 @@ class Timeline:
 def find_timelines(connection: Connection, identifier: str) -> list[Timeline]:
     """The timelines behind an event's id, a delivery's id or a message's id (wamid); [] when none is known."""
     rows = _events(connection, identifier.strip())
+    if (
+        identifier.startswith("wamid.")
+        and identifier.isascii()
+        and not any(row["kind"] == "message" for row in rows)
+    ):
+        sent_for = connection.execute(OF_MESSAGE, {"id": identifier.strip()}).scalar()
+        if sent_for is not None:  # a message of ours: the story begins with what it answered
+            rows = [*connection.execute(BY_ID, {"id": sent_for}).mappings(), *rows]
     ids = [row["id"] for row in rows]
     attempts = connection.execute(ATTEMPTS, {"ids": ids}).mappings().all()
     actions = connection.execute(ACTIONS, {"ids": ids}).mappings().all()
     changed = connection.execute(CHANGED, {"ids": ids}).mappings().all()
+    sends = connection.execute(SENDS, {"ids": ids}).mappings().all()
+    tries = connection.execute(TRIES, {"ids": ids}).mappings().all()
     return [
         _timeline(
             row,
             [attempt for attempt in attempts if attempt["event_id"] == row["id"]],
             [action for action in actions if action["event_id"] == row["id"]],
             [duplicate for duplicate in changed if duplicate["event_id"] == row["id"]],
+            [
+                *(moment for send in sends if send["event_id"] == row["id"] for moment in _send(send)),
+                *(_try(each) for each in tries if each["event_id"] == row["id"]),
+            ],
         )
         for row in rows
     ]
@@ -128,7 +152,13 @@ def _uuid(identifier: str) -> UUID | None:
         return None
 
 
-def _timeline(row: Any, attempts: Sequence[Any], actions: Sequence[Any], changed: Sequence[Any]) -> Timeline:
+def _timeline(
+    row: Any,
+    attempts: Sequence[Any],
+    actions: Sequence[Any],
+    changed: Sequence[Any],
+    sends: Sequence[TimelineEntry],
+) -> Timeline:
     moments = [
         TimelineEntry(
             row["accepted_at"], "received", {"delivery_id": str(row["delivery_id"]), "door": row["door"]}
@@ -140,6 +170,7 @@ def _timeline(row: Any, attempts: Sequence[Any], actions: Sequence[Any], changed
             for action in actions
         ),
         *(_changed(duplicate) for duplicate in changed),
+        *sends,
     ]
     if row["finished_at"] is not None:
         moments.append(TimelineEntry(row["finished_at"], _outcome(row), {}))
@@ -158,6 +189,21 @@ def _attempt(attempt: Any) -> TimelineEntry:
         "traceback": attempt["traceback"],
     }
     return TimelineEntry(attempt["started_at"], "attempt", detail)
+
+
+def _send(send: Any) -> Iterator[TimelineEntry]:
+    """What a handler sent: written, and where it stands now."""
+    yield TimelineEntry(send["created_at"], "reply", {"step": send["step"]})
+    stands_at = send["status"] or send["state"] if send["state"] == "accepted" else send["state"]
+    detail = {"step": send["step"], "stands_at": stands_at, "error": send["error"]}
+    if send["finished_at"] is not None or send["state"] == "unknown":
+        yield TimelineEntry(send["finished_at"] or send["created_at"], "reply_is", detail)
+
+
+def _try(attempt: Any) -> TimelineEntry:
+    """One POST to Meta."""
+    detail = {"step": attempt["step"], "number": attempt["number"], "answer": attempt["answer"]}
+    return TimelineEntry(attempt["at"], "sent", detail)
 
 
 def _changed(duplicate: Any) -> TimelineEntry:

@@ -18,6 +18,7 @@ from app.watch import (
 from app.watch.backlog import DIED, UNACKED, Backlog, PostgresBacklog, RedisBacklog
 from app.watch.conditions import JUDGED_BY_EACH, AlertName
 from app.watch.observation import FALLBACK_SECONDS, SIGNATURES_SECONDS, RecentCount
+from app.watch.outbox_backlog import OutboxBacklog
 from app.watch.partial import PartialBacklog, PartialProbe
 from app.watch.probe import Probe
 
@@ -29,6 +30,7 @@ __all__ = [
     "UNACKED",
     "AlertName",
     "Backlog",
+    "OutboxBacklog",
     "PartialBacklog",
     "PartialProbe",
     "PostgresBacklog",

@@ -12,9 +12,10 @@ from redis import Redis
 from sqlalchemy import Connection, Engine, text
 
 from app.stores import JOURNAL, JOURNAL_INDEX, QUARANTINE, QUARANTINE_COUNTS
-from app.watch import alert_marks
+from app.watch import alert_marks, outbox_backlog
 from app.watch.heartbeats import ALIVE_SECONDS, alive
-from config.celery import CONVERSATIONS, QUEUES, WEBHOOKS
+from app.watch.outbox_backlog import OutboxBacklog
+from config.celery import CONVERSATIONS, OUTBOX, QUEUES, WEBHOOKS
 
 COUNT_LIMIT = 1_000_000
 STATEMENT_TIMEOUT_MS = 5_000
@@ -41,6 +42,7 @@ class PostgresBacklog:
     paused: int = 0  # of the pending events: those in paused lanes
     size_before: int | None = None  # of the whole backlog, a window ago; None without a sample
     unhandled: int = 0  # messages of the last UNHANDLED_SECONDS that no handler took
+    outbox: OutboxBacklog = field(default_factory=OutboxBacklog)
     raised: frozenset[str] = frozenset()  # names of alerts
 
 
@@ -102,6 +104,11 @@ class Backlog:
     def ingests(self) -> int:
         """Alive, and consuming deliveries."""
         return consumers(self.transport, WEBHOOKS)
+
+    @property
+    def senders(self) -> int:
+        """Alive, and consuming the outbox."""
+        return consumers(self.transport, OUTBOX)
 
 
 def consumers(transport: RedisBacklog, queue: str) -> int:
@@ -196,6 +203,7 @@ def stored(engine: Engine, window_seconds: float) -> PostgresBacklog:
             "unhandled_seconds": UNHANDLED_SECONDS,
         }
         row = connection.execute(MEASURE, parameters).one()
+        outbox = outbox_backlog.measure(connection, COUNT_LIMIT)
     return PostgresBacklog(
         deliveries=row.deliveries,
         deliveries_oldest_seconds=_age(row.deliveries_oldest_seconds),
@@ -207,6 +215,7 @@ def stored(engine: Engine, window_seconds: float) -> PostgresBacklog:
         paused=row.paused,
         size_before=row.size_before,
         unhandled=row.unhandled,
+        outbox=outbox,
         raised=frozenset(row.raised),
     )
 

@@ -24,6 +24,9 @@ class AlertName(StrEnum):
     DEAD_LETTERS = "dead_letters"
     NO_WORKER = "no_worker"  # none alive that runs lanes
     NO_INGEST = "no_ingest"  # none alive that splits deliveries
+    REPLIES_DEAD = "replies_dead"  # not sent, or not known whether they were
+    REPLIES_STOPPED = "replies_stopped"  # Meta refuses a number's token
+    NO_SENDER = "no_sender"  # replies wait, and none is alive that sends them
     UNHANDLED = "unhandled"  # messages ended without a handler
     # Judged by each process from what it sees itself
     DATABASE_DOWN = "database_down"
@@ -117,6 +120,7 @@ def conditions(measured: "Backlog", settings: "Settings") -> list[Condition]:
             settings.alert_unhandled,
             f"{measured.stored.unhandled:,} messages of the last hour had no handler",
         ),
+        *_outbox(measured, settings),
         _presence(AlertName.NO_WORKER, measured.workers, "run conversations", settings),
         _presence(AlertName.NO_INGEST, measured.ingests, "split deliveries", settings),
     ]
@@ -124,6 +128,33 @@ def conditions(measured: "Backlog", settings: "Settings") -> list[Condition]:
         sentence = f"the backlog grew by {growth:,} in {window:,.0f} s"
         limits.append(limit(AlertName.BACKLOG_GROWTH, growth, settings.alert_backlog_growth, sentence))
     return limits
+
+
+def _outbox(measured: "Backlog", settings: "Settings") -> list[Condition]:
+    outbox = measured.stored.outbox
+    return [
+        limit(
+            AlertName.REPLIES_DEAD,
+            outbox.dead,
+            settings.alert_dead_replies,
+            f"{outbox.dead:,} replies wait for a person (neverdrop outbox list)",
+        ),
+        limit(
+            AlertName.REPLIES_STOPPED,
+            len(outbox.stopped),
+            1,
+            f"nothing leaves from {', '.join(outbox.stopped) or 'no number'}: Meta refused its token or account",
+        ),
+        Condition(
+            AlertName.NO_SENDER,
+            value=measured.senders,
+            threshold=1,
+            met=measured.senders == 0 and outbox.waiting > 0,
+            over=measured.senders > 0 or outbox.waiting == 0,
+            text=f"{outbox.waiting:,} replies wait, and {measured.senders} senders are alive",
+            lasts_seconds=settings.alert_no_worker_seconds,
+        ),
+    ]
 
 
 def limit(name: AlertName, value: float, threshold: float, sentence: str) -> Condition:

@@ -35,7 +35,7 @@ from app.watch import (
     backlog,
 )
 from app.web.operators import may_see
-from config.celery import CONVERSATIONS, MAINTENANCE, WEBHOOKS
+from config.celery import CONVERSATIONS, MAINTENANCE, OUTBOX, WEBHOOKS
 from config.settings import settings
 
 CACHED_SECONDS = 5.0  # scrapes more often than this cost the stores nothing
@@ -100,6 +100,12 @@ def _stored_families(stored: PostgresBacklog) -> Iterable[GaugeMetricFamily]:
     yield _gauge("pending_events", "Events that wait", stored.pending)
     yield _gauge("dead_letters", "Dead letters that wait for a person", stored.dead_letters)
     yield _gauge("held_lanes", "Lanes whose first event waits for its next attempt", stored.held_lanes)
+    yield _gauge("replies_waiting", "Replies that wait to leave", stored.outbox.waiting)
+    yield _gauge(
+        "replies_unknown", "Replies of which it is not known whether they were sent", stored.outbox.unknown
+    )
+    yield _gauge("replies_dead", "Replies that wait for a person", stored.outbox.dead)
+    yield _gauge("stopped_numbers", "Numbers from which nothing may leave", len(stored.outbox.stopped))
     yield _gauge("unhandled_messages", "Messages of the last hour without a handler", stored.unhandled)
 
 
@@ -118,7 +124,7 @@ def _transport_families(transport: RedisBacklog) -> Iterable[Family]:
         lengths.add_metric([queue], length)
     yield lengths
     workers = GaugeMetricFamily("neverdrop_workers", "Workers alive that consume a queue", labels=["queue"])
-    for queue in (WEBHOOKS, CONVERSATIONS, MAINTENANCE):
+    for queue in (WEBHOOKS, CONVERSATIONS, OUTBOX, MAINTENANCE):
         workers.add_metric([queue], backlog.consumers(transport, queue))
     yield workers
 

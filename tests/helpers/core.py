@@ -190,6 +190,7 @@ class Core:
             handler_time_limit_seconds=different.pop("time_limit_seconds", TIME_LIMIT_SECONDS),
             enqueue_dead_letter=lambda event_id: dead_letters.enqueue_dead_letter(self.redis, event_id),
             wake=lambda lanes: wakes.wake(self.redis, lanes),
+            wake_senders=lambda: wakes.wake_senders(self.redis),
             record_unknown=lambda names: unknown_handlers.record(self.redis, names),
             must_end=(Killed,),
         )

@@ -35,8 +35,9 @@ class Stack:
     ``relays`` makes the network between all processes and a store, by the path of the store's socket. With ``beside``
     it shares the Valkey of another one.
 
-    Names: ``web``, ``ingest1`` ..., ``worker1`` ..., ``beat``, ``flower``, ``valkey``, ``postgres``. Nothing is
-    started again by itself. Valkey has ``appendfsync always``, Postgres all that makes it durable.
+    Names: ``web``, ``ingest1`` ..., ``worker1`` ..., ``sender1`` ..., ``beat``, ``flower``, ``valkey``,
+    ``postgres``. Nothing is started again by itself. Valkey has ``appendfsync always``, Postgres all that makes it
+    durable.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Stack:
         concurrency: int = 2,
         relays: Callable[[str], Relay] | None = None,
         beside: "Stack | None" = None,
+        senders: int = 0,
     ) -> None:
         self.path = path
         self.port = free_port()
@@ -60,6 +62,7 @@ class Stack:
         self._beside = beside
         self._consumers = [pipeline.ingest(number) for number in range(1, ingests + 1)]
         self._consumers += [pipeline.worker(number, concurrency) for number in range(1, workers + 1)]
+        self._consumers += [pipeline.sender(number) for number in range(1, senders + 1)]
 
     # Start and end
 

@@ -23,7 +23,8 @@ FLOORS = (
     ("app.ingest", "app.views"),
     ("app.watch", "app.broker", "app.payload"),
     ("app.handlers",),
-    ("app.stores",),
+    ("app.outbox",),
+    ("app.stores", "app.graph"),
     ("app.errors",),
     ("config",),
 )
@@ -58,6 +59,10 @@ BORROWED = {
     ("config.redis_endpoint", "ssl"): "its constants",
     ("config.redis_endpoint", "urllib"): "parse",
     ("app.handlers.retry", "app.errors"): "the exceptions that a handler raises",
+    ("app.graph.messages", "app.errors"): "the exception that a handler raises",
+    ("app.handlers.sending", "app.graph"): "messages, which are pure",
+    ("app.outbox.address", "app.graph"): "InvalidMessage, an exception",
+    ("app.outbox.retry", "app.graph"): "answers, descriptions",
 }
 
 

@@ -21,8 +21,8 @@ from tests.unit.dockerfile import image_default
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ("migrate", "web", "ingest", "worker", "beat", "flower")
-PROCESSES = ("web", "ingest", "worker", "beat", "flower")
+OURS = ("migrate", "web", "ingest", "worker", "sender", "beat", "flower")
+PROCESSES = ("web", "ingest", "worker", "sender", "beat", "flower")
 EVERYWHERE = "0.0.0.0"
 SOFT_SHUTDOWN = {"REMAP_SIGTERM": pipeline.CONSUMER_ENVIRONMENT["REMAP_SIGTERM"]}
 
@@ -39,6 +39,7 @@ SECRET_FILES = {
         "SENTRY_DSN",
         "ALERT_WEBHOOK_URL",
         "METRICS_TOKEN",
+        "WHATSAPP_ACCESS_TOKEN",
     )
 }
 KNOWN = SETTINGS | SECRET_FILES | PLATFORM | POSTGRES | FLOWER | CELERY
@@ -69,7 +70,7 @@ def split(command: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 
 def of_pipeline(program: Program) -> list[str]:
     """What `neverdrop up` runs, with any Python, and named without the number that tells several apart."""
-    return ["python", *(re.sub(r"^(ingest|worker)1@", r"\1@", word) for word in program.argv[1:])]
+    return ["python", *(re.sub(r"^(ingest|worker|sender)1@", r"\1@", word) for word in program.argv[1:])]
 
 
 def expected(process: str) -> list[str]:
@@ -78,6 +79,7 @@ def expected(process: str) -> list[str]:
         "web": pipeline.web(defaults["port"].default, EVERYWHERE),
         "ingest": pipeline.ingest(),
         "worker": pipeline.worker(),
+        "sender": pipeline.sender(),
         "beat": pipeline.beat(),
         "flower": pipeline.flower(5555, "user:password"),
     }
@@ -107,7 +109,7 @@ def seconds(duration: str) -> float:
 def test_the_procfile_runs_what_neverdrop_up_runs(process: str) -> None:
     variables, command = split(words(procfile()[process]))
     assert command == expected(process)
-    assert variables == (SOFT_SHUTDOWN if process in ("ingest", "worker") else {})
+    assert variables == (SOFT_SHUTDOWN if process in ("ingest", "worker", "sender") else {})
 
 
 @pytest.mark.parametrize("process", PROCESSES)

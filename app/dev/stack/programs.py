@@ -7,11 +7,12 @@ import sys
 from collections.abc import Mapping
 
 from app.dev.processes import Program
-from config.celery import CONVERSATIONS, MAINTENANCE, SOFT_SHUTDOWN_SECONDS, WEBHOOKS
+from config.celery import CONVERSATIONS, MAINTENANCE, OUTBOX, SOFT_SHUTDOWN_SECONDS, WEBHOOKS
 
 WEB_GRACE_SECONDS = 15
 # After the soft shutdown tasks are given back to the queue, which takes a moment
 WORKER_GRACE_SECONDS = SOFT_SHUTDOWN_SECONDS + 8
+SENDER_CONCURRENCY = 2
 INGEST_CONCURRENCY = 2  # one may sweep while the other stores
 # SIGTERM alone lets a prefork worker wait for results that nobody reads, for longer than a platform waits
 CONSUMER_ENVIRONMENT = {
@@ -43,6 +44,16 @@ def worker(number: int = 1, concurrency: int | None = None) -> Program:
     """Runs handlers; ``concurrency`` at a time, or as many as there are cores."""
     pool = f" --concurrency {concurrency}" if concurrency else ""
     return _consumer(f"worker{number}", f"-Q {CONVERSATIONS} -E{pool}")
+
+
+def sender(number: int = 1) -> Program:
+    """Sends what handlers wrote."""
+    return _consumer(f"sender{number}", f"-Q {OUTBOX} --concurrency {SENDER_CONCURRENCY}")
+
+
+def graph(port: int, webhook_url: str) -> Program:
+    """A stand-in for Meta's Graph API, with a page on which a person chats with the bot."""
+    return _python("graph", f"-m app.dev.graph --port {port} --webhook {webhook_url}")
 
 
 def beat() -> Program:

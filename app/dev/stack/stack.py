@@ -26,6 +26,7 @@ from config.settings import Settings, load, settings
 
 FIRST_HANDLERS = "app.handlers.echo"  # so that a first message is handled by something
 LOOPBACK = "127.0.0.1"
+STAND_IN_TOKEN = "stand-in"  # noqa: S105  (any is taken)
 SERVER_START_SECONDS = 60  # recovery after a crash takes the longest
 POLL_SECONDS = 0.05
 # A busy consumer would sleep through its whole soft shutdown; whoever stops a stack wants to go on, and what
@@ -48,13 +49,15 @@ class Plan:
     workers: int = 1
     ingests: int = 1
     concurrency: int | None = None
+    chat_port: int | None = None  # of the stand-in for Meta; None: no stand-in
 
     @property
     def consumers(self) -> list[Program]:
-        """The Celery workers, those of ``webhooks`` and those of ``conversations``."""
+        """The Celery workers: of ``webhooks``, of ``conversations`` and of ``outbox``."""
         programs = [
             *(pipeline.ingest(number) for number in range(1, self.ingests + 1)),
             *(pipeline.worker(number, self.concurrency) for number in range(1, self.workers + 1)),
+            pipeline.sender(),
         ]
         return [replace(program, grace_seconds=CONSUMER_GRACE_SECONDS) for program in programs]
 
@@ -94,6 +97,7 @@ def running(plan: Plan, supervise: Callable[[Records], Supervisor]) -> Iterator[
     if os.environ["NEVERDROP_ENV"] == "development":
         os.environ.setdefault("HANDLERS", FIRST_HANDLERS)
     given = load()
+    plan = _with_stand_in(plan, given)
     check_working_directory(Path.cwd())
     check_ports(plan)
     data = plan.data.resolve()
@@ -112,6 +116,15 @@ def running(plan: Plan, supervise: Callable[[Records], Supervisor]) -> Iterator[
             records.clear()
 
 
+def _with_stand_in(plan: Plan, given: Settings) -> Plan:
+    """Return the plan with a stand-in for Meta only where there is no token of Meta's, in development."""
+    if plan.chat_port is None or given.access_tokens or given.neverdrop_env != "development":
+        return replace(plan, chat_port=None)
+    os.environ["WHATSAPP_API_URL"] = f"http://{LOOPBACK}:{plan.chat_port}"
+    os.environ["WHATSAPP_ACCESS_TOKEN"] = STAND_IN_TOKEN
+    return plan
+
+
 def _start(plan: Plan, data: Path, embedded: tuple[str, ...], supervisor: Supervisor) -> Stack:
     connections.reset()
     settings.cache_clear()
@@ -128,6 +141,8 @@ def _programs(plan: Plan, flower_auth: str) -> Iterator[Program]:
     yield pipeline.web(plan.port, plan.host)
     yield from plan.consumers
     yield pipeline.beat()
+    if plan.chat_port:
+        yield pipeline.graph(plan.chat_port, f"http://{_reachable(plan.host)}:{plan.port}/webhook")
     if plan.flower_port:
         yield pipeline.flower(plan.flower_port, flower_auth)
 
@@ -162,10 +177,14 @@ def _await(server: Server, supervisor: Supervisor) -> None:
 def check_ports(plan: Plan) -> None:
     """StackError names a port that cannot be listened on, and the option that chooses another."""
     _check_port(plan.host, plan.port, "--port")
-    if plan.flower_port:
-        _check_port(LOOPBACK, plan.flower_port, "--flower-port")
-        if plan.flower_port == plan.port:
-            raise StackError(f"--port and --flower-port are both {plan.port}")
+    others = {"--flower-port": plan.flower_port, "--chat-port": plan.chat_port}
+    for option, port in others.items():
+        if port:
+            _check_port(LOOPBACK, port, option)
+        if port == plan.port:
+            raise StackError(f"--port and {option} are both {plan.port}")
+    if plan.flower_port and plan.flower_port == plan.chat_port:
+        raise StackError(f"--flower-port and --chat-port are both {plan.chat_port}")
 
 
 def _check_port(host: str, port: int, option: str) -> None:

@@ -31,6 +31,9 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="worker processes")
 @click.option("--ingests", default=1, show_default=True, type=click.IntRange(1), help="ingest processes")
 @click.option("--flower-port", default=5555, show_default=True, help="of Flower")
+@click.option(
+    "--chat-port", default=8001, show_default=True, help="of the page on which you chat with the bot"
+)
 @click.option("--no-flower", is_flag=True, help="run without Flower")
 @click.option(
     "--data",
@@ -40,13 +43,22 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     help="directory of the embedded stores",
 )
 def up(
-    port: int, host: str, workers: int, ingests: int, flower_port: int, no_flower: bool, data: Path
+    port: int,
+    host: str,
+    workers: int,
+    ingests: int,
+    flower_port: int,
+    chat_port: int,
+    no_flower: bool,
+    data: Path,
 ) -> None:
-    """Run the whole pipeline here: web, ingest, worker, beat and Flower.
+    """Run the whole pipeline here: web, ingest, worker, sender, beat and Flower.
 
-    Valkey and Postgres are started too, unless REDIS_URL and DATABASE_URL are set.
+    Valkey and Postgres are started too, unless REDIS_URL and DATABASE_URL are set; and a stand-in for Meta, with a
+    page on which you chat with the bot, unless WHATSAPP_ACCESS_TOKEN is set.
     """
-    plan = Plan(data, host, port, None if no_flower else flower_port, workers, ingests)
+    flower = None if no_flower else flower_port
+    plan = Plan(data, host, port, flower, workers, ingests, chat_port=chat_port)
     printer = printer_for_terminal()
     try:
         with running(plan, lambda records: _supervisor(records, printer)) as stack:
@@ -93,6 +105,8 @@ def _print_addresses(stack: Stack) -> None:
     while not supervisor.stopping.wait(PROBE_EVERY_SECONDS):
         if stack.ready():
             supervisor.say(f"ready: POST webhooks to {stack.url}/webhook")
+            if stack.plan.chat_port:
+                supervisor.say(f"chat with the bot: http://{LOOPBACK}:{stack.plan.chat_port}")
             return
         if time.monotonic() > slow_at:
             slow_at = float("inf")
@@ -107,6 +121,11 @@ def introduce(stack: Stack) -> None:
 
 def _facts(stack: Stack) -> Iterator[tuple[str, str]]:
     plan, given = stack.plan, stack.settings
+    if plan.chat_port:
+        yield (
+            "chat",
+            f"http://{LOOPBACK}:{plan.chat_port}  (you are the customer: WHATSAPP_ACCESS_TOKEN is not set)",
+        )
     yield "webhook", f"{stack.url}/webhook"
     if plan.flower_port:
         yield "Flower", f"http://{LOOPBACK}:{plan.flower_port}"

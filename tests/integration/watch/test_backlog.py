@@ -97,7 +97,13 @@ def test_queues_are_counted_with_their_priorities_and_what_workers_have_taken(
     redis.lpush("dead_letters", "d")
     redis.hset("unacked", "tag", "e")
     found = measure(engine, redis).transport
-    assert found.queues == {"webhooks": 0, "conversations": 3, "maintenance": 0, "dead_letters": 1}
+    assert found.queues == {
+        "webhooks": 0,
+        "conversations": 3,
+        "outbox": 0,
+        "maintenance": 0,
+        "dead_letters": 1,
+    }
     assert found.unacked == 1
 
 

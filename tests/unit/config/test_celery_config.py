@@ -50,7 +50,7 @@ def test_every_scheduled_task_exists() -> None:
 
 def test_nobody_consumes_the_dead_letters() -> None:
     consumed = set()
-    for program in (pipeline.ingest(1), pipeline.worker(1, 2)):
+    for program in (pipeline.ingest(1), pipeline.worker(1, 2), pipeline.sender(1)):
         consumed |= set(program.argv[program.argv.index("-Q") + 1].split(","))
     assert consumed == set(names.QUEUES) - {names.DEAD_LETTERS}
 

@@ -1,0 +1,12 @@
+"""A Graph API that behaves like Meta's, for tests, ``neverdrop up`` and a person who chats with the bot.
+
+Promises: takes every message that Meta takes, refuses what Meta refuses, and reports statuses to the webhook.
+Relies on: the webhook's address and app secret.
+Cannot see: whether Meta has changed since its documentation of 2026-11.
+"""
+
+from app.dev.graph.faults import Faults
+from app.dev.graph.server import PORT, StandIn
+from app.dev.graph.webhooks import Webhooks
+
+__all__ = ["PORT", "Faults", "StandIn", "Webhooks"]

@@ -1,0 +1,31 @@
+"""Meta's Graph API, as far as messages go: what it takes, how it is asked, what its answers and codes mean.
+
+Promises: an answer is ``Accepted``, ``NotSent`` (surely) or ``Unknown``, and never guessed.
+Relies on: Meta's documented codes (``codes``) and limits (``messages``).
+Cannot see: whether a message that was not answered for was sent.
+"""
+
+from app.graph import codes, messages
+from app.graph.answers import Accepted, Answer, NotSent, Unknown
+from app.graph.client import NoToken, post, signal, throughput_level, token_for
+from app.graph.codes import SENT_AGAIN_AFTER_FAILED, Remedy, remedy_for
+from app.graph.messages import InvalidMessage, Message
+
+__all__ = [
+    "SENT_AGAIN_AFTER_FAILED",
+    "Accepted",
+    "Answer",
+    "InvalidMessage",
+    "Message",
+    "NoToken",
+    "NotSent",
+    "Remedy",
+    "Unknown",
+    "codes",
+    "messages",
+    "post",
+    "remedy_for",
+    "signal",
+    "throughput_level",
+    "token_for",
+]

@@ -1,0 +1,118 @@
+"""Calls to Meta's Graph API: one place for addresses, tokens and timeouts.
+
+A client is opened once a process; nothing is sent again here, since only the outbox knows whether that is safe.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import httpx
+
+from app.graph.answers import Answer, NotSent, Unknown, read
+from app.graph.codes import Remedy
+from config.settings import Settings, settings
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 15.0  # below the time that a deploy leaves a sender
+SIGNAL_SECONDS = 2.0  # typing and read marks: a handler waits for them
+MAX_CONNECTIONS = 256
+# The request had not left when these were raised
+NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.ProxyError,
+)
+
+
+class NoToken(Exception):
+    """There is no access token for the number; the text says where to put one."""
+
+    def __init__(self, number: str) -> None:
+        super().__init__(
+            f"no access token for the number {number}: set WHATSAPP_ACCESS_TOKEN, for several numbers as"
+            " number=token,number=token; then replies that wait leave by themselves"
+        )
+
+
+def token_for(number: str) -> str:
+    """Return the access token of a number; NoToken if there is none."""
+    tokens = settings().access_tokens
+    token = tokens.get(number) or tokens.get("")
+    if not token:
+        raise NoToken(number)
+    return token
+
+
+def messages_url(number: str) -> str:
+    """The address that messages of a number are posted to."""
+    return f"{_base(settings())}/{number}/messages"
+
+
+@cache
+def sender() -> httpx.AsyncClient:
+    """The client of the sender's event loop, with connections that are kept."""
+    timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
+    limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
+    return httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False, follow_redirects=False)
+
+
+@cache
+def signaller() -> httpx.Client:
+    """The client of handlers, for what goes out at once and may be lost."""
+    return httpx.Client(timeout=SIGNAL_SECONDS, trust_env=False, follow_redirects=False)
+
+
+async def post(number: str, body: Mapping[str, Any]) -> Answer:
+    """Send one message; every way in which that can end is an answer."""
+    try:
+        token = token_for(number)
+    except NoToken as error:
+        return NotSent(Remedy.STOP, str(error))
+    try:
+        answer = await sender().post(messages_url(number), json=body, headers=_headers(token))
+    except NOT_SENT as error:
+        return NotSent(Remedy.AGAIN, _words(error))
+    except httpx.HTTPError as error:
+        return Unknown(_words(error))
+    return read(answer.status_code, answer.content, answer.headers.get("Retry-After"))
+
+
+def signal(number: str, body: Mapping[str, Any]) -> None:
+    """Send a read mark or typing indicator at once. NoToken or httpx.HTTPError where it did not arrive."""
+    answer = signaller().post(messages_url(number), json=body, headers=_headers(token_for(number)))
+    answer.raise_for_status()
+
+
+async def throughput_level(number: str) -> str | None:
+    """Ask Meta how fast a number may send: STANDARD, HIGH, ...; None where the answer does not say."""
+    try:
+        url = f"{_base(settings())}/{number}"
+        answer = await sender().get(url, params={"fields": "throughput"}, headers=_headers(token_for(number)))
+        level = answer.json()["throughput"]["level"]
+    except (NoToken, httpx.HTTPError, ValueError, KeyError, TypeError):
+        return None
+    return str(level)
+
+
+def _base(known: Settings) -> str:
+    return f"{known.whatsapp_api_url.rstrip('/')}/{known.whatsapp_api_version}"
+
+
+def _headers(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _words(error: httpx.HTTPError) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _reset() -> None:
+    sender.cache_clear()
+    signaller.cache_clear()
+
+
+os.register_at_fork(after_in_child=_reset)
