@@ -52,8 +52,8 @@ class OutboxSender:
                 open_ = time.monotonic() < stop_at
                 taken, wait_seconds = await self._take() if open_ else (0, 0.0)
                 await self._collect(POLL_SECONDS)
-                self._record()
-                more = open_ and (taken > 0 or 0 < wait_seconds <= IDLE_SECONDS)
+                recorded = self._record()  # the next of these conversations may leave now
+                more = open_ and (taken + recorded > 0 or 0 < wait_seconds <= IDLE_SECONDS)
                 if more and not taken and not self._in_flight:
                     await asyncio.sleep(wait_seconds)
         finally:
@@ -124,12 +124,13 @@ class OutboxSender:
         done, self._in_flight = await asyncio.wait(self._in_flight, timeout=wait_seconds, return_when=when)
         self._unrecorded += [task.result() for task in done]
 
-    def _record(self) -> None:
-        """Write down what has come back, then act on it."""
+    def _record(self) -> int:
+        """Write down what has come back, then act on it; return how many."""
         if self._unrecorded:
             self.statements.record(self._unrecorded)
-            results, self._unrecorded = self._unrecorded, []
-            self._act(results)
+        results, self._unrecorded = self._unrecorded, []
+        self._act(results)
+        return len(results)
 
     def _act(self, results: Sequence[Result]) -> None:
         """Stop or pause numbers as the answers ask, and log what became of each send."""
