@@ -73,7 +73,7 @@ def sweep_lost() -> None:
     sweeper.sweep_journal(redis(), grace_seconds)
     if exhausted := sweeper.exhausted_deliveries(redis(), grace_seconds):
         give_up(engine(), redis(), registry, exhausted)
-    sweeper.sweep_lanes(engine(), redis(), grace_seconds)
+    sweeper.sweep_lanes(engine(), redis(), grace_seconds, settings().claim_lease_seconds)
 
 
 @app.task(base=ScheduledTask, name=names.SWEEP_OUTBOX, time_limit=names.MAINTENANCE_TIME_LIMIT_SECONDS)

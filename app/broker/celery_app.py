@@ -4,6 +4,7 @@ from typing import Any
 
 from celery import Celery
 
+from app.broker.steady_schedule import every
 from config.celery import celery_config
 from config.settings import Settings
 
@@ -19,6 +20,10 @@ class NeverdropCelery(Celery):
         super().__init__(*given, **named)
         config = celery_config(settings)
         self.conf.update(config)
+        self.conf.beat_schedule = {
+            name: {**entry, "schedule": every(entry["schedule"])}
+            for name, entry in config["beat_schedule"].items()
+        }
         self._broker_url = config["broker_url"]
 
     def connection(self, hostname: Any = None, *more: Any, **named: Any) -> Any:

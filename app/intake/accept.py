@@ -14,6 +14,7 @@ from prometheus_client import Counter
 from app.errors import NeverdropError
 from app.intake import fallback_store, primary_store
 from app.intake.group_commit import GroupCommit, NotWritten
+from app.intake.primary_store import ClockSet
 from app.stores import StoredIn, delivery_id
 from config.logging import describe, get_logger
 
@@ -61,7 +62,12 @@ class Intake:
 
     async def _store(self, bodies: Sequence[bytes]) -> None:
         deliveries = _with_ids(bodies)
-        if await self._try_primary(deliveries):
+        try:
+            in_primary = await self._try_primary(deliveries)
+        except ClockSet:
+            deliveries = _with_ids(bodies)
+            in_primary = await self._try_primary(deliveries)
+        if in_primary:
             stored_in = StoredIn.JOURNAL
         else:
             stored_in = StoredIn.POSTGRES
@@ -77,6 +83,8 @@ class Intake:
             return False
         try:
             await self._primary(deliveries)
+        except ClockSet:
+            raise
         except Exception as error:  # whatever it is, the fallback store is still there
             self._avoid_primary(error)
             return False

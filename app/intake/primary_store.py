@@ -16,6 +16,7 @@ import hiredis
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.broker import envelope
+from app.errors import NeverdropError
 from app.intake.pinned_connection import Disconnected, PinnedConnection
 from app.stores import (
     JOURNAL,
@@ -71,6 +72,10 @@ def ping() -> None:
     web_redis().ping()
 
 
+class ClockSet(NeverdropError):
+    """Redis's clock was set, or this process stopped, after the ids were given. New ones follow its clock."""
+
+
 class PrimaryStore:
     """Writes over one pinned connection; one write at a time, on one event loop."""
 
@@ -82,7 +87,7 @@ class PrimaryStore:
         """Write all ``deliveries`` (id, body) to the journal, and one task that ingests them.
 
         Raises RedisError, OSError, TimeoutError or UnsafeJournal, at the latest after WEB_REDIS_TIMEOUT_SECONDS; the
-        deliveries may be written nevertheless.
+        deliveries may be written nevertheless. ClockSet if they are not, since their ids are of another time.
         """
         command = hiredis.pack_command(_command(deliveries))
         # The timeout begins after packing: a body of 3 MiB takes several milliseconds
@@ -112,7 +117,9 @@ class PrimaryStore:
         except BaseException:
             await self.close()
             raise
-        _record_server_time(microseconds * NS_PER_US, asked)
+        _record_server_time(abs(microseconds) * NS_PER_US, asked)
+        if microseconds < 0:
+            raise ClockSet("Redis's clock is another one than that of these ids")
 
     async def _connected(self) -> PinnedConnection:
         """Return a new connection; if it opens too late for this write, the next write uses it."""

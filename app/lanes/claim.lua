@@ -4,7 +4,8 @@
 --
 -- 'awaiting_earlier': a delivery accepted before the given one is still in the journal and younger than settle ms, so
 -- an earlier event of the lane may be about to be stored. Delivery ids are UUIDv7: their text sorts by time.
--- 'claimed_elsewhere': another worker has one of the keys.
+-- 'claimed_elsewhere': another worker has one of the keys. A lease that is longer than ours was taken before this clock
+-- was set back, and would outlive its worker by as much: it is cut.
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
 local awaited_since = string.format('(%d', now_ms - tonumber(ARGV[2]))
@@ -15,7 +16,11 @@ local function take(token, delivery, first, last)
     return 'awaiting_earlier'
   end
   for i = first, last do
-    if redis.call('EXISTS', KEYS[i]) == 1 then
+    local left = redis.call('PTTL', KEYS[i])
+    if left > tonumber(ARGV[1]) then
+      redis.call('PEXPIRE', KEYS[i], ARGV[1])
+    end
+    if left ~= -2 then
       return 'claimed_elsewhere'
     end
   end

@@ -35,6 +35,7 @@ from config.logging import get_logger
 
 KEYS_A_CALL = 500
 AHEAD_MS = 5_000  # web processes agree on Redis's time to within a round trip
+NO_KEY = -2  # PTTL's answer
 BODIES_A_MESSAGE = 50
 BYTES_A_MESSAGE = 1_000_000
 LANES_AT_ONCE = 5_000
@@ -68,7 +69,8 @@ WITH RECURSIVE lanes (lane) AS (
 )
 SELECT part.lane,
        coalesce(head.due_at IS NULL AND part.lane NOT IN (SELECT lane FROM paused_lanes)
-                AND head.accepted_at < clock_timestamp() - make_interval(secs => :grace_seconds), false) AS ready
+                AND head.accepted_at NOT BETWEEN clock_timestamp() - make_interval(secs => :grace_seconds)
+                AND clock_timestamp() + make_interval(secs => :ahead_seconds), false) AS ready
 FROM part LEFT JOIN LATERAL (
   SELECT due_at, accepted_at FROM events e
   WHERE e.lane = part.lane AND e.state = 'pending' AND (e.holds OR e.due_at <= clock_timestamp())
@@ -98,7 +100,7 @@ def stored_deliveries(connection: Connection) -> list[Incoming]:
     return [Incoming(row.id, bytes(row.body), StoredIn.POSTGRES) for row in rows]
 
 
-def sweep_lanes(engine: Engine, redis: "Redis", grace_seconds: float) -> int:
+def sweep_lanes(engine: Engine, redis: "Redis", grace_seconds: float, lease_seconds: float) -> int:
     """Wake the lanes that have work, no wake in the queue and nobody at work; how many.
 
     Looks at LANES_AT_ONCE lanes, from where the sweep before ended, and on as long as many of them are found to be
@@ -108,7 +110,9 @@ def sweep_lanes(engine: Engine, redis: "Redis", grace_seconds: float) -> int:
     enqueued = 0
     for lanes in _lanes_in_turn(engine, redis, grace_seconds):
         ready = [lane for lane, is_ready in lanes if is_ready]
-        lost = [lane for chunk in chunks(ready, KEYS_A_CALL) for lane in _unclaimed(redis, chunk)]
+        lost = [
+            lane for chunk in chunks(ready, KEYS_A_CALL) for lane in _unclaimed(redis, chunk, lease_seconds)
+        ]
         enqueued += wake(redis, lost)
         if len(lost) < len(lanes) * MANY_LOST:
             break
@@ -122,7 +126,12 @@ def _lanes_in_turn(engine: Engine, redis: "Redis", grace_seconds: float) -> Iter
     began_after = after = int(redis.get(SWEPT_LANE) or 0)
     wrapped = False
     while True:
-        parameters = {"after": after, "at_most": LANES_AT_ONCE, "grace_seconds": grace_seconds}
+        parameters = {
+            "after": after,
+            "at_most": LANES_AT_ONCE,
+            "grace_seconds": grace_seconds,
+            "ahead_seconds": AHEAD_MS / 1000,
+        }
         with engine.connect() as connection:
             rows = connection.execute(LANES_AFTER, parameters).all()
         if wrapped:
@@ -149,15 +158,24 @@ def remove_lost_wakes(redis: "Redis", grace_seconds: float) -> int:
     return redis.zremrangebyscore(WAKES, "-inf", f"({before}")
 
 
-def _unclaimed(redis: "Redis", lanes: Sequence[int]) -> list[int]:
-    """Return the lanes that have no wake and no claim."""
+def _unclaimed(redis: "Redis", lanes: Sequence[int], lease_seconds: float) -> list[int]:
+    """Return the lanes that have no wake and no claim, and let no claim outlast a lease.
+
+    A longer one was taken before Redis's clock was set back.
+    """
+    lease_ms = int(lease_seconds * 1000)
     with redis.pipeline(transaction=False) as pipe:
         pipe.zmscore(WAKES, lanes)  # type: ignore[arg-type]
         for lane in lanes:
-            pipe.exists(lane_claim(lane))
-        woken, *claimed = pipe.execute()
+            pipe.pttl(lane_claim(lane))
+        woken, *left = pipe.execute()
+    for lane, milliseconds in zip(lanes, left, strict=True):
+        if milliseconds > lease_ms:
+            redis.pexpire(lane_claim(lane), lease_ms)
     return [
-        lane for lane, waits, busy in zip(lanes, woken, claimed, strict=True) if waits is None and not busy
+        lane
+        for lane, waits, milliseconds in zip(lanes, woken, left, strict=True)
+        if waits is None and milliseconds == NO_KEY
     ]
 
 

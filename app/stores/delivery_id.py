@@ -17,8 +17,8 @@ from uuid import UUID
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NS_PER_MS = 1_000_000
-# A first guess that was further ahead than this is given up rather than waited for
-GUESS_AHEAD_NS = 1_000 * NS_PER_MS
+# A clock that is found to be further ahead than this was set back: that is followed, rather than waited for
+MAX_AHEAD_NS = 1_000 * NS_PER_MS
 
 _VERSION_AND_VARIANT = 7 << 76 | 2 << 62
 _WALL_AT_START_NS = time.time_ns() - time.monotonic_ns()
@@ -30,7 +30,7 @@ def local_ns() -> int:
 
 
 class DeliveryIds:
-    """Gives ids by Redis's clock, each greater than the one before. Safe for threads."""
+    """Gives ids by Redis's clock, each greater than the one before unless that clock was set back. Safe for threads."""
 
     def __init__(self, local: Callable[[], int] = local_ns) -> None:
         self._local = local
@@ -55,13 +55,15 @@ class DeliveryIds:
     def sync_clock(self, redis_ns: int, asked_ns: int, answered_ns: int) -> None:
         """Redis said that it was ``redis_ns`` at some instant between two local ones.
 
-        The offset moves only as far as it must to agree with that: a slow answer changes nothing.
+        The offset moves only as far as it must to agree with that: a slow answer changes nothing. Where ids would have
+        to stand still until a clock that was set back has caught up, they go back with it: else those of two processes
+        would stand still at different times, and what one accepts would be before all that the other does.
         """
         with self._lock:
             least, most = redis_ns - answered_ns, redis_ns - asked_ns
             self._offset_ns = min(max(self._offset_ns, least), most)
-            if not self._clock_synced and self._last > self._ticks(redis_ns + GUESS_AHEAD_NS):
-                self._last = 0  # ids given before the first answer were a guess, and a bad one
+            if self._last > self._ticks(redis_ns + MAX_AHEAD_NS):
+                self._last = 0
             self._clock_synced = True
 
     @staticmethod

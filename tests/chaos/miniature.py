@@ -131,7 +131,7 @@ class Miniature:
         wakes.wake(redis(), due)
         if stored:
             ingest(engine(), redis(), self._registry(), stored)
-        sweeper.sweep_lanes(engine(), redis(), GRACE_SECONDS)
+        sweeper.sweep_lanes(engine(), redis(), GRACE_SECONDS, self.lease_seconds)
         sweeper.sweep_journal(redis(), GRACE_SECONDS)
         dead_letters.reconcile(engine(), redis())
         time.sleep(SWEEP_SECONDS)

@@ -139,6 +139,10 @@ class Core:
         with pytest.MonkeyPatch.context() as patch:
             # It waits, where the machine is busy
             patch.setattr(connections, "WEB_REDIS_TIMEOUT_SECONDS", loop.PATIENCE_SECONDS)
+            if at_ms is not None:  # which Redis would take for a clock that was set
+                patch.setattr(
+                    primary_store, "SCRIPT", primary_store.SCRIPT.replace("1000000 then", "1e20 then")
+                )
             loop.run(
                 primary_store.write(
                     [(id_, raw(content)) for id_, content in zip(taken, contents, strict=True)]

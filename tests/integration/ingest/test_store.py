@@ -12,7 +12,16 @@ from app.ingest import store as module
 from app.recovery import sweeper
 from app.stores.delivery_id import ids
 from tests.helpers import factories as f
-from tests.helpers.core import WAIT_SECONDS, Core, Killed, delivery_id_at, key_of, raw, text_body
+from tests.helpers.core import (
+    LEASE_SECONDS,
+    WAIT_SECONDS,
+    Core,
+    Killed,
+    delivery_id_at,
+    key_of,
+    raw,
+    text_body,
+)
 from tests.integration.ingest.splitting import deliveries, journal, keys
 
 pytestmark = pytest.mark.core(messages="noted")
@@ -159,7 +168,7 @@ def test_dying_between_the_commit_and_the_journal_changes_nothing_when_it_is_run
 def test_lanes_that_nobody_woke_are_woken_by_the_sweep(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     with dying_at("wake", monkeypatch):
         core.ingest(text_body("a"))
-    assert sweeper.sweep_lanes(core.engine, core.redis, grace_seconds=0) == 1
+    assert sweeper.sweep_lanes(core.engine, core.redis, grace_seconds=0, lease_seconds=LEASE_SECONDS) == 1
     core.run()
     assert core.seen == ["a"]
 

@@ -12,13 +12,17 @@ from sqlalchemy import text
 from app.dev.stack.embedded import free_port
 from app.intake import fallback_store, primary_store
 from app.intake.accept import Intake
+from app.intake.primary_store import PrimaryStore
 from app.stores import delivery_id
-from app.stores.connections import engine
-from app.stores.delivery_id import DeliveryIds
+from app.stores.connections import engine, redis
+from app.stores.delivery_id import DeliveryIds, accepted_ms
+from app.stores.redis_keys import JOURNAL
+from config.celery import WEBHOOKS
 from config.settings import Settings
 from tests.helpers import loop
 
 AHEAD_NS = 5_000_000_000
+HOUR_NS = 3_600_000_000_000
 NEAR_SECONDS = 1.0
 
 OFF_BY = text("SELECT abs(extract(epoch FROM clock_timestamp() - accepted_at))::float FROM deliveries")
@@ -34,3 +38,21 @@ def test_a_web_that_starts_without_redis_goes_by_the_clock_of_postgres(
     loop.run(intake.accept(b"{}"))
     with engine().connect() as connection:
         assert connection.execute(OFF_BY).scalar_one() < NEAR_SECONDS
+
+
+@pytest.mark.parametrize("off_ns", [HOUR_NS, -HOUR_NS])
+def test_a_web_that_has_not_heard_that_the_clock_of_redis_was_set_names_nothing_by_the_time_before(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, off_ns: int
+) -> None:
+    ids = DeliveryIds()
+    now = delivery_id.local_ns()
+    ids.sync_clock(now + off_ns, now, now)
+    monkeypatch.setattr(delivery_id, "ids", ids)
+    store = PrimaryStore()
+    try:
+        loop.run(Intake(store.write, fallback_store.write).accept(b"{}"))
+    finally:
+        loop.close(store)
+    (name,) = redis().hkeys(JOURNAL)
+    assert abs(accepted_ms(name.decode()) - delivery_id.local_ns() / 1_000_000) < NEAR_SECONDS * 1000
+    assert redis().llen(WEBHOOKS) == 1

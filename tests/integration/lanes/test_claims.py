@@ -49,6 +49,14 @@ def test_a_claim_is_held_by_one(claims: Claims) -> None:
     assert claims.take([claim("claim:a")]).results == [ClaimResult.CLAIMED_ELSEWHERE]
 
 
+def test_a_claim_from_before_the_clock_of_redis_was_set_back_ends_within_a_lease(
+    core: Core, claims: Claims
+) -> None:
+    core.redis.set("claim:b", "token", px=3_600_000)
+    claims.take([claim("claim:a", "claim:b")])
+    assert int(core.redis.pttl("claim:b")) <= LEASE_SECONDS * 1000  # type: ignore[arg-type]
+
+
 def test_a_claim_takes_all_of_its_keys_or_none(core: Core, claims: Claims) -> None:
     claims.take([claim("claim:b")])
     assert claims.take([claim("claim:a", "claim:b")]).results == [ClaimResult.CLAIMED_ELSEWHERE]

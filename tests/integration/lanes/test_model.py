@@ -30,7 +30,7 @@ from app.stores.redis_keys import JOURNAL
 from config.celery import CONVERSATIONS
 from config.settings import Settings
 from tests.helpers import factories as f
-from tests.helpers.core import WAIT_SECONDS, Core, raw, write_note
+from tests.helpers.core import LEASE_SECONDS, WAIT_SECONDS, Core, raw, write_note
 
 USERS = 3
 MESSAGES = 14
@@ -162,7 +162,7 @@ class Pipeline(RuleBasedStateMachine):
         if stored:
             self.core.ingest_as(*((str(each.id), each.body) for each in stored))
         wakes.wake(self.core.redis, due)
-        sweeper.sweep_lanes(self.core.engine, self.core.redis, 0)
+        sweeper.sweep_lanes(self.core.engine, self.core.redis, 0, LEASE_SECONDS)
 
     # Lanes
 

@@ -10,7 +10,7 @@ from app.recovery import sweeper
 from app.watch import backlog
 from config.celery import CONVERSATIONS
 from tests.helpers import factories as f
-from tests.helpers.core import Core, text_body
+from tests.helpers.core import LEASE_SECONDS, Core, text_body
 
 pytestmark = pytest.mark.core(messages="noted")
 
@@ -60,7 +60,7 @@ def test_sweeps_leave_a_paused_lane_alone(core: Core) -> None:
     pause(core)
     core.run()
     core.execute("UPDATE events SET accepted_at = accepted_at - interval '1 hour', due_at = NULL")
-    assert sweeper.sweep_lanes(core.engine, core.redis, 0) == 0
+    assert sweeper.sweep_lanes(core.engine, core.redis, 0, LEASE_SECONDS) == 0
     core.execute("UPDATE events SET due_at = clock_timestamp() - interval '1 hour'")
     with core.engine.connect() as connection:
         assert sweeper.due_lanes(connection) == []

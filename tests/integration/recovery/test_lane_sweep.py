@@ -10,7 +10,7 @@ from app.recovery.sweeper import now_ms
 from app.stores.models import EventState
 from app.stores.redis_keys import WAKES, lane_claim
 from config.celery import CONVERSATIONS
-from tests.helpers.core import Core
+from tests.helpers.core import LEASE_SECONDS, Core
 from tests.helpers.rows import add_events, ago
 from tests.integration.recovery.sweeps import GRACE_SECONDS, HOUR_MS, OLD_MS
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.core(messages="noted")
 
 
 def sweep_lanes(core: Core) -> int:
-    return sweeper.sweep_lanes(core.engine, core.redis, GRACE_SECONDS)
+    return sweeper.sweep_lanes(core.engine, core.redis, GRACE_SECONDS, LEASE_SECONDS)
 
 
 def lanes_waiting(core: Core, count: int = 1, **different: Any) -> list[int]:
@@ -64,6 +64,18 @@ def test_a_wake_of_just_now_is_not_taken_for_lost(core: Core) -> None:
     wakes.wake(core.redis, lanes_waiting(core))
     core.redis.delete(CONVERSATIONS)  # a worker has taken it and not said so yet
     assert sweep_lanes(core) == 0
+
+
+def test_an_event_that_was_accepted_while_a_clock_was_ahead_is_old_enough(core: Core) -> None:
+    add_events(core.engine, accepted_at=ago(-3600))
+    assert sweep_lanes(core) == 1
+
+
+def test_a_claim_from_before_the_clock_of_redis_was_set_back_ends_within_a_lease(core: Core) -> None:
+    (lane,) = lanes_waiting(core)
+    core.redis.set(lane_claim(lane), "token", px=int(HOUR_MS))
+    assert sweep_lanes(core) == 0
+    assert int(core.redis.pttl(lane_claim(lane))) <= LEASE_SECONDS * 1000  # type: ignore[arg-type]
 
 
 def test_a_lane_that_somebody_works_on_is_left_alone(core: Core) -> None:

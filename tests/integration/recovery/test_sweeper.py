@@ -8,7 +8,7 @@ from app.recovery.sweeper import now_ms
 from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WAKES
 from config.celery import CONVERSATIONS, WEBHOOKS
 from tests.helpers import factories as f
-from tests.helpers.core import Core, text_body
+from tests.helpers.core import LEASE_SECONDS, Core, text_body
 from tests.integration.recovery.sweeps import GRACE_SECONDS, HOUR_MS, OLD_MS
 
 pytestmark = pytest.mark.core(messages="noted")
@@ -138,7 +138,7 @@ def test_every_queue_is_rebuilt_after_all_but_the_journal_was_lost(core: Core) -
     core.redis.delete(WEBHOOKS, CONVERSATIONS, WAKES)
     assert sweep(core) == 1
     core.ingest_waiting()
-    sweeper.sweep_lanes(core.engine, core.redis, GRACE_SECONDS)
+    sweeper.sweep_lanes(core.engine, core.redis, GRACE_SECONDS, LEASE_SECONDS)
     core.run()
     assert sorted(core.seen) == ["ingested", "journal"]
 

@@ -79,13 +79,29 @@ def test_a_first_guess_that_was_far_ahead_is_given_up_at_the_first_answer() -> N
     assert accepted_ms(ids.take(1)[0]) == NOW_NS // NS_PER_MS
 
 
-def test_after_the_first_answer_ids_rise_even_if_redis_goes_back() -> None:
+def test_after_the_first_answer_ids_rise_even_if_redis_goes_back_a_little() -> None:
     clock = Clock()
     ids = DeliveryIds(clock)
     ids.sync_clock(NOW_NS, clock(), clock())
     before = ids.take(1)
-    ids.sync_clock(NOW_NS - 10_000 * NS_PER_MS, clock(), clock())
+    ids.sync_clock(NOW_NS - 900 * NS_PER_MS, clock(), clock())
     assert before < ids.take(1)
+
+
+def test_two_webs_order_by_the_clock_of_redis_also_when_it_is_set_back() -> None:
+    clock = Clock()
+    first, second = DeliveryIds(clock), DeliveryIds(clock)
+    for ids in (first, second):
+        ids.sync_clock(NOW_NS + 3_600_000 * NS_PER_MS, clock(), clock())
+        ids.take(5)
+        clock.pass_ms(100)
+    for ids in (first, second):
+        ids.sync_clock(clock(), clock(), clock())
+    taken = []
+    for ids in (second, first, second, first):
+        taken += ids.take(1)
+        clock.pass_ms(1)
+    assert taken == sorted(taken)
 
 
 def test_a_slow_answer_that_agrees_changes_nothing() -> None:
