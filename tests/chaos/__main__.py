@@ -1,13 +1,14 @@
 """``python -m tests.chaos``: run the pipeline under load and faults, and judge what became of every event."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from config.settings import Settings
-from tests.chaos import disk, report, schedule
+from tests.chaos import disk, report, schedule, stepped_clock
 from tests.chaos.run import Plan, run
 
 DEFAULT_LEASE_SECONDS = float(Settings.model_fields["claim_lease_seconds"].default)
@@ -60,11 +61,8 @@ def main(
         planned = _schedule(known, seed, seconds, every, faults, replay)
     except schedule.ScheduleError as error:
         raise click.UsageError(str(error)) from error
-    needs_disk = any(fault.kind == DISK for fault in planned)
-    why_not = disk.enter_namespace() if needs_disk else None
-    if why_not:
-        click.echo(f"left out {DISK}: {why_not}")
-        planned = [fault for fault in planned if fault.kind != DISK]
+    planned = _possible(planned, {DISK}, disk.enter_namespace)
+    planned = _possible(planned, set(schedule.CLOCKS), stepped_clock.unavailable)
     click.echo(f"# seed {seed}, {seconds:g} s, {rate:g} events/s\n{schedule.written(planned)}")
     plan = Plan(
         seconds=seconds,
@@ -74,7 +72,7 @@ def main(
         kinds=known,
         drain_seconds=drain,
         variables=SHORT if short else {},
-        small_disk=needs_disk and not why_not,
+        small_disk=any(fault.kind == DISK for fault in planned),
     )
     result = run(plan, click.echo, log)
     report.show(Console(width=160), result)
@@ -82,6 +80,17 @@ def main(
         json_path.write_text(json.dumps(report.as_json(result), indent=1) + "\n", encoding="utf-8")
     if not result.kept:
         raise SystemExit(1)
+
+
+def _possible(
+    planned: list[schedule.Fault], kinds: set[str], why_not: Callable[[], str | None]
+) -> list[schedule.Fault]:
+    """The faults without those of some kinds, if these cannot be had here: that is said, and why."""
+    reason = why_not() if any(fault.kind in kinds for fault in planned) else None
+    if reason is None:
+        return planned
+    click.echo(f"left out {', '.join(sorted(kinds))}: {reason}")
+    return [fault for fault in planned if fault.kind not in kinds]
 
 
 def _schedule(

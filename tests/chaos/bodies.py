@@ -2,7 +2,7 @@
 
 Messages and statuses mixed, in bodies of 1 to 50 items; a few hot conversations among many; some posts come after
 later ones, and every tenth twice. The same options give the same bodies. What it leaves out: groups, other fields
-than ``messages``, and users who change their names.
+than ``messages``, and users whose names turn out to be one, which ``merges`` has.
 """
 
 from collections.abc import Iterator, Sequence

@@ -16,20 +16,32 @@ from app.dev.judge import EffectBase
 from app.dev.processes.children import Program, Records, Running
 from app.dev.processes.supervisor import Printer, Supervisor
 from app.dev.stack import programs as pipeline
-from app.dev.stack.embedded import DURABLE, Server, free_port, postgres, valkey
+from app.dev.stack.embedded import DURABLE, POSTGRES_SOCKET, Server, free_port, postgres, valkey
 from app.dev.stack.readiness import consumers_answer, web_is_ready
 from app.stores.connections import engine
 from app.stores.migrate import migrate
 from config.settings import settings
-from tests.chaos.schedule import INGESTS, WEBS, WORKERS
+from tests.chaos import effects
+from tests.chaos.network import Network
+from tests.chaos.schedule import INGESTS, OTHER_RELEASE, STORES, WEBS, WORKERS
+from tests.chaos.stepped_clock import SteppedClock
 from tests.helpers.factories import APP_SECRET
 from tests.helpers.services import PASSWORD
 
 READY_SECONDS = 90
 POLL_SECONDS = 0.1
 HANDLERS = "tests.chaos.handlers"
+OTHER_HANDLERS = "tests.chaos.other_handlers"
 FAST_WEB = "tests.chaos.fast_clock:app"
 COMMIT_TIMES = {"track_commit_timestamp": "on"}  # tells the checker from when on a row could be seen
+
+
+CLIENTS = (*WEBS, *INGESTS, *WORKERS, OTHER_RELEASE, "beat")
+
+
+def route(name: str, store: str) -> str:
+    """Of the network between a process and a store."""
+    return f"{name}-{store}"
 
 
 class ClusterError(Exception):
@@ -37,10 +49,23 @@ class ClusterError(Exception):
 
 
 class Cluster:
-    """Its processes by name: web1, web2, ingest1, ..., worker3, beat, valkey, postgres."""
+    """Its processes by name: web1, web2, ingest1, ..., worker3, beat, valkey, postgres.
 
-    def __init__(self, path: Path, variables: dict[str, str], valkey_path: Path | None = None) -> None:
+    Each has a network of its own to each store. With ``steps_clocks`` Valkey's clock and beat's can be set.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        variables: dict[str, str],
+        valkey_path: Path | None = None,
+        *,
+        steps_clocks: bool = False,
+    ) -> None:
         self.path = path
+        (path / "downstream").mkdir()
+        self.network: Network
+        self.clocks = {name: SteppedClock(path / name) for name in ("valkey", "beat") if steps_clocks}
         self.valkey_path = valkey_path or path / "valkey"
         self._log = (path / "cluster.log").open("a", encoding="utf-8")
         self.supervisor = Supervisor(Records.of_this_process(path), Printer(self._log))
@@ -63,10 +88,13 @@ class Cluster:
             "valkey": valkey(self.valkey_path, PASSWORD, DURABLE),
             "postgres": postgres(self.path / "postgres", COMMIT_TIMES),
         }
-        for server in self.servers.values():
-            self.supervisor.start(server.program)
+        for name in self.servers:
+            self.supervisor.start(self.program(name))
         for name, server in self.servers.items():
             self.wait_until(server.answers, name)
+        self.network = Network(
+            {route(name, store): self._socket(store) for name in CLIENTS for store in STORES}
+        )
         os.environ.update(
             {
                 "NEVERDROP_ENV": "production",
@@ -76,6 +104,7 @@ class Cluster:
                 "DATABASE_URL": self.servers["postgres"].url,
                 "HANDLERS": HANDLERS,
                 "PYTHONPATH": str(Path(__file__).parents[2]),
+                effects.DOWNSTREAM: str(self.path / "downstream"),
                 **self._variables,
             }
         )
@@ -91,16 +120,44 @@ class Cluster:
         for name in self.supervisor.names():
             self.running(name).send_all(9)
         self.supervisor.end()
+        if self.servers:
+            self.network.end()
         self._log.close()
 
     def program(self, name: str) -> Program:
-        """Of a web, an ingest, a worker or beat."""
+        """Of a web, an ingest, a worker, beat or a store, with its own network and clock."""
+        clock = self.clocks[name].environment if name in self.clocks else {}
+        if name in self.servers:
+            program = self.servers[name].program
+            return replace(program, env={**program.env, **clock})
+        program = self._pipeline_program(name)
+        return replace(program, name=name, env={**program.env, **clock, **self._urls_of_stores(name)})
+
+    def _pipeline_program(self, name: str) -> Program:
         role, number = name.rstrip("0123456789"), name[-1]
         if role == "web":
-            return replace(pipeline.web(self._ports[name]), name=name)
+            return pipeline.web(self._ports[name])
         if role == "beat":
             return pipeline.beat()
+        if name == OTHER_RELEASE:
+            program = pipeline.worker(int(number))
+            return replace(program, env={**program.env, "HANDLERS": OTHER_HANDLERS})
         return {"ingest": pipeline.ingest, "worker": pipeline.worker}[role](int(number))
+
+    def _urls_of_stores(self, name: str) -> dict[str, str]:
+        redis_port, postgres_port = (
+            self.network.ports[route(name, store)] for store in ("valkey", "postgres")
+        )
+        return {
+            "REDIS_URL": f"redis://:{PASSWORD}@127.0.0.1:{redis_port}/0",
+            "DATABASE_URL": f"postgresql://postgres@127.0.0.1:{postgres_port}/postgres",
+        }
+
+    def _socket(self, store: str) -> str:
+        url = self.servers[store].url
+        if store == "valkey":
+            return url.rpartition("@")[2]
+        return f"{url.partition('host=')[2]}/{POSTGRES_SOCKET}"
 
     def fast_web(self, name: str) -> Program:
         """The same web by a clock that is ahead."""
@@ -134,9 +191,8 @@ class Cluster:
 
     def start(self, name: str, program: Program | None = None) -> None:
         """Start one that has ended."""
-        server = self.servers.get(name)
         self.running(name).send_all(9)  # its own children would be in the way
-        self.supervisor.start(program or (server.program if server else self.program(name)))
+        self.supervisor.start(program or self.program(name))
 
     def restart_ended(self) -> None:
         """Start again what has ended; to be called several times a second."""

@@ -7,7 +7,9 @@ registers nothing.
 import os
 import signal
 import time
+from functools import cache
 from hashlib import blake2b
+from pathlib import Path
 
 from sqlalchemy import func, select
 
@@ -18,6 +20,12 @@ from tests.chaos.bodies import DIES, EXITS, FAILS
 FAILING = 0.05  # of the attempts
 SLOW = 0.01  # of the attempts
 SLOW_SECONDS = 3.0
+# What others do to the handlers, while a file of this name is in the directory that DOWNSTREAM names
+DOWNSTREAM = "NEVERDROP_CHAOS_DOWNSTREAM"
+DRAGS = "drags"
+DRAG_SECONDS = 1.0
+STOPS = "stops"
+STOPPING = 0.2  # of the attempts meanwhile
 
 
 def message(event: Event, ctx: Context) -> None:
@@ -41,6 +49,7 @@ def die() -> None:
 def record(event: Event, ctx: Context) -> None:
     """Fail or be slow by chance, and leave a row of it."""
     started_at = ctx.session.execute(select(func.clock_timestamp())).scalar_one()
+    downstream(event, ctx)
     drawn = chance(event.key, ctx.attempt)
     if drawn < FAILING:
         raise RuntimeError("by chance")
@@ -54,6 +63,23 @@ def record(event: Event, ctx: Context) -> None:
             started_at=started_at,
         )
     )
+
+
+def downstream(event: Event, ctx: Context) -> None:
+    """Be slow, or raise SystemExit by chance, while a service that the handlers call does that to them."""
+    directory = _downstream()
+    if directory is None:
+        return
+    if (directory / DRAGS).exists():
+        time.sleep(DRAG_SECONDS)
+    if (directory / STOPS).exists() and chance(f"stop {event.key}", ctx.attempt) < STOPPING:
+        raise SystemExit("a library that a handler calls gave up")
+
+
+@cache
+def _downstream() -> Path | None:
+    path = os.environ.get(DOWNSTREAM)
+    return Path(path) if path else None
 
 
 def chance(key: str, attempt: int) -> float:

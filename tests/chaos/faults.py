@@ -6,7 +6,7 @@ thread, so the supervisor is used by one at a time.
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -14,11 +14,11 @@ import psutil
 from app.dev.processes.children import Running
 from app.stores.connections import redis
 from app.stores.redis_keys import JOURNAL
-from tests.chaos import aim, grey
+from tests.chaos import aim, grey, surroundings
 from tests.chaos.cluster import Cluster
 from tests.chaos.schedule import STORES, WORKERS, Fault, Happened
+from tests.chaos.steps import Steps, after, ended
 
-Steps = Iterator[Callable[[], bool]]
 SLACK_SECONDS = 2.0  # after its grace a platform kills
 PATIENCE_SECONDS = 10.0  # for a Valkey that has nothing to write
 AIM_SECONDS = 15.0  # for a worker that has nothing slow in its hands
@@ -63,8 +63,9 @@ class Faults:
 
     def _steps(self, event: Happened) -> Steps:
         kind = event.fault.kind
-        if kind in grey.KINDS:
-            return grey.KINDS[kind](self._cluster, event)
+        grey_kinds = {**grey.KINDS, **surroundings.KINDS}
+        if kind in grey_kinds:
+            return grey_kinds[kind](self._cluster, event)
         match kind.split("_", 1):
             case ["kill", "worker_main"]:
                 return self._kill_main(event)
@@ -96,7 +97,7 @@ class Faults:
         """Wait until a worker is in the middle of an attempt, or for AIM_SECONDS: the fault begins then."""
         name = event.fault.target
         if name in WORKERS:
-            patient = _after(AIM_SECONDS)
+            patient = after(AIM_SECONDS)
             yield lambda: patient() or bool(self._busy(name))
             event.at = time.time()
 
@@ -128,7 +129,7 @@ class Faults:
         """As a platform does: SIGTERM, its grace, then SIGKILL; the cluster starts it again."""
         running = self._cluster.running(name)
         running.send(running.program.stop_signal)
-        yield _ended(running, running.program.grace_seconds + SLACK_SECONDS)
+        yield ended(running, running.program.grace_seconds + SLACK_SECONDS)
         if running.alive:
             event.pids |= {child.pid for child in self._cluster.pool(name)}
             running.send_all(signal.SIGKILL)
@@ -150,7 +151,7 @@ class Faults:
         if event.fault.target in WORKERS:
             event.pids |= {process.pid for process in stopped}
         running.send_all(signal.SIGSTOP)
-        yield _after(event.fault.seconds)
+        yield after(event.fault.seconds)
         running.send_all(signal.SIGCONT)
         for process in stopped:
             _signal(process, signal.SIGCONT)
@@ -161,7 +162,7 @@ class Faults:
         self._cluster.disable_restart(name)
         running = self._cluster.running(name)
         (running.send_all if whole else running.send)(number)
-        yield _after(event.fault.seconds)
+        yield after(event.fault.seconds)
         yield lambda: not running.alive
         yield from self._bring_back(name)
 
@@ -180,9 +181,9 @@ class Faults:
             cluster.disable_restart(name)
             running = cluster.running(name)
             running.send(running.program.stop_signal)
-            yield _ended(running, running.program.grace_seconds)
+            yield ended(running, running.program.grace_seconds)
             cluster.start(name, program)
-            yield _after(seconds)
+            yield after(seconds)
 
     def _flush(self, _event: Happened) -> Steps:
         """Every key but the journal's: queues, what workers have taken, claims, wakes."""
@@ -201,8 +202,8 @@ class Faults:
         self._cluster.disable_restart("valkey")
         empty = self._disk()
         running = self._cluster.running("valkey")
-        yield _after(event.fault.seconds)
-        yield _ended(running, PATIENCE_SECONDS)
+        yield after(event.fault.seconds)
+        yield ended(running, PATIENCE_SECONDS)
         empty()
         yield from self._bring_back("valkey")
 
@@ -219,13 +220,3 @@ def _signal(process: psutil.Process, number: int) -> None:
         process.send_signal(number)
     except (psutil.NoSuchProcess, ProcessLookupError):
         return
-
-
-def _ended(running: Running, patience_seconds: float) -> Callable[[], bool]:
-    patient = _after(patience_seconds)
-    return lambda: not running.alive or patient()
-
-
-def _after(seconds: float) -> Callable[[], bool]:
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() >= end

@@ -5,7 +5,7 @@ What it relies on: the cluster's Postgres role is a superuser.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -14,8 +14,8 @@ import psycopg2
 from app.stores.connections import redis
 from tests.chaos.cluster import Cluster
 from tests.chaos.schedule import Happened
+from tests.chaos.steps import Steps, after
 
-Steps = Iterator[Callable[[], bool]]
 STATEMENT_TIMEOUT = "20ms"
 ROWS_HELD = 8  # conversations, the hottest among them
 MAX_SESSIONS = 500  # that are opened at most until the server refuses
@@ -27,11 +27,49 @@ WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
 
 
+# While a handler does something else its session is idle in the transaction
+IN_HANDLER = "state = 'idle in transaction' AND clock_timestamp() - state_change > interval '50 ms'"
+IN_INGEST = "state IN ('active', 'idle in transaction') AND query LIKE '%ingest\\_%'"
+TERMINATE = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE application_name = 'neverdrop' AND pid <> pg_backend_pid() AND {condition} LIMIT 1
+"""
+AIM_SECONDS = 20.0
+LOOKS = 40
+
+
 def terminate_sessions(cluster: Cluster, _event: Happened) -> Steps:
     """End every session of the pipeline, in handlers and in ingest too, as a failover does."""
     with _Session(cluster) as cursor:
         cursor.execute(OTHERS)
     yield from ()
+
+
+def terminate_handler(cluster: Cluster, event: Happened) -> Steps:
+    """End one session that is idle in the transaction of a handler."""
+    yield from _terminated(cluster, event, IN_HANDLER)
+
+
+def terminate_ingest(cluster: Cluster, event: Happened) -> Steps:
+    """End one session that is storing bodies."""
+    yield from _terminated(cluster, event, IN_INGEST)
+
+
+def _terminated(cluster: Cluster, event: Happened, condition: str) -> Steps:
+    """One session of the pipeline that meets a condition, as soon as there is one."""
+    patient = after(AIM_SECONDS)
+    with _Session(cluster) as cursor:
+        yield lambda: _hit(cursor, condition) or patient()
+    event.at = time.time()
+
+
+def _hit(cursor: Any, condition: str) -> bool:
+    """Look for it several times: an ingest stores for some milliseconds."""
+    for _ in range(LOOKS):
+        cursor.execute(TERMINATE.format(condition=condition))
+        if cursor.fetchone():
+            return True
+    return False
 
 
 def read_only(cluster: Cluster, event: Happened) -> Steps:
@@ -53,7 +91,7 @@ def hold_rows(cluster: Cluster, event: Happened) -> Steps:
         cursor.execute(
             "SELECT id FROM events WHERE state = 'pending' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
         )
-        yield _after(event.fault.seconds)
+        yield after(event.fault.seconds)
         cursor.execute("ROLLBACK")
 
 
@@ -65,7 +103,7 @@ def exhaust_connections(cluster: Cluster, event: Happened) -> Steps:
         with suppress(psycopg2.OperationalError):
             while len(taken) < MAX_SESSIONS:
                 taken.append(psycopg2.connect(cluster.servers["postgres"].url))
-        yield _after(event.fault.seconds)
+        yield after(event.fault.seconds)
     for connection in taken:
         connection.close()
 
@@ -75,14 +113,14 @@ def fill_redis(_cluster: Cluster, event: Happened) -> Steps:
     client: Any = redis()
     before = client.config_get("maxmemory")["maxmemory"]
     client.config_set("maxmemory", FULL_BYTES)
-    yield _after(event.fault.seconds)
+    yield after(event.fault.seconds)
     client.config_set("maxmemory", before)
 
 
 def _changed(cluster: Cluster, event: Happened, name: str, value: str) -> Steps:
     """A setting of the server is another one for a while, for sessions that are open too."""
     _configure(cluster, f"ALTER SYSTEM SET {name} = '{value}'")
-    yield _after(event.fault.seconds)
+    yield after(event.fault.seconds)
     _configure(cluster, f"ALTER SYSTEM RESET {name}")
 
 
@@ -107,13 +145,10 @@ class _Session:
         self._connection.close()
 
 
-def _after(seconds: float) -> Callable[[], bool]:
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() >= end
-
-
 KINDS: dict[str, Callable[[Cluster, Happened], Steps]] = {
     "terminate_sessions": terminate_sessions,
+    "terminate_handler": terminate_handler,
+    "terminate_ingest": terminate_ingest,
     "read_only": read_only,
     "statement_timeout": statement_timeout,
     "hold_rows": hold_rows,

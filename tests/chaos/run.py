@@ -17,11 +17,11 @@ from app.dev.judge import Facts, PastFault, Verdict, comes_back, judge, queries
 from app.dev.processes.children import Records
 from app.dev.processes.parent_watchdog import watch
 from app.stores.connections import engine, redis
-from tests.chaos import bodies, disk, recovery
+from tests.chaos import bodies, disk, merges, recovery
 from tests.chaos.cluster import Cluster
 from tests.chaos.faults import Faults
 from tests.chaos.promises import PROMISES
-from tests.chaos.schedule import Fault, Happened, Kind
+from tests.chaos.schedule import CLOCKS, MERGES, Fault, Happened, Kind
 from tests.chaos.sender import Sender
 
 TICK_SECONDS = 0.1
@@ -82,13 +82,18 @@ def _run(plan: Plan, path: Path, say: Say, keep: Path | None) -> Result:
         disk.mount(path / "small")
         (path / "small" / "valkey").mkdir()
         fill = partial(disk.fill, path / "small")
-    cluster = Cluster(path, plan.variables, path / "small" / "valkey" if plan.small_disk else None)
+    cluster = Cluster(
+        path,
+        plan.variables,
+        path / "small" / "valkey" if plan.small_disk else None,
+        steps_clocks=any(fault.kind in CLOCKS for fault in plan.schedule),
+    )
     sender = None
     try:
         cluster.begin()
         start = int(time.time()) + 1
         options = bodies.Options(plan.seconds, plan.rate, plan.seed, start)
-        sender = Sender(bodies.plan(options), cluster.urls)
+        sender = Sender(_posts(plan, options), cluster.urls)
         faults = Faults(cluster, list(plan.schedule), fill)
         say(f"ready: {len(sender.entries)} posts in {plan.seconds:g} s")
         sender.begin(start)
@@ -106,6 +111,12 @@ def _run(plan: Plan, path: Path, say: Say, keep: Path | None) -> Result:
         cluster.end()
         if keep:
             os.replace(path / "cluster.log", keep)
+
+
+def _posts(plan: Plan, options: bodies.Options) -> list[bodies.Post]:
+    linked = [fault.at + fault.seconds for fault in plan.schedule if fault.kind == MERGES]
+    posts = [*bodies.plan(options), *merges.plan(linked, options.start)]
+    return sorted(posts, key=lambda post: post.at)
 
 
 def _play(cluster: Cluster, faults: Faults, start: float, seconds: float, say: Say) -> None:
@@ -137,13 +148,15 @@ def _drain(cluster: Cluster, sender: Sender, patience: float, say: Say) -> float
 
 
 def _past(event: Happened, kinds: dict[str, Kind]) -> PastFault:
+    kind = kinds[event.fault.kind]
     return PastFault(
         event.fault.kind,
         event.at,
         event.until or event.at,
         pids=frozenset(event.pids),
         target=event.fault.target,
-        takes_away=bool(kinds[event.fault.kind].takes_away),
+        takes_away=bool(kind.takes_away) or event.fault.target == "beat",
+        sets_clock=kind.sets_clock,
     )
 
 

@@ -24,6 +24,7 @@ class Kind:
     targets: tuple[str, ...]
     lasts: tuple[float, float] = (0.0, 0.0)
     takes_away: str | None = None  # what recovery needs and does not have meanwhile: a store, or beat
+    sets_clock: bool = False  # Valkey's
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,11 @@ class Happened:
 WEBS = ("web1", "web2")
 INGESTS = ("ingest1", "ingest2")
 WORKERS = ("worker1", "worker2", "worker3")
+OTHER_RELEASE = "worker4"  # beside these, for a while
+HANDLERS = "handlers"  # what all of them call
+NAMES = "names"  # of users, that turn out to be one
+CLOCKS = ("valkey_ahead", "valkey_behind", "beat_ahead", "beat_behind")
+MERGES = "overlapping_merges"
 
 
 def kinds(lease_seconds: float) -> dict[str, Kind]:
@@ -86,7 +92,28 @@ def kinds(lease_seconds: float) -> dict[str, Kind]:
         "statement_timeout": Kind("statements of 20 ms are cancelled", ("postgres",), (4, 10), "postgres"),
         "hold_rows": Kind("a session idle in transaction holds rows", ("postgres",), (10, 20), "postgres"),
         "exhaust_connections": Kind("Postgres grants no session", ("postgres",), (4, 8), "postgres"),
+        "failover": Kind(
+            "clients are led to a standby, then to Postgres again", ("postgres",), (4, 10), "postgres"
+        ),
+        "terminate_handler": Kind("the session of a handler is ended under it", ("postgres",)),
+        "terminate_ingest": Kind("the session of an ingest is ended while it stores", ("postgres",)),
         "fill_redis": Kind("Valkey has no memory left for writes", ("valkey",), (4, 8), "valkey"),
+        "blackhole_redis": Kind(
+            "the network between a process and Valkey swallows all",
+            (*WEBS, *INGESTS, *WORKERS, "beat"),
+            (0, 8),
+        ),
+        "blackhole_postgres": Kind(
+            "the network between a process and Postgres swallows all", (*WEBS, *INGESTS, *WORKERS), (0, 8)
+        ),
+        "valkey_ahead": Kind("Valkey's clock is an hour ahead", ("valkey",), (5, 10), sets_clock=True),
+        "valkey_behind": Kind("Valkey's clock is an hour behind", ("valkey",), (5, 10), sets_clock=True),
+        "beat_ahead": Kind("beat's clock is an hour ahead", ("beat",), (5, 15)),
+        "beat_behind": Kind("beat's clock is an hour behind", ("beat",), (5, 15)),
+        "other_release": Kind("a worker with other handlers runs beside", (OTHER_RELEASE,), (10, 20)),
+        "slow_downstream": Kind("handlers that were quick take a second each", (HANDLERS,), (5, 10)),
+        "exit_downstream": Kind("a fifth of the handlers raises SystemExit", (HANDLERS,), (4, 8)),
+        MERGES: Kind("three names of a user are linked at two webs at once", (NAMES,), (5, 5)),
     }
 
 
@@ -141,6 +168,8 @@ def _lasts(fault: Fault) -> float:
 def _resources(target: str, kind: str) -> set[str]:
     if kind == "deploy_workers":
         return set(WORKERS)
+    if kind == "blackhole_redis" and target in WEBS:
+        return {target, "stores"}  # it names deliveries by the clock that Valkey had
     return {"stores"} if target in STORES else {target}
 
 

@@ -24,6 +24,7 @@ class PastFault:
     pids: frozenset[int] | None = frozenset()  # processes that it killed or stopped; None: any may be
     target: str = ""  # the process that it hit
     takes_away: bool = False  # something that recovery needs: a store, or beat
+    sets_clock: bool = False  # Redis's, at its begin and at its end
 
 
 @dataclass(frozen=True)

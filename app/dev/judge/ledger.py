@@ -34,13 +34,17 @@ class Sent:
 
 @dataclass(slots=True)
 class Acceptance:
-    """When an event was accepted: not before ``earliest``, and not after ``latest`` (None: no 200 has come)."""
+    """When an event was accepted: not before ``earliest``, and not after ``latest`` (None: no 200 has come).
+
+    It may have been accepted again until ``last``, the end of its last try.
+    """
 
     event: PlannedEvent
     body: int  # the number of the first entry that holds it: one body, however often it is posted
     index: int  # in the body
     earliest: float
     latest: float | None
+    last: float
 
     def before(self, other: "Acceptance") -> bool:
         """Whether it was accepted before the other was posted at all."""
@@ -71,12 +75,14 @@ def acceptances(entries: Iterable[Entry]) -> dict[str, Acceptance]:
             continue
         earliest = entry.tries[0].began
         latest = min((each.ended for each in entry.tries if each.status == OK), default=None)
+        last = entry.tries[-1].ended
         for index, event in enumerate(entry.events):
             acceptance = by_key.get(event.key)
             if acceptance is None:
-                by_key[event.key] = Acceptance(event, number, index, earliest, latest)
+                by_key[event.key] = Acceptance(event, number, index, earliest, latest, last)
                 continue
             acceptance.earliest = min(acceptance.earliest, earliest)
+            acceptance.last = max(acceptance.last, last)
             if latest is not None:
                 acceptance.latest = latest if acceptance.latest is None else min(acceptance.latest, latest)
     return by_key

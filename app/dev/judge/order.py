@@ -3,6 +3,11 @@
 The promised order is (occurred_at, accepted, place in the body), among the events that had arrived. For every pair of
 events whose order is known the earlier one ran first, unless it was stored only when the later one had begun: then it
 must be marked late. Acceptance is known from the sender alone: the 200 of one came before the POST of the other began.
+Under names that are linked later, order is judged for each name by itself.
+
+An event that was posted again counts from its first acceptance, but may be stored by a later one first: until the
+first body is split nobody can know better, and what is handled by then stays where it is. What was accepted on both
+sides of a moment at which Redis's clock was set has no order either.
 
 Known slack: a worker reads the head of a lane and then claims it; what is stored in between counts as late for
 ``READING_SECONDS``.
@@ -19,6 +24,7 @@ from app.dev.judge.records import StoredEvent
 from app.dev.judge.verdict import Violation
 
 READING_SECONDS = 1.0
+CLOCK_SYNC_SECONDS = 2.0  # from when Redis's clock is set until every web names deliveries by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +58,13 @@ def conversations_have_a_lane_of_their_own(facts: Facts) -> Iterator[Violation |
 def conversations_run_in_order(facts: Facts) -> Iterator[Violation | None]:
     """In each conversation runs are one at a time, in the promised order, and what is late says so."""
     by_commit = sorted(_runs(facts), key=lambda run: run.ended_at)
+    clock_set = [at for fault in facts.faults if fault.sets_clock for at in (fault.began_at, fault.ended_at)]
     for runs in grouped(by_commit, lambda run: run.accepted.event.conversation).values():
-        yield from _one_at_a_time(runs)
-        yield from _in_order(runs)
         yield from _late(runs)
-        yield from _held(facts, runs)
+        for of_one_name in grouped(runs, lambda run: run.accepted.event.name).values():
+            yield from _one_at_a_time(of_one_name)
+            yield from _in_order(of_one_name, clock_set)
+            yield from _held(facts, of_one_name)
 
 
 def _runs(facts: Facts) -> Iterator[LaneRun]:
@@ -83,7 +91,7 @@ def _one_at_a_time(runs: Sequence[LaneRun]) -> Iterator[Violation | None]:
             yield None
 
 
-def _in_order(runs: Sequence[LaneRun]) -> Iterator[Violation | None]:
+def _in_order(runs: Sequence[LaneRun], clock_set: Sequence[float]) -> Iterator[Violation | None]:
     """Every pair whose order is known."""
     times: list[int] = []  # of those that ran so far, sorted
     by_time: dict[int, list[LaneRun]] = {}  # of those that ran so far, by occurred_at
@@ -96,19 +104,27 @@ def _in_order(runs: Sequence[LaneRun]) -> Iterator[Violation | None]:
         for _ in range(bisect_left(times, at)):
             yield None  # ran before it, as they had to
         for other in by_time.get(at, ()):
-            if _first(run, other):
+            if _first(run, other, clock_set):
                 yield _judged(run, other)
-            elif _first(other, run):
+            elif _first(other, run, clock_set):
                 yield None
         insort(times, at)
         by_time.setdefault(at, []).append(run)
 
 
-def _first(one: LaneRun, other: LaneRun) -> bool:
+def _first(one: LaneRun, other: LaneRun, clock_set: Sequence[float]) -> bool:
     """Whether one of two with the same time comes first for sure."""
+    if one.event.sort_key > other.event.sort_key and _may_stand_behind(one, other):
+        return False  # its row is that of a repeat
     if one.accepted.body == other.accepted.body:
         return one.accepted.index < other.accepted.index
-    return one.accepted.before(other.accepted)
+    since, until = one.accepted.earliest - CLOCK_SYNC_SECONDS, other.accepted.last
+    return one.accepted.before(other.accepted) and not any(since <= at <= until for at in clock_set)
+
+
+def _may_stand_behind(one: LaneRun, other: LaneRun) -> bool:
+    """Whether one of two with the same time may have, or have had, the place of a repeat that came after the other."""
+    return one.accepted.last > other.accepted.earliest
 
 
 def _judged(overtaken: LaneRun, overtaker: LaneRun) -> Violation | None:
@@ -127,30 +143,28 @@ def _judged(overtaken: LaneRun, overtaker: LaneRun) -> Violation | None:
 
 def _late(runs: Sequence[LaneRun]) -> Iterator[Violation | None]:
     """What says that it is late has been overtaken, by one that was handled."""
-    furthest = None
-    for run in runs:
-        if run.dead:
-            continue
-        if run.late:
-            overtaken = furthest is not None and furthest >= run.event.sort_key
+    for number, run in enumerate(runs):
+        if run.late and not run.dead:
+            overtaken = any(_ran_behind(run, other) for other in runs[:number] if not other.dead)
             sentence = f"marked late, but nothing later had run: {run.event.key}"
             yield None if overtaken else Violation(sentence, (run.event.key,))
-        furthest = run.event.sort_key if furthest is None else max(furthest, run.event.sort_key)
+
+
+def _ran_behind(run: LaneRun, other: LaneRun) -> bool:
+    """Whether the other, which ran before, stood behind this one at that time, or may have."""
+    same_time = run.event.occurred_at == other.event.occurred_at
+    return other.event.sort_key >= run.event.sort_key or (same_time and _may_stand_behind(other, run))
 
 
 def _held(facts: Facts, runs: Sequence[LaneRun]) -> Iterator[Violation | None]:
-    """Nothing runs between the first attempt of an earlier event and its end."""
+    """Nothing runs between the first attempt of an event that comes before it and that event's end."""
     for run in runs:
         attempts = facts.attempts_of.get(run.event.id, [])
         if len(attempts) < 2:
             continue
         first, last = attempts[0].started_at, attempts[-1].started_at
         for other in runs:
-            if (
-                other.event.sort_key > run.event.sort_key
-                and first < other.started_at < last
-                and not other.dead
-            ):
+            if first < other.started_at < last and not other.dead and not _ran_behind(other, run):
                 sentence = f"did not wait: {other.event.key} ran while {run.event.key} was failing"
                 yield Violation(sentence, _keys(run, other))
 

@@ -18,12 +18,12 @@ from config.celery import CONVERSATIONS, DEAD_LETTERS, WEBHOOKS
 # A delivery's row is written once, so the commit of its writer tells from when on its events could be seen.
 # Without track_commit_timestamp the time of the statement stands in for it.
 EVENTS = text("""
-SELECT e.id, e.key, e.lane, extract(epoch FROM e.occurred_at)::float AS occurred_at, e.delivery_id::text,
-       e.position, e.state::text, e.late, e.attempts, e.error,
+SELECT e.id, e.key, coalesce(c.merged_into, e.lane) AS lane, extract(epoch FROM e.occurred_at)::float AS occurred_at,
+       e.delivery_id::text, e.position, e.state::text, e.late, e.attempts, e.error,
        extract(epoch FROM CASE WHEN current_setting('track_commit_timestamp') = 'on'
                           THEN pg_xact_commit_timestamp(d.xmin) ELSE d.ingested_at END)::float AS stored_at,
        extract(epoch FROM e.finished_at)::float AS finished_at
-FROM events e JOIN deliveries d ON d.id = e.delivery_id
+FROM events e JOIN deliveries d ON d.id = e.delivery_id LEFT JOIN conversations c ON c.id = e.lane
 """)
 ATTEMPTS = text("""
 SELECT event_id, number, worker, extract(epoch FROM started_at)::float AS started_at,

@@ -94,6 +94,7 @@ class PlannedEvent:
     fate: Fate = Fate.DONE
     failures: int = 0  # attempts that fail before it is done
     slow: bool = False
+    name: str = ""  # of its conversation, where other names turn out to be its only later
 
 
 @dataclass(frozen=True, slots=True)
