@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -47,11 +48,15 @@ MAX_SECONDS = 120.0
 
 @dataclass
 class Miniature:
-    """``handler`` runs every message and status; ``claims`` and the lease are those of the workers."""
+    """``handler`` runs every text and status; ``claims`` and the lease are those of the workers.
+
+    ``other_release``: one worker more, which has a handler for everything, under another name, that does nothing.
+    """
 
     handler: HandlerFunction = effects.message
     claims: type[Claims] = Claims
     lease_seconds: float = 10.0
+    other_release: bool = False
     _over: threading.Event = field(default_factory=threading.Event)
 
     def run(self, posts: Sequence[Post]) -> Facts:
@@ -62,6 +67,7 @@ class Miniature:
         EffectBase.metadata.create_all(engine())
         entries = [Entry(post.events) for post in posts]
         loops = [self._ingest, self._sweep, *([self._work] * WORKERS)]
+        loops += [partial(self._work, self._other_registry())] if self.other_release else []
         with ThreadPoolExecutor(len(loops)) as pool:
             threads = [pool.submit(self._repeat, loop) for loop in loops]
             try:
@@ -113,12 +119,12 @@ class Miniature:
         incoming = [Incoming(UUID(id_), body) for id_, body in arguments_of(message)[0]]
         ingest(engine(), redis(), self._registry(), incoming)
 
-    def _work(self) -> None:
+    def _work(self, registry: Registry | None = None) -> None:
         message: Any = redis().rpop(CONVERSATIONS)
         if message is None:
             time.sleep(PAUSE_SECONDS)
             return
-        lanes = self._lanes()
+        lanes = self._lanes(registry or self._registry())
         taken = wakes.receive_wakes(redis(), arguments_of(message)[:1], LANES_AT_ONCE)
         with lanes.runner() as runner:
             steps = runner.advance(taken, BUDGET_SECONDS)
@@ -138,13 +144,17 @@ class Miniature:
 
     def _registry(self) -> Registry:
         handler = Handler("chaos", self.handler, POLICY, "hold", None)
-        return Registry({("message", None): handler, ("status", None): handler})
+        return Registry({("message", "text"): handler, ("status", None): handler})
 
-    def _lanes(self) -> Lanes:
+    def _other_registry(self) -> Registry:
+        handler = Handler("other release", lambda _event, _ctx: None, POLICY, "hold", None)
+        return Registry({("message", "text"): handler, ("status", None): handler})
+
+    def _lanes(self, registry: Registry) -> Lanes:
         return Lanes(
             engine=lane_engine(),
             claims=self.claims(redis(), self.lease_seconds, SETTLE_SECONDS),
-            registry=self._registry(),
+            registry=registry,
             worker=f"miniature@test/{threading.get_ident()}",
             settle_seconds=SETTLE_SECONDS,
             handler_time_limit_seconds=TIME_LIMIT_SECONDS,

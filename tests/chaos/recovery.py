@@ -1,48 +1,33 @@
-"""From each fault until the next event was completed, in figures for the report. Pure: no I/O."""
+"""How long work stood still after each kind of fault, in figures for the report. Pure: no I/O."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
-from app.dev.judge import Facts
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """From a fault, and from its end, to the first event completed after it; None: there was none."""
-
-    kind: str
-    at: float
-    seconds: float | None
-    after_its_end: float | None
+from app.dev.judge import comes_back
 
 
-def spans(facts: Facts) -> list[Span]:
-    """Return one for each fault."""
-    finished = sorted(event.finished_at for event in facts.events if event.finished_at is not None)
-    return [
-        Span(
-            fault.kind,
-            fault.began_at,
-            _until_next(finished, fault.began_at),
-            _until_next(finished, fault.ended_at),
-        )
-        for fault in facts.faults
-    ]
+class Recovery(NamedTuple):
+    """Of a kind of fault, in seconds from its end; None: nothing was completed any more after one of them."""
+
+    times: int
+    median: float | None
+    worst: float | None
 
 
-def _until_next(finished: Sequence[float], moment: float) -> float | None:
-    """Return the seconds from a moment to the first of some sorted times after it."""
-    index = bisect_right(finished, moment)
-    return finished[index] - moment if index < len(finished) else None
+def by_kind(returns: Sequence[tuple[str, float | None]]) -> dict[str, Recovery]:
+    """Kind → its recovery, in the order of the kinds' names."""
+    kinds = sorted({kind for kind, _ in returns})
+    return {kind: _recovery([seconds for name, seconds in returns if name == kind]) for kind in kinds}
 
 
-def by_kind(all_spans: Sequence[Span], *, from_its_end: bool = False) -> dict[str, tuple[int, float, float]]:
-    """Kind → how many, median and worst seconds, from the begin of the fault or from its end."""
-    groups: dict[str, list[float]] = {}
-    for span in all_spans:
-        seconds = span.after_its_end if from_its_end else span.seconds
-        if seconds is not None:
-            groups.setdefault(span.kind, []).append(seconds)
-    return {kind: (len(each), median(each), max(each)) for kind, each in sorted(groups.items())}
+def _recovery(all_seconds: Sequence[float | None]) -> Recovery:
+    seconds = [each for each in all_seconds if each is not None]
+    if len(seconds) < len(all_seconds):
+        return Recovery(len(all_seconds), None, None)
+    return Recovery(len(seconds), round(median(seconds), 2), round(max(seconds), 2))
+
+
+def pairs(returns: Sequence[comes_back.Return]) -> list[tuple[str, float | None]]:
+    """Return kind and seconds of each, as a report has them."""
+    return [(each.kind, each.seconds) for each in returns]

@@ -42,13 +42,10 @@ def _promises(console: Console, result: Result) -> None:
 
 def _recovery(console: Console, result: Result) -> None:
     table = Table(
-        "fault", "times", "median s", "worst s", "from its end: median s", "worst s",
-        title="until the next event was completed",
-    )  # fmt: skip
-    after = recovery.by_kind(result.spans, from_its_end=True)
-    for kind, (times, *seconds) in recovery.by_kind(result.spans).items():
-        figures = [*seconds, *after.get(kind, ())[1:]]
-        table.add_row(kind, str(times), *(f"{each:.2f}" for each in figures))
+        "fault", "times", "median s", "worst s", title="from its end until what waits was completed"
+    )
+    for kind, (times, *seconds) in recovery.by_kind(recovery.pairs(result.returns)).items():
+        table.add_row(kind, str(times), *("never" if each is None else f"{each:.2f}" for each in seconds))
     console.print(table)
     table = Table(
         "fault", "attempts", "again: median s", "worst", "less outages", "no outage", "worst", "done: worst",
@@ -114,14 +111,7 @@ def as_json(result: Result) -> dict[str, Any]:
             }
             for verdict in result.verdicts
         ],
-        "recovery": {
-            kind: {"times": times, "median": round(middle, 2), "worst": round(worst, 2)}
-            for kind, (times, middle, worst) in recovery.by_kind(result.spans).items()
-        },
-        "recovery_from_its_end": {
-            kind: {"times": times, "median": round(middle, 2), "worst": round(worst, 2)}
-            for kind, (times, middle, worst) in recovery.by_kind(result.spans, from_its_end=True).items()
-        },
+        "returns": recovery.pairs(result.returns),
         "interrupted": _interrupted(result),
     }
 

@@ -17,7 +17,7 @@ from app.dev.judge import Facts, PastFault, Verdict, comes_back, judge, queries
 from app.dev.processes.children import Records
 from app.dev.processes.parent_watchdog import watch
 from app.stores.connections import engine, redis
-from tests.chaos import bodies, disk, merges, recovery
+from tests.chaos import bodies, disk, merges
 from tests.chaos.cluster import Cluster
 from tests.chaos.faults import Faults
 from tests.chaos.promises import PROMISES
@@ -54,7 +54,7 @@ class Result:
     facts: Facts
     verdicts: list[Verdict]
     happened: list[Happened]
-    spans: list[recovery.Span]
+    returns: list[comes_back.Return]
     interrupted: list[comes_back.Interruption]
     drain_seconds: float
 
@@ -173,7 +173,7 @@ def _judged(plan: Plan, began: float, facts: Facts, happened: list[Happened], dr
         facts=facts,
         verdicts=judge(facts, PROMISES),
         happened=happened,
-        spans=recovery.spans(facts),
+        returns=comes_back.returns(facts),
         interrupted=comes_back.interruptions(facts),
         drain_seconds=drained,
     )

@@ -1,7 +1,7 @@
 """It comes back by itself: checks that work goes on after each fault, and what was interrupted runs. Pure: no I/O."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.dev.judge.facts import Facts, PastFault
@@ -46,21 +46,39 @@ def interrupted_events_run_again(facts: Facts) -> Iterator[Violation | None]:
 
 def work_goes_on(facts: Facts) -> Iterator[Violation | None]:
     """After each fault something that waits is completed within RETURN_SECONDS, outages by other faults aside."""
-    finished = sorted(event.finished_at for event in facts.events if event.finished_at is not None)
-    for fault in facts.faults:
-        since = _waiting_since(facts, fault.ended_at)
-        if since is None:
-            continue  # nothing was left to be done
-        index = bisect_right(finished, since)
-        if index == len(finished):
-            yield Violation(f"nothing was completed after {fault.kind} had ended")
-            continue
-        others = ((each.began_at, each.ended_at) for each in facts.faults if each is not fault)
-        seconds = finished[index] - since - _covered(others, since, finished[index])
-        if seconds > RETURN_SECONDS:
-            yield Violation(f"nothing was completed for {seconds:.0f} s after {fault.kind} had ended")
+    for each in returns(facts):
+        if each.seconds is None:
+            yield Violation(f"nothing was completed after {each.kind} had ended")
+        elif each.seconds > RETURN_SECONDS:
+            yield Violation(f"nothing was completed for {each.seconds:.0f} s after {each.kind} had ended")
         else:
             yield None
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """From the end of a fault, or from when something waited after it, to the next event that was completed.
+
+    ``seconds`` leave out the time of other faults; None: nothing was completed any more.
+    """
+
+    kind: str
+    seconds: float | None
+
+
+def returns(facts: Facts) -> list[Return]:
+    """Return one for each fault after which something was left to be done."""
+    finished = sorted(event.finished_at for event in facts.events if event.finished_at is not None)
+    waits = ((fault, _waiting_since(facts, fault.ended_at)) for fault in facts.faults)
+    return [_return(facts, fault, since, finished) for fault, since in waits if since is not None]
+
+
+def _return(facts: Facts, fault: PastFault, since: float, finished: Sequence[float]) -> Return:
+    index = bisect_right(finished, since)
+    if index == len(finished):
+        return Return(fault.kind, None)
+    others = ((each.began_at, each.ended_at) for each in facts.faults if each is not fault)
+    return Return(fault.kind, finished[index] - since - _covered(others, since, finished[index]))
 
 
 def interruptions(facts: Facts) -> list[Interruption]:

@@ -11,8 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from app.broker import wakes
-from app.dev.judge import Facts, PastFault, Verdict, comes_back
-from app.dev.judge import judge as judge_promises
+from app.dev.judge import PastFault, comes_back
 from app.handlers import Context, Event
 from app.ingest import store as ingest
 from app.intake.accept import Intake
@@ -21,14 +20,11 @@ from app.lanes.claims import Claim, ClaimResult, Claims, Taken
 from app.payload.parse import ParsedBody, parse
 from app.stores.connections import engine, redis
 from tests.chaos import bodies, effects, miniature
-from tests.chaos.bodies import Post
 from tests.chaos.miniature import WORKERS, Miniature
-from tests.chaos.promises import PROMISES
-from tests.helpers.factories import NOW
 from tests.helpers.waiting import PATIENCE_SECONDS, until
+from tests.integration.chaos.verdicts import broken, judge, load, patiently
 
 HANG_SECONDS = 2.0
-MEETING_SECONDS = 0.06
 SHORT_LEASE_SECONDS = 0.2
 STORED_TOGETHER = 5
 CRASH_AT = 14
@@ -42,26 +38,6 @@ pytestmark = pytest.mark.usefixtures("env")
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(effects, "SLOW_SECONDS", 0.3)
-
-
-def load(events: int = 100) -> list[Post]:
-    """A small load with everything in it but deaths of processes."""
-    return bodies.plan(bodies.Options(seconds=10, rate=events / 10, seed=7, start=NOW, deadly=False))
-
-
-def broken(verdicts: list[Verdict]) -> dict[str, int]:
-    """Promises by their number, with the count of their violations."""
-    return {verdict.promise.split()[0]: verdict.violations for verdict in verdicts if verdict.violations}
-
-
-def judge(facts: Facts) -> list[Verdict]:
-    return judge_promises(facts, PROMISES)
-
-
-def patiently(event: Event, ctx: Context) -> None:
-    """Long enough for two to meet."""
-    time.sleep(MEETING_SECONDS)
-    effects.message(event, ctx)
 
 
 def inviting(event: Event, ctx: Context) -> None:
