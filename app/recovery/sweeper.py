@@ -70,7 +70,7 @@ WITH RECURSIVE lanes (lane) AS (
 SELECT part.lane,
        coalesce(head.due_at IS NULL AND part.lane NOT IN (SELECT lane FROM paused_lanes)
                 AND head.accepted_at NOT BETWEEN clock_timestamp() - make_interval(secs => :grace_seconds)
-                AND clock_timestamp() + make_interval(secs => :ahead_seconds), false) AS ready
+                AND clock_timestamp() + interval '5 s', false) AS ready
 FROM part LEFT JOIN LATERAL (
   SELECT due_at, accepted_at FROM events e
   WHERE e.lane = part.lane AND e.state = 'pending' AND (e.holds OR e.due_at <= clock_timestamp())
@@ -126,12 +126,7 @@ def _lanes_in_turn(engine: Engine, redis: "Redis", grace_seconds: float) -> Iter
     began_after = after = int(redis.get(SWEPT_LANE) or 0)
     wrapped = False
     while True:
-        parameters = {
-            "after": after,
-            "at_most": LANES_AT_ONCE,
-            "grace_seconds": grace_seconds,
-            "ahead_seconds": AHEAD_MS / 1000,
-        }
+        parameters = {"after": after, "at_most": LANES_AT_ONCE, "grace_seconds": grace_seconds}
         with engine.connect() as connection:
             rows = connection.execute(LANES_AFTER, parameters).all()
         if wrapped:

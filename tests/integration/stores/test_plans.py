@@ -23,7 +23,6 @@ AFTER_A_QUIET_NIGHT = {
     "lane_fail": "EXECUTE lane_fail ({id}, 0::smallint, 'pending', 1.0, true, 'error', 'traceback', 0::smallint)",
     "due_lanes": sweeper.DUE_LANES.text,
     "lanes_after": sweeper.LANES_AFTER.text.replace(":grace_seconds", "0")
-    .replace(":ahead_seconds", "5")
     .replace(":after", "{lane} - 1")
     .replace(":at_most", "1"),
 }
