@@ -30,6 +30,11 @@ class GraphStandIn:
         return self._stand_in.posts
 
     @property
+    def read_marks(self) -> int:
+        """How many read marks and typing indicators came."""
+        return self._stand_in.read_marks
+
+    @property
     def sent(self) -> list[dict[str, Any]]:
         """What was taken, in order: id, user, number, message, callback, status."""
         return [each for each in self._stand_in.chats.after(0) if each["from_bot"]]

@@ -30,6 +30,7 @@ class StandIn:
         self.level = level
         self.webhooks = Webhooks(webhook_url, secret)
         self.posts = 0  # requests to /messages, whatever became of them
+        self.read_marks = 0  # requests that mark a message as read, with typing or without
         self._tasks: set[asyncio.Task[None]] = set()
 
     def application(self) -> web.Application:
@@ -175,6 +176,7 @@ class Messages(_Handler):
         return True
 
     def _mark_read(self, content: dict[str, Any]) -> None:
+        self.stand_in.read_marks += 1
         message = self.stand_in.chats.by_id.get(str(content.get("message_id")))
         if message is not None:
             message.status = "read"
