@@ -1,5 +1,6 @@
 """What the commands share: their options, and how they write to a terminal, a pipe or a program."""
 
+import errno
 import json
 import os
 import stat
@@ -31,10 +32,23 @@ class SafeConsole(Console):
 
 
 def private_file(path: Path) -> IO[str]:
-    """Open a file to write, which only its owner can read, also one that was there before."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+    """Open a file to write, which only its owner can read, also one that was there before.
+
+    ClickException for a link or another user's file: somebody may have put it there, to read or to redirect this.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | (0 if path.is_relative_to("/dev") else os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except OSError as error:
+        why = "is a link: name the file itself" if error.errno == errno.ELOOP else error.strerror
+        raise click.ClickException(f"{path} {why}") from error
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode):
+        if found.st_uid != os.geteuid():
+            os.close(descriptor)
+            raise click.ClickException(f"{path} belongs to another user: choose another file")
         os.fchmod(descriptor, 0o600)
+        os.ftruncate(descriptor, 0)
     return open(descriptor, "w", encoding="utf-8")
 
 

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -33,7 +34,7 @@ class DirectoryError(NeverdropError):
 def locked(data: Path) -> Iterator[None]:
     """One stack for each directory; the system lets go of the lock when its holder dies."""
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        _make(data)
         file = (data / LOCK).open("a+", encoding="utf-8")
     except OSError as error:
         raise DirectoryError(f"cannot write to {data}: {error.strerror}. Choose another: --data") from error
@@ -48,6 +49,21 @@ def locked(data: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _make(data: Path) -> None:
+    """Make the directory, closed to others; as root they may pass through it, since Postgres runs as another user."""
+    mode = 0o711 if os.geteuid() == 0 else 0o700
+    data.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        data.mkdir(mode=mode)
+        data.chmod(mode)  # the mask may have taken what Postgres needs
+    except FileExistsError:
+        found = data.stat()
+        if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise DirectoryError(
+                f"{data} is another user's, or others may write to it. Choose another: --data"
+            ) from None
 
 
 def _try_lock(file: IO[Any], kind: int) -> bool:

@@ -38,6 +38,7 @@ def directory() -> Iterator[Path]:
     It is not pytest's own: that is closed to other users, and Postgres is another user when root runs it.
     """
     path = Path(tempfile.mkdtemp(prefix="nd-"))
+    path.chmod(0o711)
     watchdog = watch(Records.of_this_process(path))
     try:
         yield path

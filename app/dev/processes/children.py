@@ -18,6 +18,9 @@ import psutil
 
 KILL_SECONDS = 5  # from SIGKILL until the process must be gone
 RECORDS_PREFIX = "processes."
+# Of the environment, for what needs no setting
+PLAIN_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH")
+FLOWERS_LOGIN = "FLOWER_BASIC_AUTH"
 CLOCK_SLACK_SECONDS = 2  # the boot time, on which start times are based, moves when the clock is set
 
 
@@ -27,7 +30,9 @@ class Program:
 
     name: str
     argv: tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict)  # besides the parent's own
+    env: Mapping[str, str] = field(
+        default_factory=dict
+    )  # besides the parent's own, so far as it may see that
     user: str | None = None  # system user; only root may name one
     stop_signal: signal.Signals = signal.SIGTERM
     grace_seconds: float = 10  # between stop_signal and SIGKILL
@@ -139,7 +144,7 @@ def start(program: Program, records: Records, output: int | IO[bytes] = subproce
     """
     process = psutil.Popen(
         list(program.argv),
-        env={**os.environ, **program.env},
+        env=_environment(program),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
@@ -151,6 +156,19 @@ def start(program: Program, records: Records, output: int | IO[bytes] = subproce
     running = Running(program, process)
     records.add(running)
     return running
+
+
+def _environment(program: Program) -> dict[str, str]:
+    """Return what a program needs to know: a server none of our settings, nobody but Flower its login."""
+    if program.server:
+        return {**plain_environment(), **program.env}
+    given = {name: value for name, value in os.environ.items() if not name.startswith(FLOWERS_LOGIN)}
+    return {**given, **program.env}
+
+
+def plain_environment() -> dict[str, str]:
+    """Return the environment without anybody's settings and secrets."""
+    return {name: value for name, value in os.environ.items() if name in PLAIN_VARIABLES}
 
 
 def end(everything: Iterable[Running]) -> None:

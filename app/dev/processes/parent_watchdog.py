@@ -11,7 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from app.dev.processes.children import Records, end
+from app.dev.processes.children import Records, end, plain_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ def watch(records: Records) -> ParentWatchdog:
         subprocess.Popen(  # noqa: S603  (our own module)
             [sys.executable, "-m", "app.dev.processes", str(records.path)],
             stdin=subprocess.PIPE,
+            env=plain_environment(),
             start_new_session=True,
         )
     )

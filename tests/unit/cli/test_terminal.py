@@ -1,8 +1,11 @@
 """What the command line writes: nothing that steers a terminal, and no file that others can read."""
 
 import io
+import os
 from pathlib import Path
 
+import pytest
+from click import ClickException
 from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
@@ -47,3 +50,19 @@ def test_an_export_is_for_its_owner_alone(tmp_path: Path) -> None:
             lines.write("one\n")
         assert target.stat().st_mode & 0o777 == 0o600
         assert target.read_text() == "one\n"
+
+
+def test_an_export_follows_no_link_and_uses_no_file_of_another_user(tmp_path: Path) -> None:
+    victim, link = tmp_path / "victim", tmp_path / "link"
+    victim.write_text("kept")
+    link.symlink_to(victim)
+    with pytest.raises(ClickException, match="is a link"):
+        private_file(link)
+    assert victim.read_text() == "kept"
+    if os.geteuid() == 0:
+        os.chown(victim, 65_534, 65_534)
+        with pytest.raises(ClickException, match="another user"):
+            private_file(victim)
+        assert victim.read_text() == "kept"
+    with private_file(Path("/dev/null")) as lines:
+        lines.write("one\n")

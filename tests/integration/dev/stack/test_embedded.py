@@ -19,7 +19,8 @@ import redis
 
 from app.dev.processes.children import Program, Records, Running, end, start
 from app.dev.stack import embedded
-from app.dev.stack.embedded import ACCOUNTS, ServerMissingError, free_port, postgres, valkey, valkey_binary
+from app.dev.stack.embedded import ServerMissingError, free_port, postgres, valkey, valkey_binary
+from app.dev.stack.postgres_home import ACCOUNTS
 from tests.helpers import services as servers
 
 PASSWORD = "secret"
