@@ -17,7 +17,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import StaticFileHandler, url
 
 from app.errors import NeverdropError
-from app.flower import conversation, dead_letters, held, pipeline, templates
+from app.flower import conversation, dead_letters, held, outbox, pipeline, templates
 from app.flower import overrides as stock
 from app.flower.access import has_login
 from app.flower.base import STATIC
@@ -45,6 +45,10 @@ HANDLERS = [
     url(r"/held/count", held.HeldCount, name="held_count"),
     url(r"/held/retry", held.HeldRetry),
     url(r"/held/skip", held.HeldSkip),
+    url(r"/outbox", outbox.OutboxPage, name="outbox"),
+    url(r"/outbox/table", outbox.OutboxTable),
+    url(r"/outbox/decide/(send_again|was_sent|drop)", outbox.OutboxDecide),
+    url(r"/outbox/resume", outbox.NumberResume),
     url(r"/conversation/(\d+)", conversation.ConversationPage, name="conversation"),
     url(r"/conversation/(\d+)/events", conversation.LaneEvents),
     url(r"/conversation/(\d+)/(pause|resume)", conversation.PauseSwitch),

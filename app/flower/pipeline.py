@@ -58,6 +58,8 @@ def _numbers(measured: PartialBacklog) -> dict[str, Any]:
         "paused_lanes": stored and stored.paused_lanes,
         "paused": stored and stored.paused,
         "unhandled": stored and stored.unhandled,
+        "replies_waiting": stored and stored.outbox.waiting,
+        "replies_dead": stored and stored.outbox.dead,
         "queues": transport and dict(transport.queues),
         "unacked": transport and transport.unacked,
         "quarantined": transport and transport.quarantined,

@@ -45,7 +45,7 @@ def event_timeline(found: Timeline, payload: str, reveal: bool) -> dict[str, Any
     with _hiding(payload):
         for moment in shown["moments"]:
             moment["detail"] = {
-                name: masked_text(value) if name in ("error", "traceback") else value
+                name: masked_text(value) if name in ("error", "traceback", "answer") else value
                 for name, value in moment["detail"].items()
                 if name != "payload"  # of a changed duplicate: its texts are another's than the event's
             }

@@ -14,7 +14,7 @@ ITEM_END = "</li>"
 INLINE = ("workers.html",)  # of Flower's templates, that hold a script
 INLINE_SCRIPT = '<script type="text/javascript">'
 NONCE_SCRIPT = '<script nonce="{{ handler.nonce }}">'
-PAGES = (("dead_letters", "Dead letters"), ("pipeline", "Pipeline"))
+PAGES = (("dead_letters", "Dead letters"), ("pipeline", "Pipeline"), ("outbox", "Outbox"))
 ITEM = """
         <li class="nav-item">
           <a class="nav-link{{% if active_tab == '{name}' %}} active{{% end %}}"

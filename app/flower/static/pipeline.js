@@ -7,7 +7,7 @@ const NUMBERS_MS = 3000;
 const CHARTS_MS = 30000;
 const HEIGHT = 200;  // pixels
 
-const { base, deadLetters } = byId("pipeline").dataset;
+const { base, deadLetters, outbox } = byId("pipeline").dataset;
 
 // Numbers
 
@@ -50,6 +50,8 @@ function showPlaces(now) {
     ["pending events", now.pending],
     [`in paused conversations (${known(now.paused_lanes)})`, now.paused],
     ["messages of the last hour without a handler", now.unhandled],
+    ["replies that wait to leave", now.replies_waiting],
+    ["replies that wait for a person", now.replies_dead, outbox],
     ...Object.entries(now.queues ?? {}).map(([queue, length]) => [`queue ${queue}`, length, queue === "dead_letters" ? deadLetters : null]),
     ["taken by a worker, not acknowledged yet", now.unacked],
     ["messages that could not be run, in quarantine", now.quarantined],
