@@ -54,9 +54,11 @@ def open_web() -> Iterator[Web]:
         thread = Thread(target=server.run, kwargs={"sockets": [listening]})
         with patch.object(webhook, "store_body", web.store_body):
             thread.start()
-            yield web
-            server.should_exit = server.force_exit = True
-            thread.join()
+            try:
+                yield web
+            finally:
+                server.should_exit = server.force_exit = True
+                thread.join()
     settings.cache_clear()
 
 
