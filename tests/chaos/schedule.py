@@ -154,8 +154,7 @@ def _candidate(rng: Random, at: float, name: str, kind: Kind) -> Fault:
 
 def _fits(fault: Fault, faults: Sequence[Fault], seconds: float) -> bool:
     """Whether it is over before the load is, and nothing that it hits is being hit."""
-    resources = _resources(fault.target, fault.kind)
-    busy = (other for other in faults if resources & _resources(other.target, other.kind))
+    busy = (other for other in faults if conflict(fault, other))
     return fault.at + _lasts(fault) <= seconds and all(
         other.at + _lasts(other) + MARGIN_SECONDS <= fault.at for other in busy
     )
@@ -163,6 +162,11 @@ def _fits(fault: Fault, faults: Sequence[Fault], seconds: float) -> bool:
 
 def _lasts(fault: Fault) -> float:
     return DEPLOY_SECONDS if fault.kind == "deploy_workers" else fault.seconds
+
+
+def conflict(fault: Fault, other: Fault) -> bool:
+    """Whether both hit the same, so that one has to be over before the other begins."""
+    return bool(_resources(fault.target, fault.kind) & _resources(other.target, other.kind))
 
 
 def _resources(target: str, kind: str) -> set[str]:

@@ -45,7 +45,7 @@ def interrupted_events_run_again(facts: Facts) -> Iterator[Violation | None]:
 
 
 def work_goes_on(facts: Facts) -> Iterator[Violation | None]:
-    """After each fault something that waits is completed within RETURN_SECONDS, outages by other faults aside."""
+    """After each fault something that waits is completed within RETURN_SECONDS, outages by others aside."""
     for each in returns(facts):
         if each.seconds is None:
             yield Violation(f"nothing was completed after {each.kind} had ended")
@@ -59,7 +59,7 @@ def work_goes_on(facts: Facts) -> Iterator[Violation | None]:
 class Return:
     """From the end of a fault, or from when something waited after it, to the next event that was completed.
 
-    ``seconds`` leave out the time of other faults; None: nothing was completed any more.
+    ``seconds`` leave out for how long other faults took a store or beat away; None: nothing was completed any more.
     """
 
     kind: str
@@ -77,8 +77,10 @@ def _return(facts: Facts, fault: PastFault, since: float, finished: Sequence[flo
     index = bisect_right(finished, since)
     if index == len(finished):
         return Return(fault.kind, None)
-    others = ((each.began_at, each.ended_at) for each in facts.faults if each is not fault)
-    return Return(fault.kind, finished[index] - since - _covered(others, since, finished[index]))
+    outages = (
+        (each.began_at, each.ended_at) for each in facts.faults if each.takes_away and each is not fault
+    )
+    return Return(fault.kind, finished[index] - since - _covered(outages, since, finished[index]))
 
 
 def interruptions(facts: Facts) -> list[Interruption]:
