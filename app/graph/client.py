@@ -3,6 +3,7 @@
 A client is opened once a process; nothing is sent again here, since only the outbox knows whether that is safe.
 """
 
+import itertools
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -17,7 +18,9 @@ from config.settings import Settings, settings
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 15.0  # below the time that a deploy leaves a sender
 SIGNAL_SECONDS = 2.0  # typing and read marks: a handler waits for them
-MAX_CONNECTIONS = 256
+# A client looks through all its connections for each request, so several with few are faster than one with many
+CLIENTS = 8
+MAX_CONNECTIONS = 32  # of each
 # The request had not left when these were raised
 NOT_SENT = (
     httpx.ConnectError,
@@ -53,11 +56,26 @@ def messages_url(number: str) -> str:
 
 
 @cache
-def sender() -> httpx.AsyncClient:
-    """The client of the sender's event loop, with connections that are kept."""
+def senders() -> "itertools.cycle[httpx.AsyncClient]":
+    """The clients of the sender's event loop, in turn, with connections that are kept."""
     timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
     limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
-    return httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False, follow_redirects=False)
+    context = httpx.create_ssl_context(trust_env=False)
+    return itertools.cycle(
+        [
+            httpx.AsyncClient(
+                timeout=timeout, limits=limits, verify=context, trust_env=False, follow_redirects=False
+            )
+            for _ in range(CLIENTS)
+        ]
+    )
+
+
+async def close_senders() -> None:
+    """Close the connections of the sender's event loop."""
+    if senders.cache_info().currsize:
+        for _, client in zip(range(CLIENTS), senders(), strict=False):
+            await client.aclose()
 
 
 @cache
@@ -73,7 +91,7 @@ async def post(number: str, body: Mapping[str, Any]) -> Answer:
     except NoToken as error:
         return NotSent(Remedy.STOP, str(error))
     try:
-        answer = await sender().post(messages_url(number), json=body, headers=_headers(token))
+        answer = await next(senders()).post(messages_url(number), json=body, headers=_headers(token))
     except NOT_SENT as error:
         return NotSent(Remedy.AGAIN, _words(error))
     except httpx.HTTPError as error:
@@ -91,7 +109,9 @@ async def throughput_level(number: str) -> str | None:
     """Ask Meta how fast a number may send: STANDARD, HIGH, ...; None where the answer does not say."""
     try:
         url = f"{_base(settings())}/{number}"
-        answer = await sender().get(url, params={"fields": "throughput"}, headers=_headers(token_for(number)))
+        answer = await next(senders()).get(
+            url, params={"fields": "throughput"}, headers=_headers(token_for(number))
+        )
         level = answer.json()["throughput"]["level"]
     except (NoToken, httpx.HTTPError, ValueError, KeyError, TypeError):
         return None
@@ -111,7 +131,7 @@ def _words(error: httpx.HTTPError) -> str:
 
 
 def _reset() -> None:
-    sender.cache_clear()
+    senders.cache_clear()
     signaller.cache_clear()
 
 

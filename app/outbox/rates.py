@@ -4,7 +4,7 @@ No library: those with a token bucket on Redis need redis-py below 8, and would 
 and the breaker, which belong to the same decision.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from redis import Redis
 
@@ -20,11 +20,12 @@ PROBE_SECONDS = 5
 FAILURES_SECONDS = 300
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rates:
     """The rates of all numbers."""
 
     redis: "Redis"
+    _failing: set[str] = field(default_factory=set)  # numbers whose breaker counts, as far as is known here
 
     def take(self, number: str, wanted: int) -> tuple[int, float]:
         """Return how many sends may leave now, of ``wanted``, and if none the seconds until one may."""
@@ -32,7 +33,9 @@ class Rates:
         keys = [f"{prefix}{number}" for prefix in (OUTBOX_RATE, OUTBOX_PAUSE, OUTBOX_FAILURES)]
         most = max(1, int(per_second * BURST_SECONDS))
         arguments = [per_second, most, wanted, BREAKER_FAILURES, PROBE_SECONDS * 1000]
-        granted, wait_ms = script(self.redis, __package__, "take_rate")(keys=keys, args=arguments)
+        granted, wait_ms, failures = script(self.redis, __package__, "take_rate")(keys=keys, args=arguments)
+        if failures:
+            self._failing.add(number)
         return int(granted), int(wait_ms) / 1000
 
     def pause(self, number: str, seconds: float) -> None:
@@ -43,8 +46,11 @@ class Rates:
         """Count what does not reach Meta, or is answered by an error of Meta's own; one success resets the breaker."""
         key = f"{OUTBOX_FAILURES}{number}"
         if reached:
-            self.redis.delete(key)
+            if number in self._failing:  # or each send would cost a round trip
+                self.redis.delete(key)
+                self._failing.discard(number)
             return
+        self._failing.add(number)
         with self.redis.pipeline() as pipe:
             pipe.incr(key)
             pipe.expire(key, FAILURES_SECONDS)

@@ -15,6 +15,7 @@ from app.outbox.statements import OutboxStatements, Ready
 from config.logging import get_logger
 
 MAX_IN_FLIGHT = 64
+MANY_IN_FLIGHT = 8
 POLL_SECONDS = 0.02  # between two looks for new sends while others are under way
 IDLE_SECONDS = 0.2  # that a rate may be waited for; what takes longer is left to the sweep
 
@@ -120,6 +121,9 @@ class OutboxSender:
         """Take over what has come back, waiting so long for the first; None waits for all."""
         if not self._in_flight:
             return
+        if wait_seconds is not None and len(self._in_flight) > MANY_IN_FLIGHT:
+            await asyncio.sleep(wait_seconds)  # many are recorded in one statement
+            wait_seconds = 0
         when = asyncio.ALL_COMPLETED if wait_seconds is None else asyncio.FIRST_COMPLETED
         done, self._in_flight = await asyncio.wait(self._in_flight, timeout=wait_seconds, return_when=when)
         self._unrecorded += [task.result() for task in done]

@@ -33,7 +33,8 @@ FROM found LEFT JOIN stopped_numbers stopped USING (number) WHERE found.number I
 
 # The first of each conversation that holds others up, if it may leave now. A step through the index for each
 # conversation, beginning behind $2, so that those at the end of the alphabet get their turn. Two senders that are
-# at it at once skip each other's rows; a second send of a conversation is never the first.
+# at it at once skip each other's rows; a second send of a conversation is never the first. OFFSET 0 keeps the planner
+# from reading all that waits for a join.
 TAKE = f"""
 PREPARE outbox_take (text, text, int) AS
 WITH RECURSIVE first AS (
@@ -46,11 +47,11 @@ WITH RECURSIVE first AS (
     ORDER BY s.conversation, s.id LIMIT 1
   ) AS next
 ), ready AS (
-  SELECT s.id FROM first JOIN sends s ON s.id = first.id
+  SELECT s.id FROM first CROSS JOIN LATERAL (SELECT * FROM sends WHERE id = first.id OFFSET 0) AS s
   WHERE s.state = 'queued' AND s.due_at <= clock_timestamp()
   LIMIT $3
 ), locked AS (
-  SELECT id FROM sends WHERE id IN (SELECT id FROM ready) AND state = 'queued' AND holds
+  SELECT id FROM sends WHERE id = ANY (ARRAY(SELECT id FROM ready)) AND state = 'queued'
   FOR UPDATE SKIP LOCKED
 )
 UPDATE sends s SET
@@ -100,6 +101,11 @@ WHERE s.id = given.id AND s.attempts = given.attempt AND s.state IN ('sending', 
 RETURNING s.id
 """  # noqa: S608  (constants)
 
+# An outbox is often empty when its plan is made, and full a moment later
+BY_INDEX = "SET LOCAL enable_seqscan = off"
+# What a crash of Postgres takes back here is ``sending`` again: a status settles it, as anything unknown
+WITHOUT_DISK = "SET LOCAL synchronous_commit = off"
+
 STOP = """
 PREPARE outbox_stop (text, text, int, text) AS
 INSERT INTO stopped_numbers (number, token_digest, error_code, error) VALUES ($1, $2, $3, $4)
@@ -142,7 +148,7 @@ class OutboxStatements:
 
     def take(self, number: str, after: str, most: int) -> list[Ready]:
         """Take sends that may leave now, of conversations behind ``after``; their attempts are counted, on disk."""
-        with self._prepared() as prepared:
+        with self._prepared(BY_INDEX) as prepared:
             rows = prepared.rows(TAKE, number, after, most)
         return [_ready(row) for row in rows]
 
@@ -152,7 +158,7 @@ class OutboxStatements:
             _result(send, decision) for send, decision in sorted(results, key=lambda result: result[0].id)
         ]
         if rows:
-            with self._prepared() as prepared:
+            with self._prepared(WITHOUT_DISK) as prepared:
                 prepared.rows(RECORD, recordset(rows))
 
     def stop(self, number: str, token_digest: str, code: int | None, error: str) -> None:
@@ -172,9 +178,11 @@ class OutboxStatements:
         return bool(is_open)
 
     @contextmanager
-    def _prepared(self) -> Iterator[Prepared]:
+    def _prepared(self, option: str | None = None) -> Iterator[Prepared]:
         connection: Connection
         with self.engine.begin() as connection:
+            if option is not None:
+                connection.exec_driver_sql(option)
             yield Prepared(connection)
 
 

@@ -63,7 +63,11 @@ class SendRow(Base):
         Index("sends_held", "held_until", postgresql_where=text("held_until IS NOT NULL")),
         Index("sends_undecided", "id", postgresql_where=text("state IN ('unknown', 'dead')")),
         Index("sends_finished", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
-        Index("sends_cancel", "cancel_key", postgresql_where=text("state = 'queued'")),
+        Index(
+            "sends_cancel",
+            "cancel_key",
+            postgresql_where=text("state = 'queued' AND cancel_key IS NOT NULL"),
+        ),
         Index("sends_message", "message_id", postgresql_where=text("message_id IS NOT NULL")),
     )
 

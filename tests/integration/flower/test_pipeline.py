@@ -42,7 +42,7 @@ def test_the_numbers_are_those_of_the_tables_and_of_redis(core: Core, page: Page
     assert now["minute"] == {"arrived": 3, "done": 1, "failed_attempts": 1, "died": 0}
     assert (now["journal"], now["second_door"], now["pending"]) == (1, 1, 2)
     assert (now["claims"], now["workers"]) == (1, {"worker1@here": ["conversations"]})
-    assert set(now["queues"]) == {"webhooks", "conversations", "maintenance", "dead_letters"}
+    assert set(now["queues"]) == {"webhooks", "conversations", "outbox", "maintenance", "dead_letters"}
     assert now["oldest_seconds"] > 0
 
 

@@ -77,7 +77,7 @@ def outbox(env: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Ite
         client._reset()
         made = Outbox(make_core(monkeypatch), graph)
         yield made
-        made.loop.run_until_complete(client.sender().aclose())
+        made.loop.run_until_complete(client.close_senders())
         made.loop.close()
         client.signaller().close()
         client._reset()

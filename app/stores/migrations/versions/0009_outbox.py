@@ -60,7 +60,12 @@ def upgrade() -> None:
     op.create_index(
         "sends_finished", "sends", ["finished_at"], postgresql_where=sa.text("finished_at IS NOT NULL")
     )
-    op.create_index("sends_cancel", "sends", ["cancel_key"], postgresql_where=sa.text("state = 'queued'"))
+    op.create_index(
+        "sends_cancel",
+        "sends",
+        ["cancel_key"],
+        postgresql_where=sa.text("state = 'queued' AND cancel_key IS NOT NULL"),
+    )
     op.create_index(
         "sends_message", "sends", ["message_id"], postgresql_where=sa.text("message_id IS NOT NULL")
     )
