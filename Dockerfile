@@ -1,6 +1,7 @@
 # One image for every process; what it runs by default is the web.
 
-FROM python:3.13-slim AS build
+ARG PYTHON_IMAGE=python:3.13-slim
+FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv /opt/neverdrop
 COPY requirements.lock /src/
@@ -13,7 +14,7 @@ COPY config /src/config
 COPY tasks /src/tasks
 RUN /opt/neverdrop/bin/pip install --no-deps --no-build-isolation /src
 
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE}
 # Handlers of your own go into the working directory: every process finds them there
 WORKDIR /srv/neverdrop
 ENV PATH=/opt/neverdrop/bin:$PATH PYTHONPATH=/srv/neverdrop PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

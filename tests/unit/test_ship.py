@@ -29,6 +29,8 @@ SOFT_SHUTDOWN = {"REMAP_SIGTERM": pipeline.CONSUMER_ENVIRONMENT["REMAP_SIGTERM"]
 PLATFORM = {"PORT", "WEB_CONCURRENCY"}
 POSTGRES = {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD", "PGPASSWORD"}
 FLOWER = {"FLOWER_ADDRESS", "FLOWER_PORT"}
+IMAGES = {"PYTHON_IMAGE", "VALKEY_IMAGE", "POSTGRES_IMAGE"}
+VALKEY = {"VALKEY_PASSWORD"}
 CELERY = {"REMAP_SIGTERM", "CELERY_WORKER_CONCURRENCY"}
 SETTINGS = {name.upper() for name in Settings.model_fields}
 SECRET_FILES = {
@@ -42,7 +44,7 @@ SECRET_FILES = {
         "WHATSAPP_ACCESS_TOKEN",
     )
 }
-KNOWN = SETTINGS | SECRET_FILES | PLATFORM | POSTGRES | FLOWER | CELERY
+KNOWN = SETTINGS | SECRET_FILES | PLATFORM | POSTGRES | FLOWER | CELERY | IMAGES | VALKEY
 
 
 def procfile() -> dict[str, str]:
@@ -195,8 +197,12 @@ def test_no_file_that_ships_names_an_unknown_variable() -> None:
 def test_no_secret_has_a_default_in_compose() -> None:
     assert environment("web")["WHATSAPP_APP_SECRET"] is None
     assert environment("web")["WHATSAPP_VERIFY_TOKEN"] is None
-    for value in (environment("flower")["FLOWER_BASIC_AUTH"], environment("postgres")["POSTGRES_PASSWORD"]):
-        assert re.fullmatch(r"\$\{[A-Z_]+:\?.+\}", value)
+    secrets = (
+        environment("flower")["FLOWER_BASIC_AUTH"], environment("postgres")["POSTGRES_PASSWORD"],
+        environment("valkey")["REDISCLI_AUTH"], environment("web")["REDIS_URL"].split("neverdrop:")[1].split("@")[0],
+    )  # fmt: skip
+    for value in secrets:
+        assert re.fullmatch(r"\$\{[A-Z_]+:\?[^}]+\}", value)
 
 
 def test_composes_own_values_are_valid_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,6 +241,26 @@ def test_nothing_is_published_but_the_web_and_flower_on_this_machine() -> None:
     assert COMPOSE["networks"]["stores"]["internal"] is True
     for store in ("valkey", "postgres"):
         assert SERVICES[store]["networks"] == ["stores"]
+
+
+def test_every_container_is_bounded_and_can_do_little() -> None:
+    for name, service in SERVICES.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert {"pids_limit", "mem_limit", "cpus"} <= service.keys(), name
+        assert "/tmp" in service["tmpfs"], name
+    assert [SERVICES[store]["user"] for store in ("valkey", "postgres")] == ["valkey", "postgres"]
+
+
+def test_every_image_can_be_pinned_by_its_digest() -> None:
+    assert SERVICES["valkey"]["image"].startswith("${VALKEY_IMAGE:-")
+    assert SERVICES["postgres"]["image"].startswith("${POSTGRES_IMAGE:-")
+    assert re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE) == [
+        "${PYTHON_IMAGE}",
+        "${PYTHON_IMAGE}",
+    ]
+    assert SERVICES["web"]["build"]["args"] == ["PYTHON_IMAGE"]
 
 
 def test_every_service_waits_for_what_it_needs() -> None:
