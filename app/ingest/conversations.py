@@ -66,7 +66,11 @@ WHERE w.id = :winner AND l.id = :loser AND l.handled_occurred_at IS NOT NULL
 """)
 # Of two that run at this moment only one can become done; the other is run again
 MERGE_FENCE = text("""
-UPDATE conversations w SET begun_event_id = coalesce(w.begun_event_id, l.begun_event_id)
+UPDATE conversations w SET begun_event_id = CASE
+    WHEN l.begun_event_id IS NULL OR EXISTS (
+      SELECT FROM attempts a JOIN events e ON e.id = a.event_id
+      WHERE e.id = w.begun_event_id AND e.state = 'pending' AND a.number = e.attempts AND a.finished_at IS NULL
+    ) THEN w.begun_event_id ELSE l.begun_event_id END
 FROM conversations l WHERE w.id = :winner AND l.id = :loser
 """)
 MOVE_EVENTS = text("UPDATE events SET lane = :winner WHERE lane = :loser")

@@ -139,25 +139,26 @@ class Execution:
 
     def _finish(self, attempt: Attempt) -> None:
         if not self.statements.finish(attempt.event.id, attempt.number):
-            raise StaleAttempt  # roll back: another attempt may commit its effects
+            # Roll back: another attempt may commit its effects
+            raise StaleAttempt("another event of its conversation was begun meanwhile")
 
     def _record(self, attempt: Attempt, error: BaseException | None, seconds: float) -> Result:
         """Write a failure down; if Postgres is away, the attempt stays open and a sweep finds the event."""
         if error is None:
             return Result(attempt, Outcome.DONE, seconds)
-        if isinstance(error, StaleAttempt):
-            return Result(attempt, Outcome.STALE_ATTEMPT, seconds)
         failure = attempt.failure(error, costs_nothing=self._costs_nothing(attempt, error))
-        if not self.statements.fail(attempt.event.id, attempt.number, failure):
+        recorded = self.statements.fail(attempt.event.id, attempt.number, failure)
+        if not recorded or (isinstance(error, StaleAttempt) and not failure.dead):
             return Result(attempt, Outcome.STALE_ATTEMPT, seconds)
         return Result(attempt, Outcome.DEAD if failure.dead else Outcome.FAILED, seconds, error, failure)
 
     def _costs_nothing(self, attempt: Attempt, error: BaseException) -> bool:
-        """Whether the attempt failed only because of other transactions: a deadlock, a lock, a conflict.
+        """Whether the attempt failed only because of other transactions: a deadlock, a lock, a conflict, the fence.
 
         MAX_TRIED_AGAIN times at most in an event's life, since its handler may be what always comes into its own way.
         """
-        if not isinstance(error, DBAPIError | psycopg2.Error) or judge(error) is not Fault.AGAIN:
+        is_conflict = isinstance(error, DBAPIError | psycopg2.Error) and judge(error) is Fault.AGAIN
+        if not is_conflict and not isinstance(error, StaleAttempt):
             return False
         return self.statements.tried_again(attempt.event.id) < MAX_TRIED_AGAIN
 

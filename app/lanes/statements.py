@@ -81,6 +81,8 @@ WITH root AS MATERIALIZED (
 SELECT attempts, late FROM begun
 """  # noqa: S608  (FIRST is a constant)
 
+# The fence is read from the row as it is after a merge that this waited for: in a WHERE it would be looked for in the
+# row as it was when the statement began.
 FINISH = f"""
 PREPARE lane_finish (bigint, smallint) AS
 WITH bounded AS MATERIALIZED (
@@ -103,11 +105,11 @@ WITH bounded AS MATERIALIZED (
     ORDER BY occurred_at DESC, delivery_id DESC, position DESC LIMIT 1
   )
   FROM finished f
-  WHERE c.id = f.root AND c.begun_event_id = f.id
-  RETURNING c.id
+  WHERE c.id = f.root
+  RETURNING c.begun_event_id = f.id AND c.merged_into IS NULL AS is_ours
 )
 SELECT count(*) FROM finished f
-WHERE EXISTS (SELECT FROM mark) OR NOT EXISTS (SELECT FROM conversations c WHERE c.id = f.root)
+WHERE EXISTS (SELECT FROM mark WHERE is_ours) OR NOT EXISTS (SELECT FROM conversations c WHERE c.id = f.root)
 """  # noqa: S608  (the time is a constant)
 
 FAIL = f"""
@@ -128,11 +130,12 @@ WITH bounded AS MATERIALIZED (
 SELECT count(*) FROM failed
 """  # noqa: S608  (the time is a constant)
 
-# Codes that stand in ``app.stores.faults`` as "try again", by the names that psycopg2 gives their errors
+# Codes that stand in ``app.stores.faults`` as "try again", by the names that psycopg2 gives their errors, and the
+# fence's own
 TRIED_AGAIN = """
 PREPARE lane_tried_again (bigint) AS
 SELECT count(*) FROM attempts WHERE event_id = $1
-  AND split_part(error, ':', 1) IN ('SerializationFailure', 'DeadlockDetected', 'LockNotAvailable')
+  AND split_part(error, ':', 1) IN ('SerializationFailure', 'DeadlockDetected', 'LockNotAvailable', 'StaleAttempt')
 """
 
 IS_OPEN = """

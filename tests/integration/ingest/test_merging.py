@@ -214,11 +214,11 @@ def _resolve(core: Core, names: tuple[str, ...]) -> int:
         return conversations.resolve(connection, [NameGroup(names)])[0]
 
 
-def wait_until_blocked(core: Core) -> None:
-    """Until some connection waits for another's lock."""
+def wait_until_blocked(core: Core, connections: int = 1) -> None:
+    """Until so many connections wait for another's lock."""
     pause = threading.Event()
     for _ in range(int(WAIT_SECONDS / POLL_SECONDS)):
-        if core.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        if core.value("SELECT count(*) FROM pg_locks WHERE NOT granted") >= connections:
             return
         pause.wait(POLL_SECONDS)
     raise AssertionError("nobody waits")
