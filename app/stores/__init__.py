@@ -5,7 +5,7 @@ Relies on: ``DATABASE_URL`` and ``REDIS_URL``.
 Cannot see: what the rows mean; the packages that read them know.
 """
 
-from app.stores import connections, delivery_id, postgres_wait, redis_checks
+from app.stores import connections, delivery_id, lifetimes, postgres_wait, redis_checks
 from app.stores.chunks import chunks
 from app.stores.connections import (
     engine,
@@ -115,6 +115,7 @@ __all__ = [
     "judge",
     "lane_claim",
     "lane_engine",
+    "lifetimes",
     "migrate",
     "postgres_wait",
     "recordset",

@@ -1,10 +1,8 @@
 """Keep raised alerts in Redis while Postgres cannot; a mark expires unless somebody still sees its condition."""
 
-from typing import Any
-
 from redis import Redis
 
-from app.stores import ALERT_PREFIX
+from app.stores import ALERT_PREFIX, lifetimes
 from app.watch.conditions import AlertChange, AlertName
 
 MARK_SECONDS = 30  # several looks of a timer
@@ -26,5 +24,5 @@ def unmark(redis: "Redis", name: AlertName) -> bool:
 
 def raised(redis: "Redis") -> frozenset[str]:
     """Return the names of the alerts with a mark. RedisError without Redis."""
-    marks: Any = redis.mget([ALERT_PREFIX + name for name in AlertName])
-    return frozenset(name.value for name, text in zip(AlertName, marks, strict=True) if text is not None)
+    marked = lifetimes.exist(redis, [ALERT_PREFIX + name for name in AlertName], MARK_SECONDS)
+    return frozenset(name.value for name, is_raised in zip(AlertName, marked, strict=True) if is_raised)

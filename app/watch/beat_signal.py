@@ -10,7 +10,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from app.stores import BEAT, web_redis
+from app.stores import BEAT, lifetimes, web_redis
 
 RENEW_SECONDS = 2.0  # at most as often; beat publishes several tasks a second
 EXPIRE_SECONDS = 15
@@ -30,4 +30,4 @@ def renew(**_: Any) -> None:
 
 def is_alive(redis: "Redis") -> bool:
     """Whether beat has published lately. RedisError without Redis."""
-    return bool(redis.exists(BEAT))
+    return lifetimes.exist(redis, [BEAT], EXPIRE_SECONDS) == [True]

@@ -34,5 +34,7 @@ def names(redis: "Redis") -> list[str]:
     """Return the handlers that some worker was to run within MET_SECONDS and did not know. RedisError without Redis."""
     seconds, microseconds = redis.time()
     since_ms = (seconds - MET_SECONDS) * 1000 + microseconds // 1000
-    met: Any = redis.zrangebyscore(UNKNOWN_HANDLERS, since_ms, "+inf")
+    # Not what is dated later: it was met before Redis's clock was set back, and is soon met again if it still waits
+    until_ms = since_ms + 2 * MET_SECONDS * 1000
+    met: Any = redis.zrangebyscore(UNKNOWN_HANDLERS, since_ms, until_ms)
     return sorted(name.decode() for name in met)

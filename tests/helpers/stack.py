@@ -2,7 +2,8 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,7 +34,7 @@ class Stack:
     """web, ingest, worker, beat and both stores, by the names that ``neverdrop up`` gives them.
 
     ``relays`` makes the network between all processes and a store, by the path of the store's socket. With ``beside``
-    it shares the Valkey of another one.
+    it shares the Valkey of another one. ``environment`` gives a process or Valkey more variables, by its name.
 
     Names: ``web``, ``ingest1`` ..., ``worker1`` ..., ``sender1`` ..., ``beat``, ``flower``, ``valkey``,
     ``postgres``. Nothing is started again by itself. Valkey has ``appendfsync always``, Postgres all that makes it
@@ -50,6 +51,7 @@ class Stack:
         relays: Callable[[str], Relay] | None = None,
         beside: "Stack | None" = None,
         senders: int = 0,
+        environment: Callable[[str], Mapping[str, str]] = lambda _: {},
     ) -> None:
         self.path = path
         self.port = free_port()
@@ -60,6 +62,7 @@ class Stack:
         self._servers: dict[str, Server] = {}
         self._relays = relays
         self._beside = beside
+        self._environment = environment
         self._consumers = [pipeline.ingest(number) for number in range(1, ingests + 1)]
         self._consumers += [pipeline.worker(number, concurrency) for number in range(1, workers + 1)]
         self._consumers += [pipeline.sender(number) for number in range(1, senders + 1)]
@@ -70,7 +73,8 @@ class Stack:
         """Start Valkey and Postgres; the environment that leads to them."""
         self._servers = {"postgres": postgres(self.path / "postgres")}
         if self._beside is None:
-            self._servers["valkey"] = valkey(self.path / "valkey", PASSWORD)
+            server = valkey(self.path / "valkey", PASSWORD)
+            self._servers["valkey"] = replace(server, program=self._with_environment(server.program))
         for name in self._servers:
             self.start(name)
         redis_url, database_url = self.redis_url, self._servers["postgres"].url
@@ -101,11 +105,11 @@ class Stack:
         self._log.close()
 
     def _programs(self) -> list[Program]:
-        return [
-            pipeline.web(self.port),
-            *self._consumers,
-            pipeline.beat(),
-        ]
+        programs = [pipeline.web(self.port), *self._consumers, pipeline.beat()]
+        return [self._with_environment(program) for program in programs]
+
+    def _with_environment(self, program: Program) -> Program:
+        return replace(program, env={**program.env, **self._environment(program.name)})
 
     # Requests
 

@@ -130,6 +130,21 @@ def test_the_thread_outlives_whatever_a_look_raises_and_ends_when_told(
     assert not timer._thread.is_alive()
 
 
+HOUR_SECONDS = 3600
+
+
+def test_what_expires_does_so_also_after_redis_was_set_back_an_hour(redis: "Redis") -> None:
+    redis.set(beat_signal.BEAT, 1, ex=HOUR_SECONDS)
+    redis.set(f"{ALERT_PREFIX}no_beat", "text", ex=HOUR_SECONDS)
+    seconds, _ = redis.time()
+    redis.zadd(unknown_handlers.UNKNOWN_HANDLERS, {"shop.answer": (seconds + HOUR_SECONDS) * 1000})
+    assert beat_signal.is_alive(redis)
+    assert alert_marks.raised(redis) == {"no_beat"}
+    assert unknown_handlers.names(redis) == []
+    assert redis.ttl(beat_signal.BEAT) <= beat_signal.EXPIRE_SECONDS
+    assert redis.ttl(f"{ALERT_PREFIX}no_beat") <= alert_marks.MARK_SECONDS
+
+
 def test_a_mark_expires(redis: "Redis", timer: AlertTimer, closed: Callable[[bool], None]) -> None:
     closed(True)
     timer.look()
