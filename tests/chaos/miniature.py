@@ -7,7 +7,7 @@ must find it.
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -72,7 +72,7 @@ class Miniature:
             threads = [pool.submit(self._repeat, loop) for loop in loops]
             try:
                 self._send(posts, entries)
-                self._await_the_end()
+                self._await_the_end(threads)
             finally:
                 self._over.set()
             for thread in threads:
@@ -97,10 +97,14 @@ class Miniature:
         with ThreadPoolExecutor(SENDERS) as pool:
             list(pool.map(send, range(len(entries))))
 
-    def _await_the_end(self) -> None:
+    def _await_the_end(self, threads: Sequence[Future[None]]) -> None:
+        """Raise what a thread raised, or TimeoutError."""
         deadline = time.monotonic() + MAX_SECONDS
         empty = 0
         while empty < STEADY_LOOKS:
+            for thread in threads:
+                if thread.done():
+                    thread.result()
             left = queries.progress(engine(), redis()).unfinished
             if left and time.monotonic() > deadline:  # the checker would take what is late for lost
                 raise TimeoutError(f"{left} things are still to be done after {MAX_SECONDS:g} s")
@@ -160,5 +164,6 @@ class Miniature:
             handler_time_limit_seconds=TIME_LIMIT_SECONDS,
             enqueue_dead_letter=lambda event_id: dead_letters.enqueue_dead_letter(redis(), event_id),
             wake=lambda lanes: wakes.wake(redis(), lanes),
+            wake_senders=lambda: wakes.wake_senders(redis()),
             record_unknown=lambda names: unknown_handlers.record(redis(), names),
         )
