@@ -9,7 +9,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench chaos attack screenshots map lint lock clean
+.PHONY: help run demo test bench chaos attack screenshots map lint sbom audit lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -45,14 +45,22 @@ lint: $(VENV)/installed-dev ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+sbom: $(VENV)-supply/installed ## what is installed in production, as a CycloneDX file: sbom.json
+	$(VENV)-supply/bin/cyclonedx-py requirements --output-reproducible --pyproject pyproject.toml --mc-type application \
+		--of JSON -o sbom.json requirements.lock
+
+audit: $(VENV)-supply/installed ## the locks against known vulnerabilities; asks pypi.org, so it needs a network
+	$(VENV)-supply/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock -r requirements-dev.lock
+
 lock: $(VENV)/created ## make requirements*.lock anew from pyproject.toml, with the newest versions
 	$(PIP) install --quiet --upgrade uv
 	$(COMPILE) --upgrade --group build pyproject.toml -o requirements.lock
 	$(COMPILE) --upgrade --group build --group dev --constraints requirements.lock pyproject.toml -o requirements-dev.lock
 	$(COMPILE) --upgrade --group bench --constraints requirements-dev.lock pyproject.toml -o requirements-bench.lock
+	$(COMPILE) --upgrade --group supply -o requirements-supply.lock
 
 clean: ## remove the environment and all caches; the data in .neverdrop stays
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-supply sbom.json build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is written last, so that a set-up that broke off is done again.
@@ -79,6 +87,12 @@ $(VENV)/installed: $(VENV)/created requirements.lock pyproject.toml
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
 	@echo "Installing requirements-dev.lock"
 	@$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)-supply/installed: $(VENV)/created requirements-supply.lock
+	@$(BIN)/python -m venv $(VENV)-supply
+	@echo "Installing requirements-supply.lock"
+	@$(VENV)-supply/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements-supply.lock
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed requirements-bench.lock

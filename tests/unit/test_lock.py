@@ -7,6 +7,8 @@ import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 RUNNING = (
     "tasks.ingest, tasks.lanes, tasks.maintenance, app.web, app.cli.status, app.cli.dead, app.dev.stack.up, "
@@ -45,3 +47,14 @@ def test_what_the_lock_installs_is_enough_to_run_every_process() -> None:
 
 def canonical(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+@pytest.mark.parametrize("lock", sorted(ROOT.glob("requirements*.lock")), ids=lambda lock: lock.stem)
+def test_every_package_of_a_lock_is_one_version_with_its_hashes(lock: Path) -> None:
+    entries = re.split(r"\n(?=\S)", lock.read_text(encoding="utf-8"))
+    packages = [entry for entry in entries if entry.strip() and not entry.startswith("#")]
+    assert packages
+    for package in packages:
+        assert re.match(r"[\w.\[\],-]+==\S+", package), package
+        assert "--hash=sha256:" in package, package
+    assert not re.search(r"(file|https?)://", lock.read_text(encoding="utf-8"))
