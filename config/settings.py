@@ -142,6 +142,10 @@ class Settings(BaseSettings):
     alert_unhandled: int = Field(10, ge=1)
     alert_dead_replies: int = Field(1, ge=1)
 
+    # Files that users send
+    media_store: str = ""
+    media_max_bytes: int = Field(100 * 1024 * 1024, ge=1)
+
     # Outbox
     unknown_send_seconds: float = Field(600, ge=1)  # that a status may settle it, before a person has to
 

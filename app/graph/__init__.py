@@ -9,6 +9,7 @@ from app.graph import codes, messages
 from app.graph.answers import Accepted, Answer, NotSent, Unknown
 from app.graph.client import NoToken, post, signal, throughput_level, token_for
 from app.graph.codes import SENT_AGAIN_AFTER_FAILED, Remedy, remedy_for
+from app.graph.media import MediaGone, MediaTooLarge, download
 from app.graph.messages import InvalidMessage, Message
 
 __all__ = [
@@ -16,12 +17,15 @@ __all__ = [
     "Accepted",
     "Answer",
     "InvalidMessage",
+    "MediaGone",
+    "MediaTooLarge",
     "Message",
     "NoToken",
     "NotSent",
     "Remedy",
     "Unknown",
     "codes",
+    "download",
     "messages",
     "post",
     "remedy_for",

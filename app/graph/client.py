@@ -13,7 +13,7 @@ import httpx
 
 from app.graph.answers import Answer, NotSent, Unknown, read
 from app.graph.codes import Remedy
-from config.settings import Settings, settings
+from config.settings import settings
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 15.0  # below the time that a deploy leaves a sender
@@ -52,7 +52,7 @@ def token_for(number: str) -> str:
 
 def messages_url(number: str) -> str:
     """The address that messages of a number are posted to."""
-    return f"{_base(settings())}/{number}/messages"
+    return f"{base_url()}/{number}/messages"
 
 
 @cache
@@ -91,7 +91,7 @@ async def post(number: str, body: Mapping[str, Any]) -> Answer:
     except NoToken as error:
         return NotSent(Remedy.STOP, str(error))
     try:
-        answer = await next(senders()).post(messages_url(number), json=body, headers=_headers(token))
+        answer = await next(senders()).post(messages_url(number), json=body, headers=headers(token))
     except NOT_SENT as error:
         return NotSent(Remedy.AGAIN, _words(error))
     except httpx.HTTPError as error:
@@ -101,16 +101,16 @@ async def post(number: str, body: Mapping[str, Any]) -> Answer:
 
 def signal(number: str, body: Mapping[str, Any]) -> None:
     """Send a read mark or typing indicator at once. NoToken or httpx.HTTPError where it did not arrive."""
-    answer = signaller().post(messages_url(number), json=body, headers=_headers(token_for(number)))
+    answer = signaller().post(messages_url(number), json=body, headers=headers(token_for(number)))
     answer.raise_for_status()
 
 
 async def throughput_level(number: str) -> str | None:
     """Ask Meta how fast a number may send: STANDARD, HIGH, ...; None where the answer does not say."""
     try:
-        url = f"{_base(settings())}/{number}"
+        url = f"{base_url()}/{number}"
         answer = await next(senders()).get(
-            url, params={"fields": "throughput"}, headers=_headers(token_for(number))
+            url, params={"fields": "throughput"}, headers=headers(token_for(number))
         )
         level = answer.json()["throughput"]["level"]
     except (NoToken, httpx.HTTPError, ValueError, KeyError, TypeError):
@@ -118,11 +118,14 @@ async def throughput_level(number: str) -> str | None:
     return str(level)
 
 
-def _base(known: Settings) -> str:
+def base_url() -> str:
+    """Return Graph's address with its version."""
+    known = settings()
     return f"{known.whatsapp_api_url.rstrip('/')}/{known.whatsapp_api_version}"
 
 
-def _headers(token: str) -> dict[str, str]:
+def headers(token: str) -> dict[str, str]:
+    """Return the headers that carry a token."""
     return {"Authorization": f"Bearer {token}"}
 
 

@@ -8,6 +8,7 @@ Cannot see: what a handler does elsewhere. A call to another service happens onc
 
 from app.errors import Permanent, RetryAfter
 from app.handlers.context import Context, Event
+from app.handlers.media import Media
 from app.handlers.registration import (
     Handler,
     Registry,
@@ -25,6 +26,7 @@ __all__ = [
     "Context",
     "Event",
     "Handler",
+    "Media",
     "Permanent",
     "Registry",
     "RetryAfter",

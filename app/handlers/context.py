@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from app.graph import messages
+from app.handlers.media import Media
 from app.handlers.replies import Replies, Text
 from app.handlers.sending import Sending, SendOptions
 
@@ -140,6 +141,10 @@ class Context:
     def mark_read(self) -> None:
         """Show the user that the message was read; at once, and it may be lost."""
         self._replies.mark_read()
+
+    def media(self) -> Media | None:
+        """Return the file that the event's message brought, to read, save or store; None where it brought none."""
+        return self._replies.media()
 
     @property
     def window_closes_at(self) -> datetime | None:

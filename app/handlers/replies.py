@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from app import graph
 from app.graph import InvalidMessage, NoToken, messages
-from app.handlers import sending
+from app.handlers import media, sending
+from app.handlers.media import Media
 from app.handlers.sending import Sending
 from app.outbox import Address, NewSend, cancel, find_conversation, of_item, parse, write
 from app.stores import engine
@@ -71,6 +72,10 @@ class Replies:
         if self._event.message_id is None or self._event.kind != "message":
             raise InvalidMessage("only a message can be reacted to, marked as read or answered by typing")
         return self._event.message_id
+
+    def media(self) -> Media | None:
+        """Return the file of the event's message; None where it has none."""
+        return media.of_item(self._event.item, self._event.phone_number_id)
 
     def cancel(self, key: str) -> int:
         """Cancel what was sent with this ``cancel_key`` and has not left; return how many, if the handler commits."""

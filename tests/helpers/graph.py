@@ -9,7 +9,7 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
-from app.dev.graph import Faults, StandIn, Webhooks
+from app.dev.graph import Faults, StandIn, Webhooks, application
 from tests.helpers.factories import APP_SECRET
 
 NOWHERE = "http://127.0.0.1:9/webhook"  # the port of discard: statuses reach nobody
@@ -44,6 +44,14 @@ class GraphStandIn:
         """The texts that were taken, in order."""
         return [each["message"]["text"]["body"] for each in self.sent if each["message"]["type"] == "text"]
 
+    def add_media(self, content: bytes, mime_type: str) -> str:
+        """Keep a file that a user sent; its id."""
+        return self._stand_in.chats.add_media(content, mime_type)
+
+    def announced(self, media_id: str) -> str:
+        """The checksum of a file as a webhook has it."""
+        return self._stand_in.chats.media[media_id].announced
+
     def report_to(self, webhook_url: str) -> None:
         """Report statuses to this webhook from now on."""
         self._stand_in.webhooks = Webhooks(webhook_url, APP_SECRET)
@@ -65,7 +73,7 @@ def graph_stand_in(webhook_url: str = NOWHERE) -> Iterator[GraphStandIn]:
     begun = threading.Event()
 
     async def serve() -> None:
-        server = HTTPServer(stand_in.application())
+        server = HTTPServer(application(stand_in))
         server.add_socket(socket)
         begun.set()
 

@@ -6,7 +6,8 @@ Cannot see: whether Meta has changed since its documentation of 2026-11.
 """
 
 from app.dev.graph.faults import Faults
-from app.dev.graph.server import PORT, StandIn
+from app.dev.graph.server import PORT, application
+from app.dev.graph.stand_in import StandIn
 from app.dev.graph.webhooks import Webhooks
 
-__all__ = ["PORT", "Faults", "StandIn", "Webhooks"]
+__all__ = ["PORT", "Faults", "StandIn", "Webhooks", "application"]

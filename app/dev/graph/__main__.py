@@ -5,7 +5,8 @@ import os
 
 import click
 
-from app.dev.graph.server import PORT, StandIn
+from app.dev.graph.server import PORT, application
+from app.dev.graph.stand_in import StandIn
 from config.settings import DEVELOPMENT_APP_SECRET
 
 
@@ -20,7 +21,7 @@ def main(port: int, webhook: str, level: str) -> None:
 
 async def _serve(port: int, webhook: str, level: str) -> None:
     secret = (os.environ.get("WHATSAPP_APP_SECRET") or DEVELOPMENT_APP_SECRET).partition(",")[0]
-    StandIn(webhook, secret, level).application().listen(port, "127.0.0.1")
+    application(StandIn(webhook, secret, level)).listen(port, "127.0.0.1")
     await asyncio.Event().wait()
 
 

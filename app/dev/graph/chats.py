@@ -5,6 +5,7 @@ import secrets
 import time
 from base64 import b64encode
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 LADDER = ("sent", "delivered", "read")
@@ -34,6 +35,19 @@ class ChatMessage:
         }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class StoredMedia:
+    """A file that a user sent."""
+
+    content: bytes
+    mime_type: str
+
+    @property
+    def announced(self) -> str:
+        """The checksum as a webhook has it."""
+        return b64encode(sha256(self.content).digest()).decode()
+
+
 class Chats:
     """All chats of the stand-in, in memory."""
 
@@ -41,6 +55,7 @@ class Chats:
         self.messages: list[ChatMessage] = []
         self.typing: dict[str, float] = {}  # user → until when the bot types, by ``time.monotonic``
         self.by_id: dict[str, ChatMessage] = {}
+        self.media: dict[str, StoredMedia] = {}
         self._orders = itertools.count(1)
 
     def add(self, user: str, number: str, message: dict[str, Any], *, from_bot: bool,
@@ -53,6 +68,12 @@ class Chats:
         if from_bot:
             self.typing.pop(user, None)
         return made
+
+    def add_media(self, content: bytes, mime_type: str) -> str:
+        """Keep a file; its id is a number, as Meta's are."""
+        id_ = str(secrets.randbelow(10**15) + 10**15)
+        self.media[id_] = StoredMedia(content, mime_type)
+        return id_
 
     def after(self, order: int) -> list[dict[str, Any]]:
         """Return the messages behind this order, and those before whose status may have changed."""

@@ -21,6 +21,8 @@ class Faults:
     token_expired: bool = False  # 190 for everything
     status_first: bool = False  # the status ``sent`` leaves before the answer
     no_status: bool = False  # no status ever
+    media_expired: bool = False  # addresses of files live no more
+    media_broken: bool = False  # files arrive with another content
     read: bool = True  # users read what they get
 
     def __post_init__(self) -> None:
