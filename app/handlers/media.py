@@ -92,13 +92,16 @@ class Media:
                 for chunk in chunks:
                     digest.update(chunk)
                     content.write(chunk)
-            if self.sha256 and digest.hexdigest() != self.sha256:
-                raise WrongChecksum(f"the media {self.id} has another checksum than its message says")
+            self._check(digest.hexdigest())
         except BaseException:
             content.close()
             raise
         content.seek(0)
         return content
+
+    def _check(self, sha256: str) -> None:
+        if self.sha256 and sha256 != self.sha256:
+            raise WrongChecksum(f"the media {self.id} has another checksum than its message says")
 
 
 def of_item(item: Any, number: str | None) -> Media | None:

@@ -36,11 +36,11 @@ def core(graph: GraphStandIn, monkeypatch: pytest.MonkeyPatch) -> Core:
     return make_core(monkeypatch)
 
 
-def picture(graph: GraphStandIn, **more: Any) -> f.Json:
+def picture(graph: GraphStandIn, sender: int = 1) -> f.Json:
     id_ = graph.add_media(CONTENT, "image/png")
     announced = graph.announced(id_)
-    image = {"id": id_, "mime_type": "image/png", "sha256": announced, "caption": "me", **more}
-    message = f.message("image", number=id_, image=image, timestamp=str(int(time.time())))
+    image = {"id": id_, "mime_type": "image/png", "sha256": announced, "caption": "me"}
+    message = f.message("image", number=id_, sender=sender, image=image, timestamp=str(int(time.time())))
     return f.body(f.messages(message))
 
 
@@ -124,7 +124,7 @@ def test_a_refused_token_and_a_meta_that_is_away_are_tried_again(
         "RetryAfter",
     )
     env(WHATSAPP_API_URL="http://127.0.0.1:9")
-    handle(core, picture(graph), lambda _event, ctx: ctx.media().read())
+    handle(core, picture(graph, sender=2), lambda _event, ctx: ctx.media().read())
     assert error(core).partition(":")[0] == httpx.ConnectError.__name__
 
 
