@@ -10,6 +10,7 @@
   outbox         what handlers send: written in their transaction, posted once, settled by statuses
   graph          Meta's Graph API: messages, answers, codes
   dead_letters   what failed: a person retries, edits, discards or skips it
+  replays        has events run again that are done, or that no handler took
   recovery       finds what was lost and enqueues it again; deletes what was finished long ago
   watch          backlog, heartbeats and alerts
   views          what people look at: read only

@@ -8,7 +8,6 @@
   peers        the peers' own code
   traffic      bodies, senders and the tally of their answers; wrk and LPUSH as limits
   report       tables, Markdown, plots; what a rate of webhooks takes
-  partitions   the table of events in parts, and what the planner says of it at any size
   retention    how fast what is old is deleted
   statements   what one statement costs by the way in which it is sent
   profile      where the time goes, by py-spy

@@ -33,10 +33,8 @@ SELECT sum(pg_relation_size(oid)) FILTER (WHERE relkind IN ('r', 't')) / 1048576
        sum(pg_relation_size(oid)) FILTER (WHERE relkind = 'i') / 1048576.0 AS indexes
 FROM pg_class WHERE relnamespace IN ('public'::regnamespace, 'pg_toast'::regnamespace)
 """
-DONE = (
-    "SELECT count(*) FROM events WHERE state = 'done' AND id > {events}"  # not those that are being deleted
-)
-HALF = "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY finished_at) FROM events"
+DONE = "SELECT count(*) FROM outcomes WHERE state <> 'dead' AND id > {events}"  # not those that are being deleted
+HALF = "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY finished_at) FROM outcomes"
 NEXT = "SELECT max(id) FROM events"  # a number that no event of ours was made from
 LOG = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 

@@ -24,24 +24,25 @@ from bench.subjects.turn import Turn
 EVENTS = 1_500
 LANES = 500
 INGEST_SECONDS = 600
-WAITING_LANES = "SELECT DISTINCT lane FROM events WHERE state = 'pending'"
+WAITING_LANES = "SELECT DISTINCT lane FROM jobs"
 HEAD = """
 WITH root AS (
-  SELECT coalesce((SELECT merged_into FROM conversations WHERE id = {lane}), {lane}) AS lane
-), lanes AS (
-  SELECT lane FROM root UNION ALL SELECT m.id FROM root JOIN conversations m ON m.merged_into = root.lane
+  SELECT coalesce((SELECT merged_into FROM lanes WHERE id = {lane}), {lane}) AS lane
+), members AS (
+  SELECT lane FROM root UNION ALL SELECT m.id FROM root JOIN lanes m ON m.merged_into = root.lane
 ), first AS (
-  SELECT e.* FROM lanes CROSS JOIN LATERAL (
-    SELECT * FROM events WHERE lane = lanes.lane AND state = 'pending' AND (holds OR due_at <= clock_timestamp())
-    ORDER BY occurred_at, delivery_id, position LIMIT 1
-  ) e ORDER BY occurred_at, delivery_id, position LIMIT 1
+  SELECT j.* FROM members CROSS JOIN LATERAL (
+    SELECT * FROM jobs WHERE lane = members.lane AND (holds OR due_at <= clock_timestamp())
+    ORDER BY occurred_at, delivery_id, position, id LIMIT 1
+  ) j ORDER BY occurred_at, delivery_id, position, id LIMIT 1
 )
-SELECT e.id, e.key, e.kind, e.type, e.payload, root.lane, e.delivery_id, e.occurred_at, e.accepted_at, e.attempts,
+SELECT j.id, e.key, e.kind, e.type, e.payload, root.lane, j.delivery_id, e.occurred_at, e.accepted_at, j.attempts,
        c.key AS conversation,
-       ARRAY(SELECT m.id FROM conversations m WHERE m.merged_into = root.lane) AS merged,
-       root.lane IN (SELECT coalesce(merged_into, id) FROM conversations WHERE paused_at IS NOT NULL) AS paused,
-       NOT EXISTS (SELECT FROM deliveries d WHERE d.state = 'stored' AND d.id < e.delivery_id) AS settled
-FROM first e CROSS JOIN root LEFT JOIN conversations c ON c.id = root.lane
+       ARRAY(SELECT m.id FROM lanes m WHERE m.merged_into = root.lane) AS merged,
+       root.lane IN (SELECT lane FROM paused_lanes) AS paused,
+       NOT EXISTS (SELECT FROM deliveries d WHERE d.state = 'stored' AND d.id < j.delivery_id) AS settled
+FROM first j JOIN events e ON e.id = j.event_id CROSS JOIN root
+LEFT JOIN lanes l ON l.id = root.lane LEFT JOIN conversations c ON c.id = l.conversation_id
 """
 
 

@@ -99,5 +99,5 @@ def _run(ours: Lanes, woken: Sequence[int]) -> list[Step]:
 
 def _shown_as_retry(failed: Sequence[Step]) -> Retry:
     """Flower shows the text to whoever looks: the class says enough, the dead letter has the rest."""
-    shown = [f"event {step.event_id}: {(step.error or '').partition(':')[0]}" for step in failed]
+    shown = [f"job {step.job_id}: {(step.error or '').partition(':')[0]}" for step in failed]
     return Retry(", ".join(shown), when=None)

@@ -49,13 +49,16 @@ def list_(filter_: Filter, limit: int, as_json: bool, reveal: bool) -> None:
     if not letters:
         click.echo("no dead letters")
         return
-    table = Table("id", "died (UTC)", "type", "conversation", "handler", "attempts", "error", box=None)
+    table = Table(
+        "id", "died (UTC)", "type", "conversation", "lane", "handler", "attempts", "error", box=None
+    )
     for letter in letters:
         cells = (
             str(letter.id),
             f"{letter.died_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
             letter.type,
             letter.conversation or "none",
+            letter.lane_name,
             letter.handler or "none",
             str(letter.attempts),
             (letter.error or "none").splitlines()[0][:ERROR_WIDTH],
@@ -77,23 +80,22 @@ def _masked(letter: DeadLetter) -> DeadLetter:
 
 
 @dead.command()
-@click.argument("event_id", type=int)
+@click.argument("job_id", metavar="ID", type=int)
 @JSON
 @REVEAL
-def show(event_id: int, as_json: bool, reveal: bool) -> None:
+def show(job_id: int, as_json: bool, reveal: bool) -> None:
     """Show one dead letter: its payload and every attempt with its traceback."""
     with engine().connect() as connection:
-        letters = dead_letter_list.find(connection, Filter(ids=[event_id]))
-        timelines = timeline.find_timelines(connection, str(event_id))
+        letters = dead_letter_list.find(connection, Filter(ids=[job_id]))
+        timelines = timeline.find_timelines(connection, str(job_id))
     if not letters:
-        states = {found.event_id: found.state for found in timelines}
-        state = states.get(event_id)
-        raise click.ClickException(
-            f"event {event_id} is {state}, not dead" if state else f"no event {event_id}"
-        )
+        states = {found.id: found.state for found in timelines}
+        state = states.get(job_id)
+        raise click.ClickException(f"job {job_id} is {state}, not dead" if state else f"no job {job_id}")
     letter = letters[0] if reveal else _masked(letters[0])
     payload = dead_letter_list.content(letters[0])
-    attempts = [moment.detail for moment in timelines[0].moments if moment.what == "attempt"]
+    (history,) = (found for found in timelines if found.id == job_id)
+    attempts = [moment.detail for moment in history.moments if moment.what == "attempt"]
     if not reveal:
         payload = masked_payload(payload)
         with hiding(letters[0].payload):

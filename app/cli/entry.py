@@ -15,7 +15,8 @@ from config.settings import SettingsError
 
 # These use stores: those of the stack that runs beside them, if the environment names no others
 JOINING = {
-    "simulate", "migrate", "status", "trace", "dead", "held", "outbox", "quarantine", "pause", "resume", "purge"
+    "simulate", "migrate", "status", "trace", "dead", "held", "outbox", "quarantine", "pause", "resume", "replay",
+    "purge",
 }  # fmt: skip
 
 # Each command in the file of its concept; imported only when it is called, so that `explain` starts at once.
@@ -33,6 +34,7 @@ COMMANDS = {
     "outbox": "app.cli.outbox:outbox",
     "pause": "app.cli.pause:pause",
     "resume": "app.cli.pause:resume",
+    "replay": "app.cli.replay:replay",
     "purge": "app.cli.purge:purge",
 }
 

@@ -28,6 +28,7 @@ WHAT: tuple[Decorator, ...] = (
     click.option("--type", help="of this type only"),
     click.option("--kind", type=click.Choice(["message", "status", "other"]), help="of this kind only"),
     click.option("--handler", help="of this handler only"),
+    click.option("--lane", help="in lanes of this name only"),
     click.option("--error", help="whose error contains this text"),
     click.option("--error-class", help="whose error is of this class, such as TimeoutError"),
     click.option(
@@ -67,4 +68,15 @@ def filtered(happened: str) -> Decorator:
     return decorate
 
 
-NAMES = ("type", "kind", "handler", "error", "error_class", "conversation", "search", "after", "before")
+NAMES = (
+    "type",
+    "kind",
+    "handler",
+    "lane",
+    "error",
+    "error_class",
+    "conversation",
+    "search",
+    "after",
+    "before",
+)

@@ -46,14 +46,15 @@ def list_(filter_: Filter, limit: int, as_json: bool, reveal: bool) -> None:
         click.echo("nothing waits for its next attempt")
         return
     table = Table(
-        "id", "due (UTC)", "type", "conversation", "handler", "attempts", "waiting", "error", box=None
+        "id", "due (UTC)", "type", "conversation", "lane", "handler", "attempts", "waiting", "error", box=None
     )
     for event in events:
         cells = (
-            str(event.event_id),
+            str(event.id),
             f"{event.due_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
             event.type,
             event.conversation or "none",
+            event.lane_name,
             event.handler or "none",
             str(event.attempts),
             str(event.waiting) if event.blocks_lane else "none",

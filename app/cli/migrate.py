@@ -6,7 +6,16 @@ from app.stores import migrate as migrate_tables
 
 
 @click.command()
-def migrate() -> None:
-    """Bring the database to the newest schema."""
-    migrate_tables()
-    click.echo("the database is up to date")
+@click.option(
+    "--contract",
+    is_flag=True,
+    help="also drop what only the release before reads, once none of it runs any more",
+)
+def migrate(contract: bool) -> None:
+    """Bring the database to the newest schema, beside processes of the release before; may be run again if stopped."""
+    if migrate_tables(contract=contract):
+        click.echo(
+            "the database is up to date; once no process of the release before runs: neverdrop migrate --contract"
+        )
+    else:
+        click.echo("the database is up to date")

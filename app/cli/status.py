@@ -60,6 +60,7 @@ def _as_dict(measured: PartialBacklog) -> dict[str, Any]:
         "paused_events": stored and stored.paused,
         "dead_letters": stored and stored.dead_letters,
         "unhandled": stored and stored.unhandled,
+        "stale": stored and stored.stale,
         "replies_waiting": stored and stored.outbox.waiting,
         "replies_unknown": stored and stored.outbox.unknown,
         "replies_dead": stored and stored.outbox.dead,
@@ -98,6 +99,8 @@ def _add_stored(table: Table, stored: PostgresBacklog | None) -> None:
         table.add_row("paused conversations", f"{stored.paused_lanes} ({stored.paused} events wait there)")
     if stored.unhandled:
         table.add_row("without a handler, in the last hour", str(stored.unhandled))
+    if stored.stale:
+        table.add_row("stale, in the last hour", str(stored.stale))
     _add_outbox(table, stored.outbox)
     table.add_row("dead letters", Text(str(stored.dead_letters), "red" if stored.dead_letters else ""))
 

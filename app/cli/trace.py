@@ -19,7 +19,10 @@ from config.logging import hiding
 @JSON
 @REVEAL
 def trace(identifier: str, as_json: bool, reveal: bool) -> None:
-    """Show what became of a message. IDENTIFIER is a message's id (wamid), an event's id or a delivery's id."""
+    """Show what became of a message, for each of its jobs.
+
+    IDENTIFIER is a message's id (wamid), a delivery's id, or the number of an event or job.
+    """
     with engine().connect() as connection:
         timelines = timeline.find_timelines(connection, identifier)
         statuses = timeline.statuses_of(connection, identifier)
@@ -73,6 +76,8 @@ def _print(console: Console, history: timeline.Timeline, reveal: bool) -> None:
         Text.assemble(
             (f"event {history.event_id} ", "bold"),
             f"{history.kind}/{history.type} {shown['key']}",
+            f"   job {history.id} in lane {history.lane_name}",
+            f", replay {history.replay_id}" if history.replay_id is not None else "",
         )
     )
     console.print(

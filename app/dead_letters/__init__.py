@@ -1,6 +1,6 @@
-"""Let a person decide about events that failed: retry, edit or discard the dead, retry or skip the held.
+"""Let a person decide about jobs that failed: retry, edit or discard the dead, retry or skip the held.
 
-Promises: a decision is committed once, and refused if the event is in another state by then.
+Promises: a decision is committed once, and refused if the job is in another state by then.
 Relies on: Postgres. The queue ``dead_letters`` is a copy of the table, for those who watch queues.
 Cannot see: whether the cause of the failure is gone.
 """

@@ -1,19 +1,19 @@
-"""What a person's decision changed, and why it left the other events alone."""
+"""What a person's decision changed, and why it left the other jobs alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Engine, text
 
-STATES = text("SELECT id, state::text FROM events WHERE id = ANY(:ids)")
+STATES = text("SELECT id, state::text FROM event_jobs WHERE id = ANY(:ids)")
 
 
 @dataclass(slots=True)
 class ActionResult:
-    """The events that a decision changed, and why it refused the others."""
+    """The jobs that a decision changed, and why it refused the others."""
 
     changed: list[int] = field(default_factory=list)
-    refused: dict[int, str] = field(default_factory=dict)  # event id → why
+    refused: dict[int, str] = field(default_factory=dict)  # job's number → why
 
 
 def add_refusals(
@@ -23,9 +23,9 @@ def add_refusals(
     expected: str = "dead",
     reasons: Mapping[str, str] | None = None,
 ) -> None:
-    """Add why the other events were left alone: somebody else got there first, or there is no such event.
+    """Add why the other jobs were left alone: somebody else got there first, or there is no such job.
 
-    ``expected``: what an event must be for the decision; ``reasons``: state → why an event in it was refused.
+    ``expected``: what a job must be for the decision; ``reasons``: state → why a job in it was refused.
     """
     left = [id_ for id_ in ids if id_ not in set(result.changed) and id_ not in result.refused]
     if not left:
@@ -35,6 +35,6 @@ def add_refusals(
     for id_ in left:
         state = states.get(id_)
         if state is None:
-            result.refused[id_] = "there is no event with this id"
+            result.refused[id_] = "there is no job with this number"
         else:
             result.refused[id_] = (reasons or {}).get(state, f"it is {state}, not {expected}")

@@ -1,4 +1,4 @@
-"""What a person decides about dead events: retry, edit, discard.
+"""What a person decides about dead letters: retry, edit, discard.
 
 Each decision is committed with who made it; Redis is brought in line after the commit.
 """
@@ -20,73 +20,88 @@ from config.logging import get_logger
 
 log = get_logger(__name__)
 
-# With a rate each event has a slot; until then it does not hold up its lane, as a dead letter does not either
+# With a rate each job has a slot; until then it does not hold up its lane, as a dead letter does not either
 RETRY = text("""
-WITH slots AS (
-  SELECT id, :first + row_number() OVER (ORDER BY occurred_at, delivery_id, position) - 1 AS slot
-  FROM (
-    SELECT id, occurred_at, delivery_id, position FROM events WHERE id = ANY(:ids) AND state = 'dead'
-    ORDER BY id FOR UPDATE  -- two at once wait for each other, and never in a circle
-  ) AS dead
+WITH dead AS MATERIALIZED (
+  SELECT id FROM outcomes o WHERE id = ANY(:ids) AND state = 'dead'
+    AND NOT EXISTS (SELECT FROM events e JOIN deliveries d ON d.id = e.delivery_id
+                    WHERE e.id = o.event_id AND d.state = 'unreadable')
+  ORDER BY id FOR UPDATE  -- two at once wait for each other, and never in a circle
+), revived AS (
+  DELETE FROM outcomes o USING dead WHERE o.id = dead.id AND o.state = 'dead' RETURNING o.*
+), slots AS (
+  SELECT r.*, e.occurred_at, e.delivery_id, e.position,
+         CAST(:since AS timestamptz) + make_interval(secs => (:first + row_number() OVER (
+           ORDER BY e.occurred_at, e.delivery_id, e.position, r.id) - 1) / CAST(:rate AS float)) AS slot
+  FROM revived r JOIN events e ON e.id = r.event_id
 ), retried AS (
-  UPDATE events e SET
-    state = 'pending', attempts_at_retry = attempts, finished_at = NULL, holds = CAST(:rate AS float) IS NULL,
-    due_at = CAST(:since AS timestamptz) + make_interval(secs => slot / CAST(:rate AS float))
+  INSERT INTO jobs (id, event_id, lane, lane_name_id, occurred_at, delivery_id, position, since, due_at, attempts,
+                    attempts_at_retry, holds, handler, error, payload, replay_id)
+  SELECT id, event_id, lane, lane_name_id, occurred_at, delivery_id, position, coalesce(slot, clock_timestamp()), slot,
+         attempts, attempts, slot IS NULL, coalesce(handler, ''), error, payload, replay_id
   FROM slots
-  WHERE e.id = slots.id AND state = 'dead'
-    AND NOT EXISTS (SELECT FROM deliveries d WHERE d.id = delivery_id AND d.state = 'unreadable')
-  RETURNING e.id, lane
+  RETURNING id, event_id, lane
 ), noted AS (
-  INSERT INTO dead_letter_actions (event_id, action, who) SELECT id, 'retry', :who FROM retried
+  INSERT INTO dead_letter_actions (event_id, job_id, action, who) SELECT event_id, id, 'retry', :who FROM retried
 )
 SELECT id, lane FROM retried ORDER BY id
 """)
 
+# The job has the payload from now on; the event keeps what Meta sent
 EDIT = text("""
-WITH original AS (
-  SELECT id, payload FROM events WHERE id = :id AND state = 'dead'
-    AND NOT EXISTS (SELECT FROM deliveries d WHERE d.id = delivery_id AND d.state = 'unreadable')
+WITH dead AS MATERIALIZED (
+  SELECT id FROM outcomes o WHERE id = :id AND state = 'dead'
+    AND NOT EXISTS (SELECT FROM events e JOIN deliveries d ON d.id = e.delivery_id
+                    WHERE e.id = o.event_id AND d.state = 'unreadable')
   FOR UPDATE
+), revived AS (
+  DELETE FROM outcomes o USING dead WHERE o.id = dead.id AND o.state = 'dead' RETURNING o.*
 ), edited AS (
-  UPDATE events e SET payload = :payload, state = 'pending', attempts_at_retry = attempts, due_at = NULL,
-    holds = true, finished_at = NULL
-  FROM original WHERE e.id = original.id AND e.state = 'dead'
-  RETURNING e.id, e.lane, original.payload AS before
+  INSERT INTO jobs (id, event_id, lane, lane_name_id, occurred_at, delivery_id, position, since, attempts,
+                    attempts_at_retry, handler, error, payload, replay_id)
+  SELECT r.id, r.event_id, r.lane, r.lane_name_id, e.occurred_at, e.delivery_id, e.position, clock_timestamp(),
+  r.attempts,
+         r.attempts, coalesce(r.handler, ''), r.error, :payload, r.replay_id
+  FROM revived r JOIN events e ON e.id = r.event_id
+  RETURNING id, event_id, lane
 ), noted AS (
-  INSERT INTO dead_letter_actions (event_id, action, who, reason, payload)
-  SELECT id, 'edit', :who, CAST(:reason AS text), before FROM edited
-  UNION ALL SELECT id, 'retry', :who, NULL, NULL FROM edited
+  INSERT INTO dead_letter_actions (event_id, job_id, action, who, reason, payload)
+  SELECT r.event_id, r.id, 'edit', :who, CAST(:reason AS text), coalesce(r.payload, e.payload)
+  FROM revived r JOIN events e ON e.id = r.event_id
+  UNION ALL SELECT event_id, id, 'retry', :who, NULL, NULL FROM edited
 )
 SELECT id, lane FROM edited
 """)
 
 DISCARD = text("""
 WITH discarded AS (
-  UPDATE events SET state = 'discarded', finished_at = clock_timestamp()
+  UPDATE outcomes SET state = 'discarded', finished_at = clock_timestamp()
   WHERE state = 'dead'
-    AND id IN (SELECT id FROM events WHERE id = ANY(:ids) AND state = 'dead' ORDER BY id FOR UPDATE)
-  RETURNING id
+    AND id IN (SELECT id FROM outcomes WHERE id = ANY(:ids) AND state = 'dead' ORDER BY id FOR UPDATE)
+  RETURNING id, event_id
 ), noted AS (
-  INSERT INTO dead_letter_actions (event_id, action, who, reason)
-  SELECT id, 'discard', :who, :reason FROM discarded
+  INSERT INTO dead_letter_actions (event_id, job_id, action, who, reason)
+  SELECT event_id, id, 'discard', :who, :reason FROM discarded
 )
 SELECT id FROM discarded ORDER BY id
 """)
 
 UNREADABLE_OF = text("""
-SELECT e.id, d.id AS delivery_id, d.body, d.door
-FROM events e JOIN deliveries d ON d.id = e.delivery_id
-WHERE e.id = ANY(:ids) AND e.state = 'dead' AND d.state = 'unreadable'
+SELECT o.id, d.id AS delivery_id, d.body, d.door
+FROM outcomes o JOIN events e ON e.id = o.event_id JOIN deliveries d ON d.id = e.delivery_id
+WHERE o.id = ANY(:ids) AND o.state = 'dead' AND d.state = 'unreadable'
 """)
 
 MARK_REPARSED = text("""
 WITH done AS (
-  UPDATE events SET state = 'done', finished_at = clock_timestamp()
+  UPDATE outcomes SET state = 'done', finished_at = clock_timestamp()
   WHERE id = :id AND state = 'dead'
-    AND EXISTS (SELECT FROM deliveries d WHERE d.id = delivery_id AND d.state = 'split')
-  RETURNING id
+    AND EXISTS (SELECT FROM events e JOIN deliveries d ON d.id = e.delivery_id
+                WHERE e.id = outcomes.event_id AND d.state = 'split')
+  RETURNING id, event_id
 )
-INSERT INTO dead_letter_actions (event_id, action, who) SELECT id, 'retry', :who FROM done RETURNING event_id
+INSERT INTO dead_letter_actions (event_id, job_id, action, who) SELECT event_id, id, 'retry', :who FROM done
+RETURNING job_id
 """)
 
 DIED_AGAIN = {"dead": "it died again this moment"}
@@ -94,7 +109,7 @@ DIED_AGAIN = {"dead": "it died again this moment"}
 
 @dataclass(frozen=True, slots=True)
 class RetryRate:
-    """How fast the events of a bulk retry may run: ``rate`` a second from ``since`` on, or all at once (None).
+    """How fast the jobs of a bulk retry may run: ``rate`` a second from ``since`` on, or all at once (None).
 
     ``first`` is the slot of the first of them, when a retry is done in parts.
     """
@@ -112,19 +127,19 @@ def retry(
     who: str,
     rate: RetryRate | None = None,
 ) -> ActionResult:
-    """Make dead events pending again, all at once, so that those of one conversation run in their order.
+    """Make dead jobs pending again, all at once, so that those of one lane run in their order.
 
     1. commit the new state, with who did it; 2. take the messages out of the queue and wake the lanes. Dying in
-    between costs time: sweeps do 2. An unreadable delivery is read again instead. With a ``rate`` each event waits for
-    its slot, and the sweep of due events wakes its lane.
+    between costs time: sweeps do 2. An unreadable delivery is read again instead. With a ``rate`` each job waits for
+    its slot, and the sweep of due jobs wakes its lane.
     """
     result = ActionResult()
     with engine.begin() as connection:
         parameters = {"ids": list(ids), "who": who, **asdict(rate or RetryRate())}
         retried = connection.execute(RETRY, parameters).all()
     result.changed = [row.id for row in retried]
-    for event_id in result.changed:
-        log.info("event.retried", event_id=event_id, who=who)
+    for job_id in result.changed:
+        log.info("event.retried", job_id=job_id, who=who)
     _read_again(engine, redis, registry, ids, who, result)
     add_refusals(engine, ids, result, reasons=DIED_AGAIN)
     sync_redis(redis, result.changed, {row.lane for row in retried} if rate is None else set())
@@ -132,33 +147,33 @@ def retry(
 
 
 def edit(
-    engine: Engine, redis: "Redis", event_id: int, payload: str, who: str, reason: str | None = None
+    engine: Engine, redis: "Redis", job_id: int, payload: str, who: str, reason: str | None = None
 ) -> ActionResult:
-    """Replace a dead event's payload and retry it; the payload before is kept with who and when.
+    """Replace a dead job's payload and retry it; the payload before is kept with who and when, the event as it is.
 
     ``payload`` is JSON: an object with an ``item``, as handlers read it. Raises PayloadError where it is not.
     """
-    parameters = {"id": event_id, "payload": validate_payload(payload), "who": who, "reason": reason}
+    parameters = {"id": job_id, "payload": validate_payload(payload), "who": who, "reason": reason}
     with engine.begin() as connection:
         edited = connection.execute(EDIT, parameters).all()
     result = ActionResult([row.id for row in edited])
     for changed in result.changed:
-        log.info("event.edited", event_id=changed, who=who)
-        log.info("event.retried", event_id=changed, who=who)
+        log.info("event.edited", job_id=changed, who=who)
+        log.info("event.retried", job_id=changed, who=who)
     add_refusals(
-        engine, [event_id], result, reasons={"dead": "its body cannot be read, so it has no payload to edit"}
+        engine, [job_id], result, reasons={"dead": "its body cannot be read, so it has no payload to edit"}
     )
     sync_redis(redis, result.changed, {row.lane for row in edited})
     return result
 
 
 def discard(engine: Engine, redis: "Redis", ids: Sequence[int], who: str, reason: str) -> ActionResult:
-    """Discard dead events: they need not be handled. Their rows stay, with who and why."""
+    """Discard dead jobs: they need not be handled. Their rows stay, with who and why."""
     with engine.begin() as connection:
         parameters = {"ids": list(ids), "who": who, "reason": reason}
         result = ActionResult(list(connection.execute(DISCARD, parameters).scalars()))
-    for event_id in result.changed:
-        log.info("event.discarded", event_id=event_id, who=who, reason=reason)
+    for job_id in result.changed:
+        log.info("event.discarded", job_id=job_id, who=who, reason=reason)
     add_refusals(engine, ids, result, reasons=DIED_AGAIN)
     sync_redis(redis, result.changed, set())
     return result
@@ -177,4 +192,4 @@ def _read_again(
                 result.refused[row.id] = "its body still cannot be read"
                 continue
         result.changed.append(row.id)
-        log.info("event.retried", event_id=row.id, who=who)
+        log.info("event.retried", job_id=row.id, who=who)

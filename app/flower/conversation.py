@@ -36,7 +36,7 @@ class LaneEvents(ApiHandler):
         self.answer(
             pause=shown.pause(pause, reveal) if pause else None,
             events=[shown.lane_event(event, reveal) for event in events],
-            more=len(events) == lane_events.SHOWN,
+            more=len(events) >= lane_events.SHOWN,
         )
 
 

@@ -127,9 +127,10 @@ def _timeline(
     connection: Connection, event_id: int
 ) -> tuple[timeline.Timeline, str, list[dict[str, Any]]] | None:
     timelines = timeline.find_timelines(connection, str(event_id))
-    if not timelines or timelines[0].event_id != event_id:
+    history = next((each for each in timelines if each.id == event_id), None)
+    if history is None:
         return None
-    return timelines[0], timelines[0].payload, decided.edits(connection, event_id)
+    return history, history.payload, decided.edits(connection, event_id)
 
 
 class States(ApiHandler):

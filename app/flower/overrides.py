@@ -14,7 +14,7 @@ from app.stores import MAX_ID, engine
 from config.celery import QUEUES, RETRY_DEAD_LETTER
 from config.flower_roles import Role
 
-STATE = text("SELECT state::text FROM events WHERE id = :id")
+STATE = text("SELECT state::text FROM event_jobs WHERE id = :id")
 
 
 class AllQueues:

@@ -1,7 +1,7 @@
 """The team's own code: how it is registered, and what it is given. Begin with ``docs/handlers.md``.
 
-Promises: what a handler writes through ``ctx.session`` is committed once for each event that is done, together with
-its being done; the events of a conversation are handled in order.
+Promises: what a handler writes through ``ctx.session`` is committed once for each job that is done, together with
+its being done; the jobs of a lane run in order.
 Relies on: ``lanes``, which runs it, and on handlers that write through ``ctx``.
 Cannot see: what a handler does elsewhere. A call to another service happens once for each *attempt*.
 """
@@ -9,6 +9,7 @@ Cannot see: what a handler does elsewhere. A call to another service happens onc
 from app.errors import Permanent, RetryAfter
 from app.handlers.context import Context, Event
 from app.handlers.media import Media
+from app.handlers.options import MAIN_LANE
 from app.handlers.registration import (
     Handler,
     Registry,
@@ -23,6 +24,7 @@ from app.handlers.start import on_start, start_hooks
 
 # What a team's code uses, then what runs it
 __all__ = [
+    "MAIN_LANE",
     "Context",
     "Event",
     "Handler",

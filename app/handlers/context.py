@@ -1,4 +1,4 @@
-"""What a handler is given: the event, and the transaction that will mark it done."""
+"""What a handler is given: the event, and the transaction that will mark its job done."""
 
 import json
 from collections.abc import Callable
@@ -81,7 +81,10 @@ class Event:
 
 
 class Context:
-    """The attempt that runs: its number (from 1), its transaction, and what it sends."""
+    """The attempt that runs: its number (from 1), its transaction, and what it sends.
+
+    ``replayed``: a person had the event run again; the handler may have seen it before.
+    """
 
     def __init__(
         self,
@@ -90,14 +93,17 @@ class Context:
         event: Event,
         handler: str,
         wake_senders: Callable[[], object] = lambda: None,
+        *,
+        replayed: bool = False,
     ) -> None:
         self.connection = connection
         self.attempt = attempt
+        self.replayed = replayed
         self._replies = Replies(connection, event, handler, wake_senders)
 
     @cached_property
     def session(self) -> Session:
-        """An ORM session inside the transaction that will mark the event done.
+        """An ORM session inside the transaction that will mark the job done.
 
         Neverdrop commits it, after the handler returned. ``session.commit()`` only flushes; after
         ``session.rollback()`` nothing of the attempt can be committed any more, so raise instead. For a part

@@ -33,7 +33,11 @@ def echo(event: Event, ctx: Context) -> None:
     command, _, times = text.partition(" ")
     if command == "fail" and (times.startswith("always") or _number(times) >= ctx.attempt):
         raise RuntimeError("the message asked to fail")
-    ctx.session.add(Echo(id=event.id, conversation=event.conversation, text=text))
+    note = Echo(id=event.id, conversation=event.conversation, text=text)
+    if ctx.replayed:  # it may be there already
+        ctx.session.merge(note)
+    else:
+        ctx.session.add(note)
     if text and settings().access_tokens:
         ctx.reply(text)
 

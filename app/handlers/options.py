@@ -2,7 +2,9 @@
 
 import inspect
 import math
+import re
 from collections.abc import Callable
+from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
 
@@ -10,6 +12,8 @@ from app.errors import NeverdropError
 from app.handlers.known_types import KNOWN_TYPES
 from config.logging import get_logger
 
+MAIN_LANE = "main"  # of handlers that name no lane
+LANE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 SIMILAR = 0.6  # of a type's letters
 
 log = get_logger(__name__)
@@ -61,6 +65,23 @@ def check_seconds(option: str, seconds: Any) -> None:
     number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if not number or not math.isfinite(seconds) or seconds <= 0:
         raise HandlerError(f"{option} must be a positive number of seconds, not {seconds!r}")
+
+
+def check_lane(name: Any) -> None:
+    """Raise HandlerError for what is no name of a lane."""
+    if not isinstance(name, str) or not LANE_NAME.fullmatch(name):
+        raise HandlerError(
+            f"lane must be a name of a-z, 0-9, - and _, at most 40, that begins with a letter; not {name!r}"
+        )
+
+
+def check_age(option: str, age: Any) -> float | None:
+    """Return an age in seconds, None for none; HandlerError for what is no positive time."""
+    if age is None:
+        return None
+    seconds = age.total_seconds() if isinstance(age, timedelta) else age
+    check_seconds(option, seconds)
+    return float(seconds)
 
 
 def warn_of_unknown_type(kind: str, type_: str | None, handler: str) -> None:

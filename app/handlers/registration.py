@@ -4,13 +4,17 @@ import importlib
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 from app.handlers import coroutines
 from app.handlers.context import Context, Event
 from app.handlers.options import (
+    MAIN_LANE,
     HandlerError,
+    check_age,
     check_function,
+    check_lane,
     check_names,
     check_seconds,
     check_types,
@@ -33,10 +37,12 @@ class Handler:
     policy: RetryPolicy
     on_failure: OnFailure  # hold: the lane waits for a failing event; skip: the lane goes on meanwhile
     time_limit_seconds: float | None  # None: the setting HANDLER_TIME_LIMIT_SECONDS
-    formerly: tuple[str, ...] = ()  # names under which events were stored that it runs too
+    formerly: tuple[str, ...] = ()  # names under which jobs were stored that it runs too
+    lane: str = MAIN_LANE  # the name of the lanes that its jobs run in
+    max_age_seconds: float | None = None  # a job whose event is older ends as stale before it is begun
 
     def answers_to(self, name: str) -> bool:
-        """Whether events that were stored for this name are its own."""
+        """Whether jobs that were stored for this name are its own."""
         return name == self.name or name in self.formerly
 
     def call(self, event: Event, ctx: Context) -> None:
@@ -57,21 +63,31 @@ class Handler:
         )
 
 
+Selector = tuple[str, str | None, str]  # kind, type, lane name
+
+
 @dataclass(slots=True)
 class Registry:
-    """Handlers by (kind, type); type None stands for all of the kind that have none of their own."""
+    """Handlers by (kind, type, lane name); type None stands for all of the kind that have none of their own there."""
 
-    handlers: dict[tuple[str, str | None], Handler] = field(default_factory=dict)
+    handlers: dict[Selector, Handler] = field(default_factory=dict)
 
     def add(self, kind: str, type_: str | None, handler: Handler) -> None:
-        """Register a handler; HandlerError if there is one for the same events."""
-        other = self.handlers.get((kind, type_))
+        """Register a handler; HandlerError if there is one for the same events under the same lane name."""
+        other = self.handlers.get((kind, type_, handler.lane))
         if other is not None:
             events = f"{kind} {type_!r}" if type_ else f"every {kind}"
             raise HandlerError(
-                f"two handlers for {events}: {other.name} and {handler.name}; keep one of them"
+                f"two handlers for {events} in lane {handler.lane!r}: {other.name} and {handler.name};"
+                ' keep one of them, or give one another lane="..."'
             )
-        self.handlers[kind, type_] = handler
+        self.handlers[kind, type_, handler.lane] = handler
+
+    @property
+    def lane_names(self) -> list[str]:
+        """Return the names of lanes that handlers have, ``main`` first."""
+        names = {handler.lane for handler in self.handlers.values()}
+        return sorted(names, key=lambda name: (name != MAIN_LANE, name))
 
     def refuse_if_empty(self) -> None:
         """Raise HandlerError if there is no handler: every event would be finished without any code."""
@@ -81,17 +97,22 @@ class Registry:
                 " them, or ALLOW_NO_HANDLERS=true if events are only to be stored"
             )
 
-    def find(self, kind: str, type_: str) -> Handler | None:
-        """Return the handler of the very type, else that of the kind, else None."""
-        return self.handlers.get((kind, type_)) or self.handlers.get((kind, None))
+    def find(self, kind: str, type_: str, lane: str = MAIN_LANE) -> Handler | None:
+        """Return the handler of the very type under the lane name, else that of the kind, else None."""
+        return self.handlers.get((kind, type_, lane)) or self.handlers.get((kind, None, lane))
 
-    def find_for(self, kind: str, type_: str, name: str | None) -> Handler | None:
-        """Return the handler of an event that was stored for the handler ``name``; None if none here answers to it.
+    def find_all(self, kind: str, type_: str) -> list[Handler]:
+        """Return every handler of an event: one for each lane name that has one, ``main`` first."""
+        found = (self.find(kind, type_, lane) for lane in self.lane_names)
+        return [handler for handler in found if handler is not None]
 
-        Another release may know the name: an event is never run by a handler that merely is there for its type.
+    def find_for(self, kind: str, type_: str, name: str, lane: str = MAIN_LANE) -> Handler | None:
+        """Return the handler of a job that was stored for the handler ``name``; None if none here answers to it.
+
+        Another release may know the name: a job is never run by a handler that merely is there for its type.
         """
-        handler = self.find(kind, type_)
-        if name is None or (handler is not None and handler.answers_to(name)):
+        handler = self.find(kind, type_, lane)
+        if handler is not None and handler.answers_to(name):
             return handler
         return next((each for each in self.handlers.values() if each.answers_to(name)), None)
 
@@ -108,7 +129,7 @@ def load_handlers(modules: Iterable[str], max_seconds: float) -> Registry:
             raise HandlerError(
                 f"HANDLERS: cannot import {module}: {type(error).__name__}: {error}"
             ) from error
-    for (kind, type_), handler in registry.handlers.items():
+    for (kind, type_, _), handler in registry.handlers.items():
         warn_of_unknown_type(kind, type_, handler.name)
         if (handler.time_limit_seconds or 0) > max_seconds:
             raise HandlerError(
@@ -138,6 +159,8 @@ def _decorator(kind: str, shown: str) -> Callable[..., Callable[[F], F]]:
         on_failure: OnFailure = "hold",
         time_limit_seconds: float | None = None,
         formerly: tuple[str, ...] = (),
+        lane: str = MAIN_LANE,
+        max_age: timedelta | float | None = None,
     ) -> Callable[[F], F]:
         check_types(shown, types)
         if on_failure not in ("hold", "skip"):
@@ -145,12 +168,21 @@ def _decorator(kind: str, shown: str) -> Callable[..., Callable[[F], F]]:
         if time_limit_seconds is not None:
             check_seconds("time_limit_seconds", time_limit_seconds)
         check_names("formerly", formerly)
+        check_lane(lane)
+        max_age_seconds = check_age("max_age", max_age)
         policy = RetryPolicy(max_attempts, base_seconds, cap_seconds)
 
         def register(function: F) -> F:
             check_function(function)
             handler = Handler(
-                name_of(function), function, policy, on_failure, time_limit_seconds, tuple(formerly)
+                name_of(function),
+                function,
+                policy,
+                on_failure,
+                time_limit_seconds,
+                tuple(formerly),
+                lane,
+                max_age_seconds,
             )
             for type_ in types or (None,):
                 registry.add(kind, type_, handler)
@@ -163,7 +195,9 @@ def _decorator(kind: str, shown: str) -> Callable[..., Callable[[F], F]]:
     max_attempts, base_seconds, cap_seconds: see ``app.handlers.retry.RetryPolicy``. on_failure: ``hold`` (the
     conversation waits for this event) or ``skip`` (it goes on meanwhile). time_limit_seconds: an attempt that
     takes longer is stopped and counts as failed. formerly: names (module.function) that it had in earlier
-    releases, whose events still wait. HandlerError for what cannot be run.
+    releases, whose jobs still wait. lane: the name of the lanes that it runs in; each name has its own order, attempts
+    and dead letters, and its failures never hold another's. max_age: seconds or a timedelta; what is older when its
+    turn comes ends as stale, replays excepted. HandlerError for what cannot be run.
     """
     return on
 

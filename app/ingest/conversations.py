@@ -38,7 +38,9 @@ ON CONFLICT (key) DO NOTHING RETURNING key
 """
 ADD_CONVERSATIONS = """
 PREPARE add_conversations (bigint[], text[]) AS
-INSERT INTO conversations (id, key) SELECT * FROM unnest($1, $2)
+WITH added AS (INSERT INTO conversations (id, key) SELECT * FROM unnest($1, $2))
+-- DO NOTHING: while the release before may run, a trigger inserts it too
+INSERT INTO lanes (id, conversation_id, lane_name_id) SELECT id, id, 1 FROM unnest($1) AS id ON CONFLICT DO NOTHING
 """
 NAMES_OF = """
 PREPARE names_of_conversations (bigint[]) AS
@@ -54,25 +56,7 @@ SELECT EXISTS (SELECT FROM conversations WHERE id = :loser AND merged_into IS NU
 """)
 MARK_MERGED = text("UPDATE conversations SET merged_into = :winner WHERE id = :loser")
 FLATTEN_MERGES = text("UPDATE conversations SET merged_into = :winner WHERE merged_into = :loser")
-# What is earlier than the last event handled in either comes late
-MERGE_WATERMARK = text("""
-UPDATE conversations w
-SET handled_occurred_at = l.handled_occurred_at, handled_delivery_id = l.handled_delivery_id,
-    handled_position = l.handled_position
-FROM conversations l
-WHERE w.id = :winner AND l.id = :loser AND l.handled_occurred_at IS NOT NULL
-  AND coalesce((w.handled_occurred_at, w.handled_delivery_id, w.handled_position)
-               < (l.handled_occurred_at, l.handled_delivery_id, l.handled_position), true)
-""")
-# Of two that run at this moment only one can become done; the other is run again
-MERGE_FENCE = text("""
-UPDATE conversations w SET begun_event_id = CASE
-    WHEN l.begun_event_id IS NULL OR EXISTS (
-      SELECT FROM attempts a JOIN events e ON e.id = a.event_id
-      WHERE e.id = w.begun_event_id AND e.state = 'pending' AND a.number = e.attempts AND a.finished_at IS NULL
-    ) THEN w.begun_event_id ELSE l.begun_event_id END
-FROM conversations l WHERE w.id = :winner AND l.id = :loser
-""")
+MERGE_LANES = text("SELECT merge_lanes(:loser, :winner)")
 MOVE_EVENTS = text("UPDATE events SET lane = :winner WHERE lane = :loser")
 
 
@@ -151,19 +135,19 @@ def _move_names(connection: Connection, plan: MergePlan) -> dict[int, int]:
 
 
 def _merge(connection: Connection, loser: int, winner: int) -> bool:
-    """Merge a conversation that has no name left: its events go on in the winner's lane.
+    """Merge a conversation that has no name left: its jobs go on in the winner's lanes.
 
-    Its events are locked before the conversations, as an attempt that finishes locks them. An attempt that runs in the
-    loser's lane right now keeps that lane's claim; who runs the winner's takes it too (``lanes.statements``), so the
-    two do not overlap.
+    Conversations are locked before events, and events before jobs, as by an ingest.
+
+    An attempt that runs in the loser's lane right now keeps that lane's claim; who runs the winner's takes it too
+    (``lanes.statements``), so the two do not overlap.
     """
     parameters = {"loser": loser, "winner": winner}
     if not connection.execute(IS_NAMELESS, parameters).scalar_one():
         return False
-    connection.execute(MOVE_EVENTS, parameters)
     connection.execute(MARK_MERGED, parameters)
     connection.execute(FLATTEN_MERGES, parameters)
-    connection.execute(MERGE_WATERMARK, parameters)
-    connection.execute(MERGE_FENCE, parameters)
+    connection.execute(MOVE_EVENTS, parameters)
+    connection.execute(MERGE_LANES, parameters)
     log.info("conversation.merged", lane=loser, into=winner)
     return True

@@ -1,7 +1,7 @@
 """One log line for each event of a delivery: what became of it."""
 
 from app.ingest.rows import NewEvent
-from app.stores import EventState
+from app.stores import JobState
 from app.watch import reporting
 from config.logging import get_logger
 
@@ -19,10 +19,11 @@ def log_outcome(row: NewEvent) -> None:
     }
     if row.id is None:
         log.info("event.duplicate", changed=row.changed, **fields)
-    elif row.state is EventState.DEAD:
+    elif row.outcome is JobState.DEAD:
         log.error("delivery.unreadable", event_id=row.id, error=row.error, **fields)
         reporting.unreadable_delivery(event_id=row.id)
-    elif row.state is EventState.DONE:
+    elif row.outcome is JobState.UNHANDLED:
         log.info("event.unhandled", event_id=row.id, **fields)
     else:
-        log.info("event.accepted", event_id=row.id, handler=row.handler, **fields)
+        handlers = ", ".join(job.handler for job in row.jobs)
+        log.info("event.accepted", event_id=row.id, handler=handlers, **fields)

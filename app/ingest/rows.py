@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from app.handlers import MAIN_LANE
 from app.payload import ParsedEvent
-from app.stores import EventState, StoredIn
+from app.stores import JobState, StoredIn
 
 MAX_AHEAD = timedelta(days=1)  # of the time of acceptance: what is more is no difference of clocks
 
@@ -20,15 +21,24 @@ class Incoming:
 
 
 @dataclass(slots=True)
+class NewJob:
+    """A job about to be inserted with its event."""
+
+    handler: str
+    lane_name: str = MAIN_LANE
+    lane: int = 0
+
+
+@dataclass(slots=True)
 class NewEvent:
     """An event about to be inserted."""
 
     event: ParsedEvent
     delivery: Incoming
     accepted_at: datetime
-    handler: str | None
-    error: str | None  # why the body could not be read: then the event is dead from the start
-    lane: int = 0
+    jobs: list[NewJob]  # one for each lane name that has a handler for it
+    error: str | None  # why the body could not be read: then it is a dead letter from the start
+    lane: int = 0  # its conversation, or a number of its own
     id: int | None = None  # once it is inserted; None: an event with its key was known
     key: str = ""  # the event's, or that of the state's event: see ``recurrences``
     changed: bool = False  # a duplicate whose item differs from that of its event
@@ -37,10 +47,11 @@ class NewEvent:
         self.key = self.key or self.event.key
 
     @property
-    def state(self) -> EventState:
+    def outcome(self) -> JobState | None:
+        """Return what becomes of it at once; None if it has jobs."""
         if self.error is not None:
-            return EventState.DEAD
-        return EventState.PENDING if self.handler else EventState.DONE
+            return JobState.DEAD
+        return None if self.jobs else JobState.UNHANDLED
 
     @property
     def occurred_at(self) -> datetime:
@@ -63,5 +74,5 @@ class Ingested:
 
     @property
     def lanes(self) -> set[int]:
-        """Return the lanes that got an event to run."""
-        return {row.lane for row in self.rows if row.id is not None and row.state is EventState.PENDING}
+        """Return the lanes that got a job."""
+        return {job.lane for row in self.rows if row.id is not None for job in row.jobs}

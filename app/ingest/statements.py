@@ -1,7 +1,7 @@
-"""The two INSERTs of ingest: events, then the deliveries that they came with."""
+"""The two INSERTs of ingest: events with their jobs, then the deliveries that they came with."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -9,28 +9,56 @@ from app.ingest.rows import Incoming, NewEvent
 from app.payload import ParsedBody
 from app.stores import DeliveryState, Prepared, accepted_at, bytea, recordset
 
+# The first of an event's jobs, and the outcome of one that has none, has the event's own number.
 INSERT_EVENTS = """
 PREPARE ingest_events (json) AS
-INSERT INTO events AS known (key, delivery_id, position, lane, occurred_at, accepted_at, kind, type, payload,
-                             state, handler, error, finished_at)
-SELECT key, delivery_id, position, lane, occurred_at, accepted_at, kind, type, payload,
-       state, handler, error, CASE WHEN state <> 'pending' THEN clock_timestamp() END
-FROM json_to_recordset($1) AS incoming (
-  key text, delivery_id uuid, position int, lane bigint, occurred_at timestamptz, accepted_at timestamptz,
-  kind text, type text, payload text, state event_state, handler text, error text)
--- The same event may arrive twice and be ingested in the other order: its place is that of the first acceptance.
-ON CONFLICT (key) DO UPDATE SET
-  delivery_id = excluded.delivery_id, position = excluded.position,
-  occurred_at = excluded.occurred_at, accepted_at = excluded.accepted_at
-  -- One that has begun moves too, or what stands behind it in the same body would overtake it. What is handled
-  -- already stays where it is, so nothing is moved from behind it to before it: that would make it late.
-  WHERE excluded.delivery_id < known.delivery_id AND known.state = 'pending'
-    AND NOT EXISTS (SELECT FROM conversations c WHERE c.id = known.lane
-                    AND (c.handled_occurred_at, c.handled_delivery_id, c.handled_position)
-                        > (excluded.occurred_at, excluded.delivery_id, excluded.position)
-                    AND (c.handled_occurred_at, c.handled_delivery_id, c.handled_position)
-                        <= (known.occurred_at, known.delivery_id, known.position))
-RETURNING id, key, xmax = 0 AS inserted
+WITH incoming AS MATERIALIZED (
+  SELECT * FROM json_to_recordset($1) AS incoming (
+    key text, delivery_id uuid, position int, lane bigint, occurred_at timestamptz, accepted_at timestamptz,
+    kind text, type text, payload text, jobs json, outcome job_state, error text)
+), stored AS (
+  INSERT INTO events AS known (key, delivery_id, position, lane, occurred_at, accepted_at, kind, type, payload)
+  SELECT key, delivery_id, position, lane, occurred_at, accepted_at, kind, type, payload FROM incoming
+  -- The same event may arrive twice and be ingested in the other order: its place is that of the first acceptance.
+  ON CONFLICT (key) DO UPDATE SET
+    delivery_id = excluded.delivery_id, position = excluded.position,
+    occurred_at = excluded.occurred_at, accepted_at = excluded.accepted_at
+    -- One that has begun moves too, or what stands behind it in the same body would overtake it. What is handled
+    -- already stays where it is, so nothing is moved from behind it to before it: that would make it late.
+    WHERE excluded.delivery_id < known.delivery_id
+      AND EXISTS (
+        SELECT FROM jobs j WHERE j.event_id = known.id AND j.replay_id IS NULL AND NOT EXISTS (
+          SELECT FROM lanes l WHERE l.id = j.lane
+          AND (l.watermark_occurred_at, l.watermark_delivery_id, l.watermark_position)
+              > (excluded.occurred_at, excluded.delivery_id, excluded.position)
+          AND (l.watermark_occurred_at, l.watermark_delivery_id, l.watermark_position)
+              <= (j.occurred_at, j.delivery_id, j.position)))
+  RETURNING id, key, delivery_id, position, occurred_at, accepted_at, xmax = 0 AS inserted
+), added AS (
+  INSERT INTO jobs (id, event_id, lane, lane_name_id, occurred_at, delivery_id, position, since, handler)
+  SELECT CASE job.number WHEN 1 THEN s.id ELSE nextval('events_id_seq') END, s.id, job.lane, job.name,
+         s.occurred_at, s.delivery_id, s.position, s.accepted_at, job.handler
+  FROM stored s JOIN incoming i USING (key)
+  CROSS JOIN LATERAL ROWS FROM (json_to_recordset(i.jobs) AS (lane bigint, name smallint, handler text))
+    WITH ORDINALITY AS job (lane, name, handler, number)
+  WHERE s.inserted
+), ended AS (
+  INSERT INTO outcomes (id, event_id, lane, lane_name_id, finished_at, state, error)
+  SELECT s.id, s.id, i.lane, 1, clock_timestamp(), i.outcome, i.error
+  FROM stored s JOIN incoming i USING (key)
+  WHERE s.inserted AND i.outcome IS NOT NULL
+), moved AS (
+  UPDATE jobs j SET
+    delivery_id = s.delivery_id, position = s.position, occurred_at = s.occurred_at, since = s.accepted_at
+  FROM stored s
+  WHERE NOT s.inserted AND j.event_id = s.id AND j.replay_id IS NULL AND NOT EXISTS (
+    SELECT FROM lanes l WHERE l.id = j.lane
+    AND (l.watermark_occurred_at, l.watermark_delivery_id, l.watermark_position)
+        > (s.occurred_at, s.delivery_id, s.position)
+    AND (l.watermark_occurred_at, l.watermark_delivery_id, l.watermark_position)
+        <= (j.occurred_at, j.delivery_id, j.position))
+)
+SELECT id, key, inserted FROM stored
 """
 
 INSERT_DELIVERIES = """
@@ -49,8 +77,11 @@ ON CONFLICT (id) DO UPDATE SET
 """
 
 
-def insert_events(connection: Connection, rows: Sequence[NewEvent]) -> None:
-    """Insert them, in one statement; those whose key was not known get their id."""
+def insert_events(connection: Connection, rows: Sequence[NewEvent], name_ids: Mapping[str, int]) -> None:
+    """Insert them with their jobs, in one statement; those whose key was not known get their id.
+
+    ``name_ids``: the number of each lane name.
+    """
     if not rows:
         return
     values = [
@@ -64,8 +95,11 @@ def insert_events(connection: Connection, rows: Sequence[NewEvent]) -> None:
             "kind": row.event.kind,
             "type": row.event.type,
             "payload": row.event.payload,
-            "state": row.state,
-            "handler": row.handler,
+            "jobs": [
+                {"lane": job.lane, "name": name_ids[job.lane_name], "handler": job.handler}
+                for job in row.jobs
+            ],
+            "outcome": row.outcome,
             "error": row.error,
         }
         for row in rows

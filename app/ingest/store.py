@@ -1,4 +1,4 @@
-"""Store accepted deliveries as events that wait for their turn.
+"""Store accepted deliveries as events, whose jobs wait for their turn.
 
 Promises: after ``ingest`` returns, every item of every body is an event in Postgres, once, whatever it contained;
 a body that cannot be read is a dead letter. Relies on the delivery staying in the journal (or the fallback
@@ -13,11 +13,11 @@ from sqlalchemy.exc import DBAPIError
 
 from app.broker import wake, wake_senders
 from app.handlers import Registry
-from app.ingest import changed_duplicates, conversations, earlier_keys, recurrences, statuses
+from app.ingest import changed_duplicates, conversations, earlier_keys, lane_names, recurrences, statuses
 from app.ingest.merge_plan import NameGroup
 from app.ingest.outcome_log import log_outcome
 from app.ingest.queue import MAX_REQUEUES
-from app.ingest.rows import Incoming, Ingested, NewEvent
+from app.ingest.rows import Incoming, Ingested, NewEvent, NewJob
 from app.ingest.statements import acceptance, insert_deliveries, insert_events
 from app.outbox import Settlement, of_status, settle
 from app.payload import ParsedBody, parse, unreadable_body
@@ -35,7 +35,8 @@ def ingest(engine: Engine, redis: "Redis", registry: Registry, deliveries: Seque
     """Store the events of some deliveries and wake their lanes.
 
     1. split the bodies;
-    2. one transaction: names, events, statuses, deliveries. A delivery that Postgres refuses on its own account
+    2. one transaction: names, events with their jobs, statuses,
+    deliveries. A delivery that Postgres refuses on its own account
        is stored as unreadable, so that it takes no neighbour down;
     3. take the deliveries out of the journal, wake the lanes, and log what was decided.
 
@@ -127,7 +128,8 @@ def _store(
         first_of_key.setdefault(row.key, row)
     incoming = [first_of_key[key] for key in sorted(first_of_key)]
     _find_lanes(connection, rows, [link for _, body in parsed for link in body.links])
-    insert_events(connection, incoming)
+    name_ids = lane_names.find_lanes(connection, incoming)
+    insert_events(connection, incoming, name_ids)
     changed_duplicates.keep(connection, rows)
     statuses.move_forward(
         connection,
@@ -152,10 +154,9 @@ def _rows(registry: Registry, parsed: Sequence[tuple[Incoming, ParsedBody]]) -> 
     for delivery, body in sorted(parsed, key=acceptance):
         accepted = accepted_at(delivery.id)
         for event in body.events:
-            handler = None if body.unreadable else registry.find(event.kind, event.type)
-            rows.append(
-                NewEvent(event, delivery, accepted, handler.name if handler else None, body.unreadable)
-            )
+            handlers = [] if body.unreadable else registry.find_all(event.kind, event.type)
+            jobs = [NewJob(handler.name, handler.lane) for handler in handlers]
+            rows.append(NewEvent(event, delivery, accepted, jobs, body.unreadable))
     return rows
 
 

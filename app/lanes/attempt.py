@@ -1,4 +1,4 @@
-"""One run of a handler, and what is to become of its event when it fails."""
+"""One run of a handler, and what is to become of its job when it fails."""
 
 import random
 import traceback
@@ -19,25 +19,28 @@ TRACEBACK_LENGTH = 20_000
 
 
 class WorkerLostError(Exception):
-    """The worker died under the event's last attempt; nobody was left to write down why."""
+    """The worker died under the job's last attempt; nobody was left to write down why."""
 
 
 class AttemptsExhaustedError(Exception):
-    """The event was tried so often, in all, that its attempts cannot be counted any further."""
+    """The job was tried so often, in all, that its attempts cannot be counted any further."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An event, its handler, and how often it was tried."""
+    """A job: its event, its handler, and how often it was tried."""
 
+    job_id: int
     event: Event
     handler: Handler
     number: int  # ever, the fence
     since_retry: int  # since the last retry by a person, from 1: what the policy counts
+    before_lost: bool = False  # the attempt before has no end
+    replayed: bool = False
 
     @property
     def blocks_lane(self) -> bool:
-        """Whether its lane waits while the event waits for its next attempt."""
+        """Whether its lane waits while the job waits for its next attempt."""
         return self.handler.on_failure == "hold"
 
     @property
@@ -50,7 +53,12 @@ class Attempt:
     ) -> bool:
         """Run the handler to its end, inside the transaction of its effects; return whether it wrote sends."""
         context = Context(
-            statements.connection, self.since_retry, self.event, self.handler.name, wake_senders
+            statements.connection,
+            self.since_retry,
+            self.event,
+            self.handler.name,
+            wake_senders,
+            replayed=self.replayed,
         )
         try:
             with time_limit(limit_seconds), statements.guarded():
@@ -78,7 +86,9 @@ class Attempt:
     def fields(self) -> dict[str, Any]:
         """For log lines."""
         return {
+            "job_id": self.job_id,
             "event_id": self.event.id,
+            "lane_name": self.handler.lane,
             "key": self.event.key,
             "kind": self.event.kind,
             "type": self.event.type,

@@ -19,10 +19,11 @@ class Outcome(StrEnum):
     DONE = "done"
     FAILED = "failed"
     DEAD = "dead"
+    STALE = "stale"  # it was older than its handler allows
 
 
 # After these the lane may have a next event to run at once
-HAS_MORE = {Outcome.DONE, Outcome.DEAD, Outcome.STALE_ATTEMPT, Outcome.AWAITING_EARLIER}
+HAS_MORE = {Outcome.DONE, Outcome.DEAD, Outcome.STALE, Outcome.STALE_ATTEMPT, Outcome.AWAITING_EARLIER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Step:
 
     lane: int
     outcome: Outcome
-    event_id: int | None = None
+    job_id: int | None = None
     error: str | None = None
     skipped: bool = False  # it failed, and its handler lets the lane go on meanwhile
 

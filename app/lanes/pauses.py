@@ -1,7 +1,7 @@
-"""Pausing a conversation, so that a person can take over, and resuming it.
+"""Pausing a lane of a conversation, so that a person can take over, and resuming it.
 
 Promises: what arrives meanwhile is stored and shown, and waits in the lane; after ``resume`` it is run in order. The
-event that is being run while somebody pauses is finished. A paused conversation stays paused until somebody resumes
+event that is being run while somebody pauses is finished. A paused lane stays paused until somebody resumes
 it, whatever else happens: it stays so if another name of its user makes it part of another conversation.
 """
 
@@ -15,6 +15,8 @@ from sqlalchemy import Connection, Engine, text
 
 from app.broker import wake
 from app.errors import NeverdropError
+from app.handlers import MAIN_LANE
+from app.ingest import lanes_of
 from config.logging import get_logger
 
 MAX_NAMED = 5  # conversations that an ambiguous name is answered with
@@ -28,31 +30,33 @@ class ConversationError(NeverdropError):
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Whether a conversation is paused, since when and by whom."""
+    """Whether a lane of a conversation is paused, since when and by whom."""
 
     lane: int
     key: str
+    lane_name: str
     paused_at: datetime | None
     paused_by: str | None
 
 
-# A merged conversation's pause counts for the one that it became a part of
+# A merged lane's pause counts for the one that it became a part of
 STATE = text("""
-SELECT c.id AS lane, c.key,
-  (SELECT min(p.paused_at) FROM conversations p WHERE c.id IN (p.id, p.merged_into)) AS paused_at,
-  (SELECT p.paused_by FROM conversations p WHERE c.id IN (p.id, p.merged_into) AND p.paused_at IS NOT NULL
+SELECT l.id AS lane, c.key,
+  (SELECT name FROM lane_names n WHERE n.id = l.lane_name_id) AS lane_name,
+  (SELECT min(p.paused_at) FROM lanes p WHERE l.id IN (p.id, p.merged_into)) AS paused_at,
+  (SELECT p.paused_by FROM lanes p WHERE l.id IN (p.id, p.merged_into) AND p.paused_at IS NOT NULL
    ORDER BY p.paused_at LIMIT 1) AS paused_by
-FROM conversations c
-WHERE c.id = (SELECT root_lane(:lane))
+FROM lanes l JOIN conversations c ON c.id = l.conversation_id
+WHERE l.id = (SELECT root_lane(:lane))
 """)
 PAUSE = text("""
-UPDATE conversations SET paused_at = clock_timestamp(), paused_by = :who
+UPDATE lanes SET paused_at = clock_timestamp(), paused_by = :who
 WHERE id = :lane AND NOT EXISTS (
-  SELECT FROM conversations p WHERE :lane IN (p.id, p.merged_into) AND p.paused_at IS NOT NULL
+  SELECT FROM lanes p WHERE :lane IN (p.id, p.merged_into) AND p.paused_at IS NOT NULL
 )
 """)
 RESUME = text("""
-UPDATE conversations SET paused_at = NULL, paused_by = NULL
+UPDATE lanes SET paused_at = NULL, paused_by = NULL
 WHERE :lane IN (id, merged_into) AND paused_at IS NOT NULL
 """)
 NAMED = text("""
@@ -71,8 +75,11 @@ LIMIT :at_most
 """)
 
 
+NAME_ID = text("SELECT id FROM lane_names WHERE name = :name")
+
+
 def find(connection: Connection, name: str) -> int:
-    """The lane of a conversation by its number, any of its names, or a phone number or user id alone.
+    """The lane ``main`` of a conversation by its number, any of its names, or a phone number or user id alone.
 
     Raises ConversationError when it is none's, or that of several.
     """
@@ -90,14 +97,25 @@ def find(connection: Connection, name: str) -> int:
     return lanes[0]
 
 
+def lane_named(engine: Engine, conversation: int, name: str) -> int:
+    """The lane of a conversation under a lane name. ConversationError for a name that no handler ever had."""
+    if name == MAIN_LANE:
+        return conversation
+    with engine.begin() as connection:
+        known = connection.execute(NAME_ID, {"name": name}).scalar()
+        if known is None:
+            raise ConversationError(f"no handler has run in a lane named {name!r}")
+        return lanes_of(connection, [(conversation, known)])[conversation, known]
+
+
 def state(connection: Connection, lane: int) -> Pause | None:
-    """A conversation's pause; None for a lane that is no conversation's."""
+    """A lane's pause; None for one that is no conversation's."""
     found = connection.execute(STATE, {"lane": lane}).mappings().first()
     return Pause(**found) if found else None
 
 
 def pause(engine: Engine, lane: int, who: str) -> bool:
-    """Let the conversation's events wait; False: it is paused already, or there is none."""
+    """Let the lane's jobs wait; False: it is paused already, or there is none."""
     with engine.begin() as connection:
         paused = connection.execute(PAUSE, {"lane": lane, "who": who}).rowcount == 1
     if paused:

@@ -6,22 +6,25 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One of the first events of a lane that are not final, as it stands in the tables."""
+    """One of the first jobs of a lane, as it stands in the tables, with its event."""
 
     asked: int  # the lane that was asked for; it may have been merged into ``lane``
     lane: int
     merged: list[int]  # lanes that were merged into this one: their claims are taken too
-    paused: bool  # by a person; a conversation that was merged into this one counts too
+    paused: bool  # by a person; a lane that was merged into this one counts too
     due: bool
     settled: bool  # no earlier delivery waits in the fallback store
     attempts: int
     attempts_at_retry: int
     delivery_id: str
     id: int
+    event_id: int
+    lane_name: str
+    handler: str  # that was stored with the job
+    replayed: bool
     key: str
     kind: str
     type: str
-    handler: str | None  # that was stored with the event
     conversation: str | None
     occurred_at: datetime
     accepted_at: datetime
@@ -34,6 +37,7 @@ class Begun:
 
     number: int
     late: bool
+    before_lost: bool  # the attempt before has no end: its worker died, or lost its claim
 
 
 @dataclass(frozen=True, slots=True)

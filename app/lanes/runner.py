@@ -14,7 +14,7 @@ from app.lanes.lease_renewer import LeaseRenewer
 from app.lanes.outcome import HAS_MORE, Outcome, Step
 from app.lanes.rows import Head
 from app.lanes.statements import LaneStatements
-from app.stores import STORE_ERRORS, Fault, event_claim, judge, lane_claim
+from app.stores import STORE_ERRORS, Fault, job_claim, judge, lane_claim
 from config.logging import get_logger
 
 PAUSE_SECONDS = 0.02  # between two looks at lanes whose earlier deliveries are about to be stored
@@ -143,14 +143,14 @@ class Runner:
     def _record_unknown(self, heads: dict[int, list[Head]], steps: dict[int, Step]) -> None:
         unknown = [lane for lane, step in steps.items() if step.outcome is Outcome.UNKNOWN_HANDLER]
         if unknown:
-            self.record_unknown(heads[lane][0].handler or heads[lane][0].type for lane in unknown)
+            self.record_unknown(heads[lane][0].handler for lane in unknown)
 
 
 def _left_to_the_sweep(step: Step, before: Step | None) -> Step:
     """Return the step, or WAITING if its event was refused twice in a row: another try would change nothing."""
     stale = before is not None and before.outcome is step.outcome is Outcome.STALE_ATTEMPT
-    if stale and before is not None and before.event_id == step.event_id:
-        return Step(step.lane, Outcome.WAITING, step.event_id)
+    if stale and before is not None and before.job_id == step.job_id:
+        return Step(step.lane, Outcome.WAITING, step.job_id)
     return step
 
 
@@ -158,4 +158,4 @@ def _claim_of(heads: Sequence[Head]) -> Claim:
     """Return a lane's claim: on it, on the lanes that were merged into it, and on each event."""
     first = heads[0]
     lanes = map(lane_claim, [first.lane, *first.merged])
-    return Claim([*lanes, *(event_claim(head.key) for head in heads)], first.delivery_id)
+    return Claim([*lanes, *(job_claim(head.id) for head in heads)], first.delivery_id)

@@ -1,6 +1,7 @@
 """Deletes what was finished long ago, with everything that hangs on it.
 
-Promises: only what is done or discarded goes, never what is pending or dead, and nothing whose repeat may still
+Promises: only events go of which every job is finished, never one with a job that is pending or dead,
+and nothing whose repeat may still
 arrive: the key of an event is what keeps a repeat from being a second event. Relies on Meta repeating a webhook for
 7 days, and on an age that is counted from the oldest delivery that waits to be split, so that a repeat that was
 accepted in time and ingested late is still known. It cannot see a body that could not be read: what another copy
@@ -17,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from redis import Redis
-from sqlalchemy import Connection, Engine, TextClause, text
+from sqlalchemy import Connection, Engine, text
 
 from app.payload import build_key, message_id_of
 from app.stores import JOURNAL_INDEX
@@ -37,34 +38,41 @@ SELECT least(clock_timestamp(), to_timestamp(CAST(:waits_since AS float)),
        - make_interval(days => :days)
 """)
 
-# By the index events_done. From ``after`` on: rows before it are deleted, but stay in the index until a vacuum
-DONE = """
-  SELECT id FROM events
-  WHERE state = 'done' AND finished_at >= :after AND finished_at < :before
+# By the index outcomes_finished. From ``after`` on: rows before it are deleted, but stay in the index until a vacuum
+LOCK_OUTCOMES = text("""
+WITH old AS (
+  SELECT event_id, finished_at FROM outcomes
+  WHERE state <> 'dead' AND finished_at >= :after AND finished_at < :before
   ORDER BY finished_at LIMIT :at_most FOR UPDATE SKIP LOCKED
-"""
-# By the decision's index: discarded events are too few for one of their own
-DISCARDED = """
-  SELECT e.id FROM dead_letter_actions a JOIN events e ON e.id = a.event_id
-  WHERE a.action IN ('discard', 'skip') AND a.at >= :after AND a.at < :before AND e.state = 'discarded'
-  ORDER BY a.at LIMIT :at_most FOR UPDATE OF e SKIP LOCKED
-"""
-DELETE_EVENTS = """
-WITH old AS MATERIALIZED ({found}), gone AS (
-  DELETE FROM events e USING old WHERE e.id = old.id RETURNING e.id, e.key, e.kind, e.finished_at
+)
+SELECT count(*) AS outcomes, max(finished_at) AS last, coalesce(array_agg(DISTINCT event_id), '{}') AS events FROM old
+""")
+# In a statement of its own: it sees a replay that was committed while the first one waited. An event stays for as long
+# as any of its jobs waits, is dead, or was finished later
+DELETE_EVENTS = text("""
+WITH old AS MATERIALIZED (
+  SELECT found.id FROM unnest(CAST(:events AS bigint[])) AS found (id)
+  WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.event_id = found.id)
+    AND NOT EXISTS (SELECT FROM outcomes o
+                    WHERE o.event_id = found.id AND (o.state = 'dead' OR o.finished_at >= :before))
+), gone AS (
+  DELETE FROM events e USING old WHERE e.id = old.id RETURNING e.id, e.key, e.kind
+), jobs_gone AS (
+  DELETE FROM outcomes o USING old WHERE o.event_id = old.id
+  RETURNING o.id, CASE WHEN o.begun_at IS NULL THEN 0 ELSE 1 END AS succeeded
 ), attempted AS (
-  DELETE FROM attempts a USING gone WHERE a.event_id = gone.id RETURNING a.event_id
+  DELETE FROM past_attempts a USING jobs_gone WHERE a.job_id = jobs_gone.id RETURNING a.job_id
 ), repeated AS (
   DELETE FROM changed_duplicates d USING gone WHERE d.event_id = gone.id
 ), decided AS (
   DELETE FROM dead_letter_actions a USING gone WHERE a.event_id = gone.id RETURNING a.event_id
 )
-SELECT count(*) AS events, (SELECT count(*) FROM attempted) AS attempts, (SELECT count(*) FROM decided) AS actions,
-       max(finished_at) AS last, coalesce(array_agg(key) FILTER (WHERE kind = 'status'), '{{}}') AS statuses
+SELECT count(*) AS events,
+       (SELECT count(*) FROM attempted) + (SELECT coalesce(sum(succeeded), 0) FROM jobs_gone) AS attempts,
+       (SELECT count(*) FROM decided) AS actions,
+       coalesce(array_agg(key) FILTER (WHERE kind = 'status'), '{}') AS statuses
 FROM gone
-"""
-DELETE_DONE = text(DELETE_EVENTS.format(found=DONE))
-DELETE_DISCARDED = text(DELETE_EVENTS.format(found=DISCARDED))
+""")
 
 # In the order in which ingest writes them: the two never wait for each other in a circle
 LOCK_STATUSES = text("""
@@ -115,9 +123,11 @@ SELECT count(*) AS deliveries, max(ingested_at) AS last FROM gone
 NO_JIT = text("SET LOCAL jit = off")
 
 COUNT = text("""
-SELECT (SELECT count(*) FROM events WHERE state = 'done' AND finished_at < :before)
-     + (SELECT count(*) FROM dead_letter_actions a JOIN events e ON e.id = a.event_id
-        WHERE a.action IN ('discard', 'skip') AND a.at < :before AND e.state = 'discarded')
+SELECT count(DISTINCT event_id) FROM outcomes old
+WHERE state <> 'dead' AND finished_at < :before
+  AND NOT EXISTS (SELECT FROM jobs j WHERE j.event_id = old.event_id)
+  AND NOT EXISTS (SELECT FROM outcomes o
+                  WHERE o.event_id = old.event_id AND (o.state = 'dead' OR o.finished_at >= :before))
 """)
 
 
@@ -171,8 +181,8 @@ def count(engine: Engine, before: datetime) -> int:
 def purge(engine: Engine, before: datetime) -> Iterator[Purged]:
     """Delete the oldest first, batch by batch, for as long as the caller asks for more.
 
-    1. one transaction: up to AT_ONCE events, with their attempts, people's actions, and the statuses of messages
-       that have no other event left;
+    1. one transaction: the events of up to AT_ONCE jobs, with their outcomes, attempts, people's actions, and the
+       statuses of messages that have no other event left;
     2. another: deliveries that have no event left.
 
     Dying before a commit deletes nothing of that batch; dying between 1 and 2 leaves deliveries without events, which
@@ -181,13 +191,12 @@ def purge(engine: Engine, before: datetime) -> Iterator[Purged]:
     yield from _statuses(engine)
     with engine.begin() as connection:
         connection.execute(DELETE_STATES, {"before": before})
-    yield from _discarded(engine, before)
     yield from _sends(engine, before)
     event = delivery = BEGINNING
     while True:
         with engine.begin() as connection:
-            deleted, last = _delete_events(connection, DELETE_DONE, event, before)
-        event = last if deleted.events == AT_ONCE else before
+            deleted, last = _delete_events(connection, event, before)
+        event = last or before
         with engine.begin() as connection:
             connection.execute(NO_JIT)
             parameters = {"after": delivery, "before": event, "at_most": AT_ONCE}
@@ -218,24 +227,15 @@ def report(purged: Purged, before: datetime) -> None:
     log.info("retention.purged", finished_before=before.isoformat(), **counts)
 
 
-def _discarded(engine: Engine, before: datetime) -> Iterator[Purged]:
-    while True:
-        with engine.begin() as connection:
-            deleted, _ = _delete_events(connection, DELETE_DISCARDED, BEGINNING, before)
-        if deleted.events:
-            yield deleted
-        if deleted.events < AT_ONCE:
-            return
-
-
-def _delete_events(
-    connection: Connection, statement: TextClause, after: datetime, before: datetime
-) -> tuple[Purged, Any]:
-    """A batch with all that hangs on it, and when the last of its events was finished."""
+def _delete_events(connection: Connection, after: datetime, before: datetime) -> tuple[Purged, Any]:
+    """Delete a batch with all that hangs on it; return when its last job was finished, None at the end."""
     parameters = {"after": after, "before": before, "at_most": AT_ONCE}
-    found = connection.execute(statement, parameters).one()
+    old = connection.execute(LOCK_OUTCOMES, parameters).one()
+    if not old.outcomes:
+        return Purged(), None
+    found = connection.execute(DELETE_EVENTS, {"events": old.events, "before": before}).one()
     _mark_statuses(connection, found.statuses)
-    return Purged(found.events, found.attempts, found.actions), found.last
+    return Purged(found.events, found.attempts, found.actions), old.last if old.outcomes == AT_ONCE else None
 
 
 def _mark_statuses(connection: Connection, keys: Sequence[str]) -> None:

@@ -21,13 +21,14 @@ from app.stores.database_clock import database_now
 from app.stores.delivery_id import accepted_at, accepted_ms
 from app.stores.faults import STORE_ERRORS, Fault, judge, sqlstate
 from app.stores.guarded_connection import TransactionError
+from app.stores.job_models import MAIN_LANE_NAME
 from app.stores.migrate import migrate
 from app.stores.models import (
     MAX_ID,
     Base,
     Delivery,
     DeliveryState,
-    EventState,
+    JobState,
     MessageState,
     MessageStatus,
     StoredIn,
@@ -55,7 +56,7 @@ from app.stores.redis_keys import (
     WAKES,
     WORKERS,
     WRITE_CHECK,
-    event_claim,
+    job_claim,
     lane_claim,
 )
 from app.stores.repeat_models import ChangedDuplicate, SubjectState
@@ -70,6 +71,7 @@ __all__ = [
     "JOURNAL_INDEX",
     "JOURNAL_REQUEUED",
     "JOURNAL_REQUEUES",
+    "MAIN_LANE_NAME",
     "MAX_ID",
     "OUTBOX_FAILURES",
     "OUTBOX_LEVEL",
@@ -88,8 +90,8 @@ __all__ = [
     "ChangedDuplicate",
     "Delivery",
     "DeliveryState",
-    "EventState",
     "Fault",
+    "JobState",
     "MessageState",
     "MessageStatus",
     "Prepared",
@@ -111,7 +113,7 @@ __all__ = [
     "database_now",
     "delivery_id",
     "engine",
-    "event_claim",
+    "job_claim",
     "judge",
     "lane_claim",
     "lane_engine",

@@ -1,20 +1,14 @@
 """The tables. Postgres is the truth; what is in Redis can be rebuilt from here.
 
-    deliveries ──1:n── events ──1:n── attempts
-                         │ lane
+    deliveries ──1:n── events ──1:n── jobs, outcomes    (``job_models``)
+                         │
     conversations ───────┘        conversation_aliases: every name of a conversation → its id
     message_statuses              one row for each message we sent (and group participant)
     subject_states                states that Meta sent without an id, to know one that came back
     changed_duplicates            duplicates of an event that differ from it
     dead_letter_actions           who retried, edited, discarded or skipped what, when and why
 
-States of an event::
-
-    ingested ──handler?──▶ pending ──▶ done
-        │                   │  ▲ │
-        │                   │  │ └─ skip (by a person) ─▶ discarded
-        └─ none ─▶ done     ▼  │ retry (by a person)
-                           dead ─┴─▶ discarded (by a person)
+An event is a fact: what Meta sent stays as it is. What is done about it is in its jobs.
 """
 
 from datetime import datetime
@@ -29,7 +23,6 @@ from sqlalchemy import (
     Index,
     Integer,
     Sequence,
-    SmallInteger,
     Text,
     func,
     text,
@@ -50,11 +43,16 @@ class DeliveryState(StrEnum):
     UNREADABLE = "unreadable"  # kept with its body; its one event is a dead letter
 
 
-class EventState(StrEnum):
+class JobState(StrEnum):
+    """Where a job stands. All but the first are outcomes."""
+
     PENDING = "pending"  # waits for its turn, for its handler, or for its next attempt
-    DONE = "done"  # its handler ran to its end and its effects are committed; or it had no handler when it was ingested
+    DONE = "done"  # its handler ran to its end and its effects are committed
     DEAD = "dead"  # failed for good; a person may retry or discard it
-    DISCARDED = "discarded"  # it failed, and a person decided that it need not be handled
+    DISCARDED = "discarded"  # it failed for good, and a person decided that it need not be handled
+    SKIPPED = "skipped"  # it waited for its next attempt, and a person decided that it need not be handled
+    STALE = "stale"  # it was older than its handler allows before it could begin
+    UNHANDLED = "unhandled"  # no handler was registered for its event when that was ingested
 
 
 class MessageStatus(StrEnum):
@@ -81,7 +79,7 @@ class Base(DeclarativeBase):
         str: Text,
         StoredIn: enum_column(StoredIn, "door"),
         DeliveryState: enum_column(DeliveryState, "delivery_state"),
-        EventState: enum_column(EventState, "event_state"),
+        JobState: enum_column(JobState, "job_state"),
         MessageStatus: enum_column(MessageStatus, "message_status"),
     }
 
@@ -108,12 +106,13 @@ class Delivery(Base):
     )
 
 
-# A lane is a conversation's id, or for an event of no conversation a number of its own from the same sequence.
+# A conversation's number is that of its lane ``main`` too; other lanes, and events of no conversation, have
+# numbers of their own from the same sequence.
 lane_ids = Sequence("lane_ids", metadata=Base.metadata)
 
 
 class ConversationRow(Base):
-    """A lane with a name, and the order of the last event handled in it (what is earlier comes late)."""
+    """A user, or a group, that events are about, under one of the business's numbers."""
 
     __tablename__ = "conversations"
 
@@ -121,16 +120,9 @@ class ConversationRow(Base):
     key: Mapped[str]  # the strongest name it was first known by
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     merged_into: Mapped[int | None]
-    handled_occurred_at: Mapped[datetime | None]
-    handled_delivery_id: Mapped[UUID | None]
-    handled_position: Mapped[int | None] = mapped_column(Integer)
-    begun_event_id: Mapped[int | None]  # of its events the one that was begun last: no other may become done
-    paused_at: Mapped[datetime | None]  # since when its events wait for a person to resume it
-    paused_by: Mapped[str | None]
 
     __table_args__ = (
         Index("conversations_merged", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
-        Index("conversations_paused", "id", postgresql_where=text("paused_at IS NOT NULL")),
     )
 
 
@@ -148,7 +140,10 @@ class ConversationAlias(Base):
 
 
 class EventRow(Base):
-    """One message, status or other item inside a delivery."""
+    """One message, status or other item inside a delivery: a fact, kept as Meta sent it.
+
+    Two things about it follow what is learnt later: the earliest delivery that brought it, and its conversation.
+    """
 
     __tablename__ = "events"
 
@@ -156,57 +151,17 @@ class EventRow(Base):
     key: Mapped[str] = mapped_column(Text(collation="C"), unique=True)
     delivery_id: Mapped[UUID]
     position: Mapped[int] = mapped_column(Integer)  # its place in the body, from 0
-    lane: Mapped[int]
+    lane: Mapped[int]  # its conversation, or a number of its own
     occurred_at: Mapped[datetime]  # Meta's timestamp, or the time of acceptance where there is none
     accepted_at: Mapped[datetime]
     kind: Mapped[str]
     type: Mapped[str]
     payload: Mapped[str]  # JSON as ASCII text: jsonb cannot hold a NUL or a lone surrogate
-    state: Mapped[EventState]  # Postgres keeps no statistics of it: see the migration 0004
-    late: Mapped[bool] = mapped_column(server_default="false")  # ran after a later one of its lane was done
-    # Ever begun: the fence; never reset
-    attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
-    # `attempts` at its last retry by a person
-    attempts_at_retry: Mapped[int] = mapped_column(SmallInteger, server_default="0")
-    due_at: Mapped[datetime | None]  # not before; NULL is at once
-    holds: Mapped[bool] = mapped_column(server_default="true")  # while it waits for due_at its lane waits too
-    handler: Mapped[str | None]  # that is to run it, or ran it; NULL when none was registered
-    error: Mapped[str | None]  # of the last failed attempt, as "Class: text"
-    finished_at: Mapped[datetime | None]
 
     __table_args__ = (
-        Index(
-            "events_pending",
-            "lane",
-            "occurred_at",
-            "delivery_id",
-            "position",
-            postgresql_where=text("state = 'pending'"),
-        ),
-        Index("events_due", "due_at", postgresql_where=text("state = 'pending' AND due_at IS NOT NULL")),
-        Index("events_dead", "id", postgresql_where=text("state = 'dead'")),
-        Index("events_died", "finished_at", "id", postgresql_where=text("state = 'dead'")),
-        Index("events_dead_lane", "lane", postgresql_where=text("state = 'dead'")),
-        Index("events_done", "finished_at", postgresql_where=text("state = 'done'")),
         Index("events_delivery", "delivery_id"),
         Index("events_lane", "lane", "occurred_at", "delivery_id", "position"),
     )
-
-
-class AttemptRow(Base):
-    """One run of a handler. ``finished_at`` stays NULL when its worker died under it."""
-
-    __tablename__ = "attempts"
-
-    event_id: Mapped[int] = mapped_column(primary_key=True)
-    number: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
-    worker: Mapped[str]
-    started_at: Mapped[datetime]
-    finished_at: Mapped[datetime | None]
-    error: Mapped[str | None]  # NULL when it succeeded
-    traceback: Mapped[str | None]
-
-    __table_args__ = (Index("attempts_failed", "finished_at", postgresql_where=text("error IS NOT NULL")),)
 
 
 class MessageState(Base):
@@ -231,17 +186,18 @@ class MessageState(Base):
 
 
 class DeadLetterAction(Base):
-    """A person's decision about a dead letter or a held event."""
+    """A person's decision about a dead letter or a held job."""
 
     __tablename__ = "dead_letter_actions"
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     event_id: Mapped[int] = mapped_column(index=True)
+    job_id: Mapped[int] = mapped_column(index=True)
     at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
-    action: Mapped[str]  # retry, edit or discard of a dead letter; retry_held or skip of a held event
+    action: Mapped[str]  # retry, edit or discard of a dead letter; retry_held or skip of a held job
     who: Mapped[str]
     reason: Mapped[str | None]
-    payload: Mapped[str | None]  # of an edit: the event's payload before it
+    payload: Mapped[str | None]  # of an edit: the job's payload before it
 
 
 class BacklogSample(Base):
@@ -283,6 +239,3 @@ class Alert(Base):
     text: Mapped[str | None]
     notified_at: Mapped[datetime | None]  # NULL while the last change has still to reach the webhook
     notify_after: Mapped[datetime | None]  # a watch is at it: no other tries before
-
-
-Index("events_oldest", EventRow.accepted_at, postgresql_where=text("state = 'pending'"))

@@ -3,10 +3,8 @@
 Each begins with REDIS_PREFIX, which ``prefixed_redis`` puts before it.
 
 Redis is transport: all of these but the journal can be lost at any moment without losing an event.
-Whatever identifies a person (a wamid holds the phone number) is hashed before it becomes part of a key.
+Nothing that identifies a person (a wamid holds the phone number) is part of a key.
 """
-
-from hashlib import blake2b
 
 JOURNAL = "journal"  # hash: delivery id → raw body, from acceptance until ingest has committed it
 JOURNAL_INDEX = "journal:index"  # zset: delivery id → accept time, Unix milliseconds
@@ -14,7 +12,7 @@ JOURNAL_REQUEUED = "journal:requeued"  # zset: delivery id → when a sweep enqu
 JOURNAL_REQUEUES = "journal:requeues"  # hash: delivery id → how often a sweep enqueued it again
 WAKES = "lanes:woken"  # zset: lane → time of the wake that waits in the queue, Unix milliseconds
 SWEPT_LANE = "lanes:swept"  # string: the lane up to which the last sweep looked, 0 at the end
-# claim:lane:<number> and claim:<hash of an event's key> = token, with a lease
+# claim:lane:<number> and claim:job:<number> = token, with a lease
 CLAIM_PREFIX = "claim:"
 UNKNOWN_HANDLERS = (
     "handlers:unknown"  # zset: handler that a worker did not know → when it was last met, Unix ms
@@ -43,6 +41,6 @@ def lane_claim(lane: int) -> str:
     return f"{CLAIM_PREFIX}lane:{lane}"
 
 
-def event_claim(event_key: str) -> str:
-    """The claim that lets one worker at a time run an event."""
-    return f"{CLAIM_PREFIX}{blake2b(event_key.encode(), digest_size=16).hexdigest()}"
+def job_claim(job_id: int) -> str:
+    """The claim that lets one worker at a time run a job."""
+    return f"{CLAIM_PREFIX}job:{job_id}"

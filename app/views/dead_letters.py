@@ -19,16 +19,18 @@ MAX_PAYLOAD_CHARACTERS = 20_000  # characters; a page does without longer ones
 MAX_FACETS = 50  # values that a filter offers
 
 FIND = """
-SELECT e.id, e.key, e.kind, e.type, c.key AS conversation, e.handler, e.error, e.attempts, e.occurred_at,
+SELECT e.id, e.event_id, e.key, e.kind, e.type, c.key AS conversation,
+       (SELECT name FROM lane_names n WHERE n.id = e.lane_name_id) AS lane_name, e.handler, e.error, e.attempts,
+       e.occurred_at,
        e.accepted_at, e.finished_at AS died_at, e.delivery_id, e.payload
-FROM events e LEFT JOIN conversations c ON c.id = e.lane
+FROM dead_jobs e LEFT JOIN conversations c ON c.id = e.conversation_id
 WHERE e.state = 'dead'
 """
 
 # Attempts are numbered as they are made: the first that failed is one step in the primary key, for any number of them
 FIRST_FAILURE = """
 LEFT JOIN LATERAL (
-  SELECT a.finished_at FROM attempts a WHERE a.event_id = e.id AND a.error IS NOT NULL ORDER BY a.number LIMIT 1
+  SELECT a.finished_at FROM past_attempts a WHERE a.job_id = e.id AND a.error IS NOT NULL ORDER BY a.number LIMIT 1
 ) AS first ON true
 """
 # A value that is NULL sorts as an empty text, so that a page can go on from it; what died without an attempt (a body
@@ -50,21 +52,24 @@ CASTS = {
     "attempts": "integer",
 }
 DIED_AT = "e.finished_at"
-LISTING = Listing("e.state = 'dead'", DIED_AT)
+LISTING = Listing("dead_jobs", "e.state = 'dead'", DIED_AT)
 Order = Literal["ascending", "descending"]
 
 # The page is chosen by what it is sorted by alone, which an index may hold, and only its own rows are read whole
 PAGE = f"""
-SELECT e.id, e.key, e.kind, e.type, e.lane, c.key AS conversation, e.handler, e.error, e.attempts, e.occurred_at,
+SELECT e.id, e.event_id, e.key, e.kind, e.type, e.lane, e.conversation_id, c.key AS conversation,
+       (SELECT name FROM lane_names n WHERE n.id = e.lane_name_id) AS lane_name, e.handler, e.error, e.attempts,
+       e.occurred_at,
        e.accepted_at, e.finished_at AS died_at, first.finished_at AS first_failed_at, page.sorted_by,
        CASE WHEN length(e.payload) <= :shown THEN e.payload END AS payload
 FROM (
   SELECT e.id, {{sorted_by}} AS sorted_by
-  FROM events e LEFT JOIN conversations c ON c.id = e.lane {{joined}}
+  FROM dead_jobs e LEFT JOIN conversations c ON c.id = e.conversation_id {{joined}}
   WHERE e.state = 'dead' {{conditions}} {{after}}
   ORDER BY sorted_by {{direction}}, e.id {{direction}}
   LIMIT :limit
-) AS page JOIN events e ON e.id = page.id LEFT JOIN conversations c ON c.id = e.lane {FIRST_FAILURE}
+) AS page JOIN dead_jobs e ON e.id = page.id
+LEFT JOIN conversations c ON c.id = e.conversation_id {FIRST_FAILURE}
 ORDER BY page.sorted_by {{direction}}, page.id {{direction}}
 """  # noqa: S608  (a constant)
 AFTER = "AND ({sorted_by}, e.id) {comparison} (CAST(:after_value AS {cast}), :after_id)"
@@ -72,7 +77,7 @@ AFTER = "AND ({sorted_by}, e.id) {comparison} (CAST(:after_value AS {cast}), :af
 FACETS = f"""
 WITH matching AS (
   SELECT e.type, e.handler, {ERROR_CLASS} AS error_class
-  FROM events e LEFT JOIN conversations c ON c.id = e.lane WHERE e.state = 'dead' {{conditions}}
+  FROM dead_jobs e LEFT JOIN conversations c ON c.id = e.conversation_id WHERE e.state = 'dead' {{conditions}}
 )
 (SELECT 'type' AS facet, type AS value, count(*) AS count FROM matching GROUP BY 2 ORDER BY 3 DESC, 2 LIMIT :at_most)
 UNION ALL
@@ -86,13 +91,15 @@ UNION ALL
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A dead event, as people see it."""
+    """A dead job, as people see it."""
 
     id: int
+    event_id: int
     key: str
     kind: str
     type: str
     conversation: str | None
+    lane_name: str
     handler: str | None
     error: str | None
     attempts: int
@@ -105,14 +112,17 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A dead event in the table, with what a page goes on from."""
+    """A dead job in the table, with what a page goes on from."""
 
     id: int
+    event_id: int
     key: str
     kind: str
     type: str
     lane: int
+    conversation_id: int
     conversation: str | None
+    lane_name: str
     handler: str | None
     error: str | None
     attempts: int

@@ -1,4 +1,4 @@
-"""Which of the events that failed: the conditions that people choose dead letters and held events by."""
+"""Which of the jobs that failed: the conditions that people choose dead letters and held jobs by."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ ERROR_CLASS = "split_part(e.error, ':', 1)"
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events; None is any."""
+    """Which jobs; None is any."""
 
     ids: Sequence[int] | None = None
     kind: str | None = None
@@ -23,12 +23,13 @@ class Filter:
     before: datetime | None = None  # failed before
     after: datetime | None = None  # failed at or after
     error_class: str | None = None
+    lane: str | None = None  # name of the lanes
     search: str | None = (
         None  # an id, or a part of the key, the conversation, the error, the handler or the payload
     )
 
     def where(self, failed_at: str) -> tuple[str, dict[str, Any]]:
-        """SQL conditions and their parameters; ``failed_at`` is the SQL expression of when an event failed."""
+        """SQL conditions and their parameters; ``failed_at`` is the SQL expression of when a job failed."""
         given = {name: getattr(self, name) for name in CONDITIONS if getattr(self, name) is not None}
         conditions = "".join(f" AND {CONDITIONS[name].format(failed_at=failed_at)}" for name in given)
         if "ids" in given:
@@ -53,10 +54,11 @@ CONDITIONS = {
     "kind": "e.kind = :kind",
     "type": "e.type = :type",
     "handler": "e.handler = :handler",
+    "lane": "e.lane_name_id = (SELECT id FROM lane_names WHERE name = :lane)",
     "error": "strpos(lower(e.error), lower(:error)) > 0",
     "conversation": """
-        (c.key = :conversation OR CAST(e.lane AS text) = :conversation
-         OR e.lane IN (SELECT conversation_id FROM conversation_aliases WHERE key = :conversation
+        (c.key = :conversation OR CAST(e.conversation_id AS text) = :conversation
+         OR e.conversation_id IN (SELECT conversation_id FROM conversation_aliases WHERE key = :conversation
                        OR (:bare <> '' AND right(key, length(:bare) + 1) = '/' || :bare)))""",
     "before": "{failed_at} < :before",
     "after": "{failed_at} >= :after",

@@ -1,6 +1,6 @@
-"""Read the events that wait for a time of their own: of their next attempt, or the one that a slow retry gave them.
+"""Read the jobs that wait for a time of their own: of their next attempt, or the one that a slow retry gave them.
 
-They are few beside the others: each query begins in the index ``events_due``, which holds only them.
+They are few beside the others: each query begins in the index ``jobs_due``, which holds only them.
 """
 
 from dataclasses import dataclass
@@ -14,16 +14,17 @@ from app.views.listing import Listing
 MAX_HELD_LANES = 20  # that a page shows
 
 IS_HELD = "e.state = 'pending' AND e.due_at IS NOT NULL AND e.error IS NOT NULL"
-# The attempts of an event are numbered: the last is one step in the primary key
+# The attempts of a job are numbered: the last is one step in the primary key
 FAILED_AT = """coalesce(
-  (SELECT a.finished_at FROM attempts a WHERE a.event_id = e.id AND a.number = e.attempts), e.accepted_at)"""
-LISTING = Listing(IS_HELD, FAILED_AT)
+  (SELECT a.finished_at FROM past_attempts a WHERE a.job_id = e.id AND a.number = e.attempts), e.accepted_at)"""
+LISTING = Listing("event_jobs", IS_HELD, FAILED_AT)
 
 FIND = f"""
-SELECT e.id AS event_id, e.key, e.kind, e.type, e.lane, c.key AS conversation, e.handler, e.error,
+SELECT e.id, e.event_id, e.key, e.kind, e.type, e.lane, e.conversation_id, c.key AS conversation,
+       (SELECT name FROM lane_names n WHERE n.id = e.lane_name_id) AS lane_name, e.handler, e.error,
        e.attempts - e.attempts_at_retry AS attempts, {FAILED_AT} AS failed_at, e.due_at, e.holds AS blocks_lane,
-       (SELECT count(*) FROM events w WHERE w.lane = e.lane AND w.state = 'pending') AS waiting, e.payload
-FROM events e LEFT JOIN conversations c ON c.id = e.lane
+       (SELECT count(*) FROM jobs w WHERE w.lane = e.lane) AS waiting, e.payload
+FROM event_jobs e LEFT JOIN conversations c ON c.id = e.conversation_id
 WHERE {IS_HELD} {{conditions}}
 ORDER BY e.due_at {{direction}}, e.id LIMIT :limit
 """  # noqa: S608  (constants)
@@ -31,26 +32,29 @@ ORDER BY e.due_at {{direction}}, e.id LIMIT :limit
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An event that waits for its next attempt."""
+    """A job that waits for its next attempt."""
 
+    id: int
     event_id: int
     key: str
     kind: str
     type: str
     lane: int
+    conversation_id: int
     conversation: str | None
+    lane_name: str
     handler: str | None
     error: str  # of its last attempt
     attempts: int  # since the last retry by a person
     failed_at: datetime  # its last attempt
     due_at: datetime
-    blocks_lane: bool  # whether the later events of its conversation wait for it
-    waiting: int  # pending events of its lane, itself among them
+    blocks_lane: bool  # whether the later jobs of its lane wait for it
+    waiting: int  # jobs of its lane, itself among them
     payload: str
 
 
 def find(connection: Connection, filter_: Filter, limit: int | None = None) -> list[Held]:
-    """Return held events, the first that is due first."""
+    """Return held jobs, the first that is due first."""
     conditions, parameters = filter_.where(FAILED_AT)
     statement = text(FIND.format(conditions=conditions, direction="ASC"))
     rows = connection.execute(statement, {**parameters, "limit": limit}).mappings()
@@ -58,6 +62,6 @@ def find(connection: Connection, filter_: Filter, limit: int | None = None) -> l
 
 
 def lanes(connection: Connection) -> list[Held]:
-    """Return the events that hold up their lanes, the longest to wait first, MAX_HELD_LANES at most."""
+    """Return the jobs that hold up their lanes, the longest to wait first, MAX_HELD_LANES at most."""
     statement = text(FIND.format(conditions="AND e.holds", direction="DESC"))
     return [Held(**row) for row in connection.execute(statement, {"limit": MAX_HELD_LANES}).mappings()]

@@ -13,13 +13,13 @@ from app.watch import DIED
 KEYS_A_CALL = 1000
 LANE_CLAIMS = f"{CLAIM_PREFIX}lane:*"
 
-# Each count reads the end of one index: deliveries_ingested, events_done, attempts_failed, events_died
+# Each count reads the end of one index: deliveries_ingested, outcomes_finished, past_attempts_failed, outcomes_died
 LAST_MINUTE = text(f"""
 WITH minute AS (SELECT clock_timestamp() - interval '1 minute' AS since, clock_timestamp() AS until)
 SELECT
   (SELECT coalesce(sum(events), 0) FROM deliveries WHERE ingested_at > since) AS arrived,
-  (SELECT count(*) FROM events WHERE state = 'done' AND finished_at > since) AS done,
-  (SELECT count(*) FROM attempts WHERE error IS NOT NULL AND finished_at > since) AS failed_attempts,
+  (SELECT count(*) FROM outcomes WHERE state IN ('done', 'unhandled') AND finished_at > since) AS done,
+  (SELECT count(*) FROM past_attempts WHERE error IS NOT NULL AND finished_at > since) AS failed_attempts,
   {DIED} AS died
 FROM minute
 """)  # noqa: S608  (a constant)
@@ -50,7 +50,7 @@ SPANS = {"hour": Span(3600, 60), "day": Span(86_400, 600)}
 
 @dataclass(frozen=True, slots=True)
 class LastMinute:
-    """What happened in the last 60 seconds; an event that died, was retried and died again died twice."""
+    """What happened in the last 60 seconds; a job that died, was retried and died again died twice."""
 
     arrived: int
     done: int

@@ -16,19 +16,26 @@ JOURNAL_PAGE = 500
 MAX_EVENTS = 1000  # of one delivery: Meta sends no more in a body
 
 EVENTS = """
-SELECT e.id, e.key, e.kind, e.type, e.state::text AS state, e.late, e.handler, e.attempts, e.due_at, e.error,
+SELECT e.id, e.event_id, e.key, e.kind, e.type, e.state::text AS state, e.late, e.handler, e.attempts, e.due_at,
+e.error,
+       (SELECT name FROM lane_names n WHERE n.id = e.lane_name_id) AS lane_name, e.replay_id,
        e.occurred_at, e.finished_at, e.delivery_id, e.payload, c.key AS conversation,
        d.accepted_at, d.ingested_at, d.door::text AS door
-FROM events e
-LEFT JOIN conversations c ON c.id = e.lane
+FROM event_jobs e
+LEFT JOIN conversations c ON c.id = e.conversation_id
 LEFT JOIN deliveries d ON d.id = e.delivery_id
 """
-ORDER = f" ORDER BY e.occurred_at, e.delivery_id, e.position LIMIT {MAX_EVENTS}"
-BY_ID = text(EVENTS + "WHERE e.id = :id" + ORDER)
+ORDER = f" ORDER BY e.occurred_at, e.delivery_id, e.position, e.id LIMIT {MAX_EVENTS}"
+# The number of an event, or of any of its jobs
+OF_NUMBER = """
+WHERE e.event_id = coalesce((SELECT event_id FROM jobs WHERE id = :id),
+                            (SELECT event_id FROM outcomes WHERE id = :id), :id)
+"""
+BY_ID = text(EVENTS + OF_NUMBER + ORDER)
 BY_DELIVERY = text(EVENTS + "WHERE e.delivery_id = :id" + ORDER)
 # One range of the unique index for each beginning; an OR of them would read the whole table
 OF_KEYS = """
-WHERE e.id IN (
+WHERE e.event_id IN (
   SELECT m.id FROM unnest(CAST(:keys AS text[])) AS k CROSS JOIN LATERAL (
     SELECT id FROM events WHERE key = k
     UNION ALL SELECT id FROM events WHERE key >= k || ':' AND key < k || ';'
@@ -36,15 +43,15 @@ WHERE e.id IN (
 )
 """
 BY_KEYS = text(EVENTS + OF_KEYS + ORDER)
-ATTEMPTS = text("SELECT * FROM attempts WHERE event_id = ANY(:ids) ORDER BY event_id, number")
-ACTIONS = text("SELECT * FROM dead_letter_actions WHERE event_id = ANY(:ids) ORDER BY id")
+ATTEMPTS = text("SELECT * FROM job_attempts WHERE job_id = ANY(:ids) ORDER BY job_id, number")
+ACTIONS = text("SELECT * FROM dead_letter_actions WHERE job_id = ANY(:ids) ORDER BY id")
 SENDS = text("""
-SELECT event_id, id, step, created_at, accepted_at, finished_at, state::text AS state, status::text AS status, unsure,
-       error
+SELECT event_id, handler, id, step, created_at, accepted_at, finished_at, state::text AS state,
+       status::text AS status, unsure, error
 FROM sends WHERE event_id = ANY(:ids) ORDER BY id
 """)
 TRIES = text("""
-SELECT s.event_id, s.step, a.number, a.at, a.answer FROM sends s JOIN send_attempts a ON a.send_id = s.id
+SELECT s.event_id, s.handler, s.step, a.number, a.at, a.answer FROM sends s JOIN send_attempts a ON a.send_id = s.id
 WHERE s.event_id = ANY(:ids) ORDER BY a.at
 """)
 OF_MESSAGE = text("SELECT event_id FROM sends WHERE message_id = :id")
@@ -57,7 +64,7 @@ STATUSES = text("SELECT * FROM message_statuses WHERE message_id = :id ORDER BY 
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """Something that happened to an event."""
+    """Something that happened to an event, or to a job of it."""
 
     at: datetime
     what: str  # received, stored, changed, attempt, an action of a person, or the outcome
@@ -66,14 +73,17 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """One event and what happened to it, oldest first."""
+    """One job of an event and what happened to it, oldest first."""
 
+    id: int
     event_id: int
     key: str
     kind: str
     type: str
     conversation: str | None
+    lane_name: str
     handler: str | None
+    replay_id: int | None
     state: str
     late: bool
     error: str | None
@@ -87,7 +97,8 @@ class Timeline:
 
 
 def find_timelines(connection: Connection, identifier: str) -> list[Timeline]:
-    """The timelines behind an event's id, a delivery's id or a message's id (wamid); [] when none is known."""
+    """The timelines behind the number of an event or job, a delivery's id or a message's id (wamid); [] if none is
+    known."""
     rows = _events(connection, identifier.strip())
     if (
         identifier.startswith("wamid.")
@@ -100,18 +111,19 @@ def find_timelines(connection: Connection, identifier: str) -> list[Timeline]:
     ids = [row["id"] for row in rows]
     attempts = connection.execute(ATTEMPTS, {"ids": ids}).mappings().all()
     actions = connection.execute(ACTIONS, {"ids": ids}).mappings().all()
-    changed = connection.execute(CHANGED, {"ids": ids}).mappings().all()
-    sends = connection.execute(SENDS, {"ids": ids}).mappings().all()
-    tries = connection.execute(TRIES, {"ids": ids}).mappings().all()
+    event_ids = [row["event_id"] for row in rows]
+    changed = connection.execute(CHANGED, {"ids": event_ids}).mappings().all()
+    sends = connection.execute(SENDS, {"ids": event_ids}).mappings().all()
+    tries = connection.execute(TRIES, {"ids": event_ids}).mappings().all()
     return [
         _timeline(
             row,
-            [attempt for attempt in attempts if attempt["event_id"] == row["id"]],
-            [action for action in actions if action["event_id"] == row["id"]],
-            [duplicate for duplicate in changed if duplicate["event_id"] == row["id"]],
+            [attempt for attempt in attempts if attempt["job_id"] == row["id"]],
+            [action for action in actions if action["job_id"] == row["id"]],
+            [duplicate for duplicate in changed if duplicate["event_id"] == row["event_id"]],
             [
-                *(moment for send in sends if send["event_id"] == row["id"] for moment in _send(send)),
-                *(_try(each) for each in tries if each["event_id"] == row["id"]),
+                *(moment for send in sends if _is_of(send, row) for moment in _send(send)),
+                *(_try(each) for each in tries if _is_of(each, row)),
             ],
         )
         for row in rows
@@ -173,10 +185,17 @@ def _timeline(
         *sends,
     ]
     if row["finished_at"] is not None:
-        moments.append(TimelineEntry(row["finished_at"], _outcome(row), {}))
-    names = ("key", "kind", "type", "conversation", "handler", "state", "late", "error", "due_at", "payload")
+        moments.append(TimelineEntry(row["finished_at"], row["state"], {}))
+    names = ("id", "event_id", "key", "kind", "type", "conversation", "lane_name", "handler", "replay_id", "state",
+             "late", "error", "due_at", "payload")  # fmt: skip
     ordered = sorted((moment for moment in moments if moment.at is not None), key=lambda moment: moment.at)
-    return Timeline(event_id=row["id"], **{name: row[name] for name in names}, moments=ordered)
+    return Timeline(**{name: row[name] for name in names}, moments=ordered)
+
+
+def _is_of(send: Any, row: Any) -> bool:
+    """Whether a send was written by the job's handler; a replay sends nothing again, so it has none of its own."""
+    same = send["event_id"] == row["event_id"] and send["handler"] == row["handler"]
+    return bool(same and row["replay_id"] is None)
 
 
 def _attempt(attempt: Any) -> TimelineEntry:
@@ -210,7 +229,3 @@ def _changed(duplicate: Any) -> TimelineEntry:
     """A repeat whose item differed."""
     detail = {"delivery_id": str(duplicate["delivery_id"]), "payload": duplicate["payload"]}
     return TimelineEntry(duplicate["accepted_at"], "changed", detail)
-
-
-def _outcome(row: Any) -> str:
-    return "unhandled" if row["state"] == "done" and row["handler"] is None else row["state"]

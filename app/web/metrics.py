@@ -97,7 +97,7 @@ def _backlog_families(measured: Backlog) -> Iterable[GaugeMetricFamily]:
 
 def _stored_families(stored: PostgresBacklog) -> Iterable[GaugeMetricFamily]:
     yield _gauge("stored_deliveries", "Deliveries in the fallback store", stored.deliveries)
-    yield _gauge("pending_events", "Events that wait", stored.pending)
+    yield _gauge("pending_events", "Jobs that wait", stored.pending)
     yield _gauge("dead_letters", "Dead letters that wait for a person", stored.dead_letters)
     yield _gauge("held_lanes", "Lanes whose first event waits for its next attempt", stored.held_lanes)
     yield _gauge("replies_waiting", "Replies that wait to leave", stored.outbox.waiting)
@@ -107,6 +107,7 @@ def _stored_families(stored: PostgresBacklog) -> Iterable[GaugeMetricFamily]:
     yield _gauge("replies_dead", "Replies that wait for a person", stored.outbox.dead)
     yield _gauge("stopped_numbers", "Numbers from which nothing may leave", len(stored.outbox.stopped))
     yield _gauge("unhandled_messages", "Messages of the last hour without a handler", stored.unhandled)
+    yield _gauge("stale_jobs", "Jobs of the last hour older than their handlers allow", stored.stale)
 
 
 def _transport_families(transport: RedisBacklog) -> Iterable[Family]:

@@ -13,7 +13,7 @@ from bench.traffic.bodies import Kind
 
 LOGGED = {"log_statement": "all", "log_line_prefix": "%a|", "logging_collector": "off"}
 STATEMENT = re.compile(r"^[^|\n]*\|LOG:  (?:statement|execute [^:]*): *(.*)", re.MULTILINE)
-COUNTS = ("count(*) FROM events WHERE state = 'done'", "count(*) FROM bench_rows")  # the bench's own
+COUNTS = ("count(*) FROM outcomes WHERE", "count(*) FROM bench_rows")  # the bench's own
 TABLES = """
 SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class
 WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace

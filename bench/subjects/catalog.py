@@ -23,8 +23,8 @@ THREADS = 4  # requests that a peer's web process answers at a time: with more e
 
 COUNT_ROWS = "SELECT count(*) FROM bench_rows"
 # Of this turn: to count those of years, in tables that are kept, would take more than the work that is measured
-COUNT_DONE = "SELECT count(*) FROM events WHERE state = 'done' AND finished_at >= %s"
-COUNT_PENDING = "SELECT count(*) FROM events WHERE state = 'pending'"
+COUNT_DONE = "SELECT count(*) FROM outcomes WHERE state IN ('done', 'unhandled') AND finished_at >= %s"
+COUNT_PENDING = "SELECT count(*) FROM jobs"
 
 
 @dataclass(frozen=True, slots=True)

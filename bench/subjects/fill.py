@@ -23,8 +23,7 @@ FROM generate_series(%(first)s, %(last)s) AS n;
 INSERT INTO deliveries (id, accepted_at, door, state, ingested_at, events)
 SELECT delivery_id, at, 'journal', 'split', at, 1 FROM slice;
 
-INSERT INTO events (key, delivery_id, position, lane, occurred_at, accepted_at, kind, type, payload, state,
-                    attempts, handler, finished_at)
+INSERT INTO events (key, delivery_id, position, lane, occurred_at, accepted_at, kind, type, payload)
 SELECT CASE WHEN message THEN 'message:' || wamid ELSE 'status:' || wamid || ':delivered:' END,
        delivery_id, 0, lane, date_trunc('second', at), at,
        CASE WHEN message THEN 'message' ELSE 'status' END, CASE WHEN message THEN 'text' ELSE 'delivered' END,
@@ -32,22 +31,28 @@ SELECT CASE WHEN message THEN 'message:' || wamid ELSE 'status:' || wamid || ':d
        md5(wamid) || md5(n::text || 'a') || md5(n::text || 'b') || md5(n::text || 'c') || md5(n::text || 'd') ||
        '"},"timestamp":"1790000000","type":"text"},"value":{"contacts":[{"profile":{"name":"' || md5(n::text || 'e') ||
        '"},"user_id":"US.9000000000000001","wa_id":"15550000001"}],"messaging_product":"whatsapp","metadata":' ||
-       '{"display_phone_number":"15550199000","phone_number_id":"318400700200200"}}}',
-       'done', CASE WHEN message THEN 1 ELSE 0 END, CASE WHEN message THEN 'bench.handlers.note' END, at
+       '{"display_phone_number":"15550199000","phone_number_id":"318400700200200"}}}'
 FROM slice;
 
 INSERT INTO message_statuses (message_id, status, sent_at, delivered_at)
 SELECT wamid, 'delivered', at, at FROM slice WHERE n %% 4 = 1;
 """
-ATTEMPTS = """
-INSERT INTO attempts (event_id, number, worker, started_at, finished_at)
-SELECT id, 1, 'worker1@machine/1', accepted_at, finished_at FROM events WHERE kind = 'message'
+OUTCOMES = """
+INSERT INTO outcomes (id, event_id, lane, lane_name_id, begun_at, finished_at, attempts, state, handler, worker)
+SELECT id, id, lane, 1, CASE WHEN kind = 'message' THEN accepted_at END, accepted_at,
+       CASE WHEN kind = 'message' THEN 1 ELSE 0 END,
+       CAST(CASE WHEN kind = 'message' THEN 'done' ELSE 'unhandled' END AS job_state),
+       CASE WHEN kind = 'message' THEN 'bench.handlers.note' END,
+       CASE WHEN kind = 'message' THEN 'worker1@machine/1' END
+FROM events
 """
 CONVERSATIONS = """
 WITH known AS (
   INSERT INTO conversations (id, key, created_at)
   SELECT 1000000 + n, '318400700200200/US.8000' || lpad(n::text, 12, '0'), now()
   FROM generate_series(0, %(events)s / %(per)s) AS n RETURNING id, key
+), lanes_of_them AS (
+  INSERT INTO lanes (id, conversation_id, lane_name_id) SELECT id, id, 1 FROM known
 )
 INSERT INTO conversation_aliases (key, conversation_id) SELECT key, id FROM known
 """
@@ -70,7 +75,7 @@ def fill(stores: Stores, events: int) -> None:
         stores.run(ROWS, {**parameters, "first": first, "last": last})
     stores.run(CONVERSATIONS, parameters)
     stores.run("SELECT setval('lane_ids', %(events)s + 2000000)", parameters)
-    stores.run(ATTEMPTS, {})
+    stores.run(OUTCOMES, {})
     for definition, _ in indexes:
         stores.query(definition)
     stores.query("VACUUM ANALYZE")

@@ -21,18 +21,18 @@ from tests.helpers.stack import Stack
 
 DRAIN_SECONDS = 90
 
-STATES = text("SELECT state::text, count(*) FROM events WHERE key = ANY(:keys) GROUP BY state")
-EVENT_ID = text("SELECT id FROM events WHERE key = :key")
+STATES = text("SELECT state::text, count(*) FROM event_jobs WHERE key = ANY(:keys) GROUP BY state")
+EVENT_ID = text("SELECT id FROM event_jobs WHERE key = :key")
 EFFECTS = text("""
 SELECT number, conversation, attempt, late, started_at, ended_at
 FROM acceptance_effects WHERE key = ANY(:keys) ORDER BY started_at
 """)
 BEGUN = text("""
-SELECT a.worker FROM attempts a JOIN events e ON e.id = a.event_id
+SELECT a.worker FROM job_attempts a JOIN event_jobs e ON e.id = a.job_id
 WHERE e.key = :key AND a.number = :number
 """)
 ATTEMPTS = text("""
-SELECT a.error, a.started_at, a.finished_at FROM attempts a JOIN events e ON e.id = a.event_id
+SELECT a.error, a.started_at, a.finished_at FROM job_attempts a JOIN event_jobs e ON e.id = a.job_id
 WHERE e.key = :key ORDER BY a.number
 """)
 

@@ -31,7 +31,7 @@ TIMEOUT_SECONDS = 100 + MESSAGES // 5
 
 SENDS = text("SELECT body::json->'text'->>'body' AS said, state::text, unsure FROM sends")
 UNANSWERED = text("SELECT count(*) FROM send_attempts WHERE answer NOT LIKE '(%' AND answer <> 'accepted'")
-WAITING = text("SELECT count(*) FROM events WHERE state = 'pending'")
+WAITING = text("SELECT count(*) FROM event_jobs WHERE state = 'pending'")
 
 
 @pytest.mark.timeout(TIMEOUT_SECONDS + 60)

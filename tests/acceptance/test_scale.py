@@ -28,10 +28,10 @@ STATES = ("sent", "delivered", "read", "failed")
 GROWTH = 1.2  # memory after all events, against after a tenth of them
 SHUFFLE = random.Random(13)
 
-PROGRESS = text("SELECT count(*), count(*) FILTER (WHERE state = 'pending') FROM events")
+PROGRESS = text("SELECT count(*), count(*) FILTER (WHERE state = 'pending') FROM event_jobs")
 EVENTS = text("""
 SELECT e.key, e.kind, e.type, e.payload, e.occurred_at, e.state::text, e.handler, e.attempts, e.error, c.key
-FROM events e LEFT JOIN conversations c ON c.id = e.lane WHERE e.key = ANY(:keys) ORDER BY e.key
+FROM event_jobs e LEFT JOIN conversations c ON c.id = e.lane WHERE e.key = ANY(:keys) ORDER BY e.key
 """)
 STATUSES = text("SELECT * FROM message_statuses ORDER BY message_id, participant")
 EFFECTS = text("""

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from app.dead_letters import reconcile
 from app.stores.connections import engine, redis
 from app.stores.migrate import migrate
-from app.stores.models import EventState
+from app.stores.models import JobState
 from app.watch.heartbeats import beat, member
 from tests.browser import chromium
 from tests.helpers import sample_data, services
@@ -35,11 +35,13 @@ SOMETHING_GOES_ON = (
     """UPDATE events SET accepted_at = waits.since, occurred_at = waits.since
        FROM (SELECT id, clock_timestamp() - make_interval(secs => 9 + 5 * (:last - id)) AS since FROM events) AS waits
        WHERE waits.id = events.id AND events.id = ANY(:held)""",
-    """UPDATE events SET error = 'TimeoutError: the shop is busy', attempts = 2,
+    """UPDATE jobs SET since = e.accepted_at, occurred_at = e.occurred_at FROM event_jobs e
+       WHERE e.id = jobs.event_id AND e.id = ANY(:held)""",
+    """UPDATE jobs SET error = 'TimeoutError: the shop is busy', attempts = 2,
        due_at = clock_timestamp() + interval '40 s' WHERE id = ANY(:failing)""",
-    "UPDATE events SET finished_at = clock_timestamp() WHERE state = 'done' AND id % 2 = 0",
-    """UPDATE deliveries SET ingested_at = clock_timestamp() FROM events
-       WHERE delivery_id = deliveries.id AND events.state = 'done' AND events.id % 2 = 0""",
+    "UPDATE outcomes SET finished_at = clock_timestamp() WHERE state = 'done' AND id % 2 = 0",
+    """UPDATE deliveries SET ingested_at = clock_timestamp() FROM event_jobs e
+       WHERE e.delivery_id = deliveries.id AND e.state = 'done' AND e.id % 2 = 0""",
 )
 
 
@@ -62,10 +64,10 @@ def fill() -> None:
     """A bot in the middle of its day, some minutes after a fault."""
     now = datetime.now(UTC)
     lanes = sample_data.conversations(engine())
-    sample_data.events(engine(), lanes, 400, EventState.DONE, now, first=1000)
+    sample_data.events(engine(), lanes, 400, JobState.DONE, now, first=1000)
     sample_data.events(engine(), lanes, DEAD, now=now - timedelta(seconds=300))
     sample_data.samples(engine(), now)
-    held = sample_data.events(engine(), lanes[:3], 8, EventState.PENDING, now, first=5000)
+    held = sample_data.events(engine(), lanes[:3], 8, JobState.PENDING, now, first=5000)
     with engine().begin() as connection:
         for statement in SOMETHING_GOES_ON:
             connection.execute(text(statement), {"held": held, "failing": held[:2], "last": held[-1]})

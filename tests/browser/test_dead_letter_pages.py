@@ -86,7 +86,7 @@ def test_a_head_sorts_the_table_and_on_a_phone_a_list_of_them_does(
 ) -> None:
     one, two = dead(core, "one", "two")
     core.execute(
-        "UPDATE attempts SET finished_at = finished_at - interval '2 d' WHERE event_id = :id", id=two
+        "UPDATE past_attempts SET finished_at = finished_at - interval '2 d' WHERE job_id = :id", id=two
     )
     wide = login()
     wide.goto(f"{page.url}/dead-letters")
@@ -128,7 +128,7 @@ def test_on_a_phone_filters_unfold_and_find(core: Core, page: Page, login: Login
 
 def test_a_time_finds_what_died_then_and_pages_turn(core: Core, page: Page, login: Login) -> None:
     sample_data.events(core.engine, sample_data.conversations(core.engine), 120)
-    core.execute("UPDATE events SET finished_at = '2026-01-31T12:00Z' WHERE id <= 70")
+    core.execute("UPDATE outcomes SET finished_at = '2026-01-31T12:00Z' WHERE id <= 70")
     tab = login(timezone_id="America/New_York")
     tab.goto(f"{page.url}/dead-letters")
     tab.get_by_label("Died from").fill("2026-01-31T06:00")
@@ -153,7 +153,7 @@ def test_a_retry_of_many_can_have_a_rate(core: Core, page: Page, login: Login) -
     tab.get_by_label("At most so many a second").fill("0.1")
     tab.locator("#confirm-yes").click()
     expect(tab.locator("#result")).to_contain_text("2 retried.")
-    assert core.value("SELECT extract(epoch FROM max(due_at) - min(due_at)) FROM events") == 10
+    assert core.value("SELECT extract(epoch FROM max(due_at) - min(due_at)) FROM event_jobs") == 10
 
 
 def test_below_a_prefix_everything_works_the_same(core: Core, login: Login) -> None:

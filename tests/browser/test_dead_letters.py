@@ -117,7 +117,7 @@ def test_all_that_match_are_retried_after_a_question_that_says_how_many(
     tab.locator("#confirm-yes").click()
     expect(tab.locator("#result")).to_contain_text("1,000 retried.")
     expect(tab.locator("#total")).to_contain_text("0 match")
-    found = core.rows("SELECT type, state, count(*) FROM events GROUP BY 1, 2 ORDER BY 1")
+    found = core.rows("SELECT type, state, count(*) FROM event_jobs GROUP BY 1, 2 ORDER BY 1")
     assert [tuple(row) for row in found] == [
         ("image", "dead", MANY // 2),
         ("interactive", "dead", MANY // 2),
@@ -170,7 +170,7 @@ def test_a_payload_is_mended_and_retried(core: Core, page: Page, worker: None, l
     tab.get_by_role("button", name="Save and retry").click()
     expect(line(tab, id_)).to_contain_text("done")
     assert core.seen == ["mended"]
-    tab.goto(f"{page.url}/conversation/{core.value('SELECT lane FROM events')}")
+    tab.goto(f"{page.url}/conversation/{core.value('SELECT lane FROM event_jobs')}")
     tab.get_by_role("button", name=str(id_), exact=True).click()
     expect(tab.locator(".nd-event")).to_contain_text("Edited by ada")
 
@@ -180,13 +180,11 @@ def test_what_a_message_says_stays_text(core: Core, page: Page, login: Login, wh
     ids = dead(core, *ATTACKS)
     for id_, attack in zip(ids, ATTACKS, strict=True):
         if where != "text":
-            core.execute(
-                f"UPDATE events SET {where} = :attack, handler = :attack WHERE id = :id",
-                attack=attack,
-                id=id_,
-            )
+            table = "outcomes" if where == "error" else "events"
+            core.execute(f"UPDATE {table} SET {where} = :attack WHERE id = :id", attack=attack, id=id_)
+            core.execute("UPDATE outcomes SET handler = :attack WHERE id = :id", attack=attack, id=id_)
     core.execute("UPDATE conversations SET key = :attack", attack=f"1/{ATTACKS[0]}")
-    core.execute("UPDATE attempts SET traceback = :attack, worker = :attack", attack=ATTACKS[1])
+    core.execute("UPDATE past_attempts SET traceback = :attack, worker = :attack", attack=ATTACKS[1])
     tab = login()
     tab.goto(f"{page.url}/dead-letters")
     tab.get_by_role("button", name="Show personal data").click()
@@ -198,7 +196,7 @@ def test_what_a_message_says_stays_text(core: Core, page: Page, login: Login, wh
             expect(tab.locator("pre", has_text=spelled).first).to_be_visible()
     tab.get_by_role("button", name=f"Edit event {ids[0]}").click()
     expect(tab.locator("#edit-payload")).to_have_value(re.compile("<"))
-    tab.goto(f"{page.url}/conversation/{core.value('SELECT DISTINCT lane FROM events')}")
+    tab.goto(f"{page.url}/conversation/{core.value('SELECT DISTINCT lane FROM event_jobs')}")
     tab.get_by_role("button", name="Show personal data").click()
     expect(tab.locator("#name")).to_contain_text(ATTACKS[0])
     assert tab.evaluate("window.attacked") is None

@@ -21,7 +21,8 @@ CONVERSATIONS = 25
 def states(kind: str) -> dict[str, int]:
     with engine().connect() as connection:
         found = connection.execute(
-            text("SELECT state, count(*) AS number FROM events WHERE type = :type GROUP BY 1"), {"type": kind}
+            text("SELECT state, count(*) AS number FROM event_jobs WHERE type = :type GROUP BY 1"),
+            {"type": kind},
         )
         return {row.state: row.number for row in found}
 

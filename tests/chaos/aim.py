@@ -12,7 +12,7 @@ SLOW_SECONDS = 0.1  # what has run for so long is one of the slow handlers, most
 MAX_SECONDS = 2.0  # and these end soon after
 
 UNDER_WAY = text("""
-SELECT split_part(worker, '/', 2)::int FROM attempts
+SELECT split_part(worker, '/', 2)::int FROM job_attempts
 WHERE finished_at IS NULL AND worker LIKE :name || '@%'
   AND started_at BETWEEN clock_timestamp() - make_interval(secs => :most)
                      AND clock_timestamp() - make_interval(secs => :least)

@@ -87,10 +87,8 @@ def hold_rows(cluster: Cluster, event: Happened) -> Steps:
     with _Session(cluster) as cursor:
         cursor.execute("SET idle_in_transaction_session_timeout = 0")
         cursor.execute("BEGIN")
-        cursor.execute(f"SELECT id FROM conversations ORDER BY id LIMIT {ROWS_HELD} FOR UPDATE")
-        cursor.execute(
-            "SELECT id FROM events WHERE state = 'pending' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
-        )
+        cursor.execute(f"SELECT id FROM lanes ORDER BY id LIMIT {ROWS_HELD} FOR UPDATE")
+        cursor.execute("SELECT id FROM jobs ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED")
         yield after(event.fault.seconds)
         cursor.execute("ROLLBACK")
 

@@ -148,11 +148,11 @@ class Miniature:
 
     def _registry(self) -> Registry:
         handler = Handler("chaos", self.handler, POLICY, "hold", None)
-        return Registry({("message", "text"): handler, ("status", None): handler})
+        return _registry(handler)
 
     def _other_registry(self) -> Registry:
         handler = Handler("other release", lambda _event, _ctx: None, POLICY, "hold", None)
-        return Registry({("message", "text"): handler, ("status", None): handler})
+        return _registry(handler)
 
     def _lanes(self, registry: Registry) -> Lanes:
         return Lanes(
@@ -167,3 +167,8 @@ class Miniature:
             wake_senders=lambda: wakes.wake_senders(redis()),
             record_unknown=lambda names: unknown_handlers.record(redis(), names),
         )
+
+
+def _registry(handler: Handler) -> Registry:
+    """A handler of texts and statuses."""
+    return Registry({("message", "text", handler.lane): handler, ("status", None, handler.lane): handler})

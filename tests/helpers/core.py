@@ -20,7 +20,7 @@ from sqlalchemy import Engine, Row, text
 from app import dead_letters
 from app.broker import wakes
 from app.broker.envelope import arguments_of
-from app.handlers import Context, Event
+from app.handlers import MAIN_LANE, Context, Event
 from app.handlers import registry as process_registry
 from app.handlers.registration import Handler, HandlerFunction, OnFailure, Registry
 from app.handlers.retry import RetryPolicy
@@ -110,11 +110,21 @@ class Core:
         max_attempts: int = 3,
         on_failure: OnFailure = "hold",
         time_limit_seconds: float | None = None,
+        lane: str = MAIN_LANE,
+        max_age_seconds: float | None = None,
     ) -> None:
         """Register a handler; without a function one that notes what it ran in ``seen``."""
         policy = RetryPolicy(max_attempts, BACKOFF_SECONDS, BACKOFF_SECONDS)
-        name = f"tests.{kind}_{type_ or 'any'}"
-        handler = Handler(name, function or self.note, policy, on_failure, time_limit_seconds)
+        name = f"tests.{kind}_{type_ or 'any'}" + (f"_{lane}" if lane != MAIN_LANE else "")
+        handler = Handler(
+            name,
+            function or self.note,
+            policy,
+            on_failure,
+            time_limit_seconds,
+            lane=lane,
+            max_age_seconds=max_age_seconds,
+        )
         self.registry.add(kind, type_, handler)
 
     def note(self, event: Event, _ctx: Context) -> None:
@@ -242,7 +252,7 @@ class Core:
             self.redis.delete(key)
 
     def make_due(self) -> None:
-        self.execute("UPDATE events SET due_at = clock_timestamp() WHERE due_at IS NOT NULL")
+        self.execute("UPDATE jobs SET due_at = clock_timestamp() WHERE due_at IS NOT NULL")
 
     # What the tables hold
 
@@ -261,19 +271,19 @@ class Core:
 
     def event(self, words: str) -> Row[Any]:
         """The event of the message that ``text_body`` made of a text."""
-        (row,) = self.rows("SELECT * FROM events WHERE key = :key", key=key_of(words))
+        (row,) = self.rows("SELECT * FROM event_jobs WHERE key = :key", key=key_of(words))
         return row
 
     def attempts_of(self, words: str) -> list[Row[Any]]:
         return self.rows(
-            "SELECT * FROM attempts WHERE event_id = :id ORDER BY number", id=self.event(words).id
+            "SELECT * FROM job_attempts WHERE job_id = :id ORDER BY number", id=self.event(words).id
         )
 
     def states(self) -> dict[str, int]:
         """How many events are in each state."""
         return {
             row.state: row.number
-            for row in self.rows("SELECT state, count(*) AS number FROM events GROUP BY state")
+            for row in self.rows("SELECT state, count(*) AS number FROM event_jobs GROUP BY state")
         }
 
     def dead_queue(self) -> list[int]:

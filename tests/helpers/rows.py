@@ -5,18 +5,19 @@ from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
+from app.stores.job_models import JobRow
 from app.stores.models import (
     BacklogSample,
     DeadLetterAction,
     Delivery,
     DeliveryState,
-    EventRow,
-    EventState,
+    JobState,
     StoredIn,
 )
+from tests.helpers.jobs import insert_events
 
 numbers = count(1)
 
@@ -39,19 +40,15 @@ def event(**different: Any) -> dict[str, Any]:
         "kind": "message",
         "type": "text",
         "payload": "{}",
-        "state": EventState.PENDING,
+        "state": JobState.PENDING,
         **different,
     }
 
 
 def add_events(engine: Engine, count: int = 1, **different: Any) -> list[int]:
     """Insert some; returns their ids."""
-    with Session(engine) as session:
-        ids = session.scalars(
-            insert(EventRow).returning(EventRow.id), [event(**different) for _ in range(count)]
-        ).all()
-        session.commit()
-    return list(ids)
+    with engine.begin() as connection:
+        return insert_events(connection, [event(**different) for _ in range(count)])
 
 
 def add_stored_delivery(engine: Engine, seconds_old: float = 0) -> UUID:
@@ -72,7 +69,12 @@ def add_stored_delivery(engine: Engine, seconds_old: float = 0) -> UUID:
 def add_retry(engine: Engine, event_id: int, seconds_old: float) -> None:
     """A person's decision to run a dead letter again."""
     with Session(engine) as session:
-        session.add(DeadLetterAction(event_id=event_id, action="retry", who="ada", at=ago(seconds_old)))
+        session.add(
+            DeadLetterAction(
+                event_id=event_id, job_id=event_id, action="retry", who="ada", at=ago(seconds_old)
+            )
+        )
+        session.execute(update(JobRow).where(JobRow.id == event_id).values(since=ago(seconds_old)))
         session.commit()
 
 

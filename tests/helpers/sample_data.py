@@ -13,18 +13,18 @@ from uuid import UUID
 
 from sqlalchemy import Engine, insert, text
 
+from app.stores.job_models import MAIN_LANE_NAME, LaneRow, PastAttempt
 from app.stores.models import (
-    AttemptRow,
     BacklogSample,
     ConversationAlias,
     ConversationRow,
     Delivery,
     DeliveryState,
-    EventRow,
-    EventState,
+    JobState,
     StoredIn,
 )
 from tests.helpers import factories as f
+from tests.helpers.jobs import insert_events
 
 HANDLERS = {"text": "mybot.answer", "image": "mybot.store_picture", "interactive": "mybot.order"}
 ERRORS = {
@@ -59,6 +59,10 @@ def conversations(engine: Engine, count: int = USERS) -> list[int]:
         lanes = list(
             connection.execute(insert(ConversationRow).returning(ConversationRow.id), rows).scalars()
         )
+        connection.execute(
+            insert(LaneRow),
+            [{"id": lane, "conversation_id": lane, "lane_name_id": MAIN_LANE_NAME} for lane in lanes],
+        )
         names = [
             {"key": f"{f.PHONE_NUMBER_ID}/{name(user)}", "conversation_id": lane}
             for user, lane in enumerate(lanes)
@@ -72,7 +76,7 @@ def events(
     engine: Engine,
     lanes: Sequence[int],
     count: int,
-    state: EventState = EventState.DEAD,
+    state: JobState = JobState.DEAD,
     now: datetime | None = None,
     words: str | None = None,
     first: int = 0,
@@ -86,20 +90,20 @@ def events(
         rows = [_event(number, lanes, state, now, words, random) for number in numbers]
         with engine.begin() as connection:
             connection.execute(insert(Delivery), [_delivery(row) for row in rows])
-            found = list(connection.execute(insert(EventRow).returning(EventRow.id), rows).scalars())
-            if state is EventState.DEAD:
-                connection.execute(insert(AttemptRow), _attempts(found, rows))
+            found = insert_events(connection, rows)
+            if state is JobState.DEAD:
+                connection.execute(insert(PastAttempt), _attempts(found, rows))
         ids += found
     return ids
 
 
 def _event(
-    number: int, lanes: Sequence[int], state: EventState, now: datetime, words: str | None, random: Random
+    number: int, lanes: Sequence[int], state: JobState, now: datetime, words: str | None, random: Random
 ) -> dict[str, Any]:
     user = number % len(lanes)
     kind = ("text", "image", "interactive", "text")[number % 4]
     accepted = now - timedelta(seconds=60 + 41 * number % 40_000)
-    final = state is not EventState.PENDING
+    final = state is not JobState.PENDING
     return {
         "key": f"message:{f.wamid(number)}",
         "delivery_id": UUID(int=accepted.microsecond << 64 | number),
@@ -113,7 +117,7 @@ def _event(
         "state": state,
         "handler": HANDLERS[kind],
         "attempts": ATTEMPTS if final else 0,
-        "error": ERRORS[kind] if state is EventState.DEAD else None,
+        "error": ERRORS[kind] if state is JobState.DEAD else None,
         "finished_at": accepted + timedelta(seconds=20 + number % 17) if final else None,
     }
 
@@ -151,7 +155,7 @@ def _attempt(id_: int, row: dict[str, Any], number: int) -> dict[str, Any]:
     error_class, _, words = row["error"].partition(": ")
     function = row["handler"].partition(".")[2]
     return {
-        "event_id": id_,
+        "job_id": id_,
         "number": number,
         "worker": "worker1@bot/4711",
         "started_at": started,

@@ -80,7 +80,7 @@ def guarded(patch: pytest.MonkeyPatch) -> Iterator[GuardedStack]:
 def dead() -> int:
     engine = create_engine(settings().database_url)
     with engine.connect() as connection:
-        found = connection.execute(text("SELECT count(*) FROM events WHERE state = 'dead'")).scalar()
+        found = connection.execute(text("SELECT count(*) FROM event_jobs WHERE state = 'dead'")).scalar()
     engine.dispose()
     return int(found or 0)
 

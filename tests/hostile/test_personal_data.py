@@ -88,7 +88,9 @@ def database() -> dict[str, int]:
     engine = create_engine(settings().database_url)
     try:
         with engine.connect() as connection:
-            return dict(connection.execute(text("SELECT state::text, count(*) FROM events GROUP BY 1")).all())  # type: ignore[arg-type]
+            return dict(
+                connection.execute(text("SELECT state::text, count(*) FROM event_jobs GROUP BY 1")).all()
+            )  # type: ignore[arg-type]
     finally:
         engine.dispose()
 

@@ -19,7 +19,7 @@ FLOORS = (
     ("app.flower", "app.cli"),
     ("app.dev",),
     ("app.web",),
-    ("app.intake", "app.recovery", "app.dead_letters", "app.lanes"),
+    ("app.intake", "app.recovery", "app.dead_letters", "app.replays", "app.lanes"),
     ("app.ingest", "app.views"),
     ("app.watch", "app.broker", "app.payload"),
     ("app.handlers",),

@@ -23,7 +23,7 @@ def test_the_signed_post_of_the_docs_is_signed_with_the_development_secret() -> 
 
 def test_the_handler_of_the_docs_runs_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "handlers", {})
-    bot, start_hook, test = blocks(PAGES["handlers"], "python")
+    bot, several, start_hook, test = blocks(PAGES["handlers"], "python")
     compile(start_hook, "docs/handlers.md", "exec")
     engine = create_engine("sqlite://")
     names: dict[str, Any] = {
@@ -31,6 +31,9 @@ def test_the_handler_of_the_docs_runs_as_it_stands(monkeypatch: pytest.MonkeyPat
     }  # fmt: skip
     exec(bot, names)
     assert {handler.name for handler in registry.handlers.values()} == {"mybot.note", "mybot.note_failure"}
+    registry.handlers.clear()
+    exec(several, {"__name__": "mybot", "on_message": names["on_message"]})
+    assert registry.lane_names == ["main", "crm"]
     names["Base"].metadata.create_all(engine)
     exec(test, names)
     engine.dispose()

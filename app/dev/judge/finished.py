@@ -8,7 +8,7 @@ from app.dev.judge.verdict import Violation
 
 
 def every_event_is_final(facts: Facts) -> Iterator[Violation | None]:
-    """Every event is done or dead, since a known time."""
+    """Every event is done, dead or without a handler, since a known time."""
     for event in facts.events:
         if event.state in FINAL and event.finished_at is not None:
             yield None

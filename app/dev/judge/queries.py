@@ -18,17 +18,19 @@ from config.celery import CONVERSATIONS, DEAD_LETTERS, WEBHOOKS
 # A delivery's row is written once, so the commit of its writer tells from when on its events could be seen.
 # Without track_commit_timestamp the time of the statement stands in for it.
 EVENTS = text("""
-SELECT e.id, e.key, coalesce(c.merged_into, e.lane) AS lane, extract(epoch FROM e.occurred_at)::float AS occurred_at,
+SELECT e.id, e.key, coalesce(c.merged_into, e.conversation_id) AS lane,
+extract(epoch FROM e.occurred_at)::float AS occurred_at,
        e.delivery_id::text, e.position, e.state::text, e.late, e.attempts, e.error,
        extract(epoch FROM CASE WHEN current_setting('track_commit_timestamp') = 'on'
                           THEN pg_xact_commit_timestamp(d.xmin) ELSE d.ingested_at END)::float AS stored_at,
        extract(epoch FROM e.finished_at)::float AS finished_at
-FROM events e JOIN deliveries d ON d.id = e.delivery_id LEFT JOIN conversations c ON c.id = e.lane
+FROM event_jobs e JOIN deliveries d ON d.id = e.delivery_id LEFT JOIN conversations c ON c.id = e.conversation_id
+WHERE e.id = e.event_id
 """)
 ATTEMPTS = text("""
-SELECT event_id, number, worker, extract(epoch FROM started_at)::float AS started_at,
+SELECT job_id AS event_id, number, worker, extract(epoch FROM started_at)::float AS started_at,
        extract(epoch FROM finished_at)::float AS finished_at, error
-FROM attempts
+FROM job_attempts
 """)
 EFFECTS = text("""
 SELECT sequence, event_id, attempt, late, extract(epoch FROM started_at)::float AS started_at,
@@ -50,15 +52,13 @@ SELECT count(*) AS deliveries, coalesce(sum(duplicates), 0)::bigint AS duplicate
 FROM deliveries
 """)
 PROGRESS = text("""
-SELECT count(*) AS events, count(*) FILTER (WHERE state <> 'pending') AS final,
-       count(*) FILTER (WHERE state = 'dead') AS dead
-FROM events
+SELECT jobs + outcomes AS events, outcomes AS final, (SELECT count(*) FROM outcomes WHERE state = 'dead') AS dead
+FROM (SELECT (SELECT count(*) FROM jobs) AS jobs, (SELECT count(*) FROM outcomes) AS outcomes) AS counted
 """)
 AT_WORK = text("""
-SELECT split_part(a.worker, '@', 1) FROM attempts a JOIN events e ON e.id = a.event_id
-WHERE a.finished_at IS NULL AND e.state = 'pending' AND e.key = ANY(:keys)
-  AND a.started_at > clock_timestamp() - make_interval(secs => :just_begun)
-ORDER BY a.started_at DESC LIMIT 1
+SELECT split_part(j.worker, '@', 1) FROM jobs j JOIN events e ON e.id = j.event_id
+WHERE e.key = ANY(:keys) AND j.begun_at > clock_timestamp() - make_interval(secs => :just_begun)
+ORDER BY j.begun_at DESC LIMIT 1
 """)
 NOW = text("SELECT extract(epoch FROM clock_timestamp())::float")
 

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-FINAL = ("done", "dead")  # states of an event
+FINAL = ("done", "dead", "unhandled")  # states of a job
 
 SortKey = tuple[float, str, int]  # occurred_at, delivery, position: the order that the product promises
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """A row of ``events``."""
+    """An event, with its first job or what became of that."""
 
     id: int
     key: str
@@ -32,7 +32,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class StoredAttempt:
-    """A row of ``attempts``; ``finished_at`` is None if its worker died before it could record the end."""
+    """A row of ``job_attempts``; ``finished_at`` is None if its worker died before it could record the end."""
 
     event_id: int
     number: int

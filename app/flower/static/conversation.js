@@ -1,6 +1,6 @@
 // A conversation: its events in order, and the switch that lets them wait for a person.
 
-import { ask, badge, byId, el, keepFresh, missing, moment, number, revealSwitch, since, toast } from "./page.js";
+import { ask, badge, byId, el, keepFresh, missing, moment, number, otherLane, revealSwitch, since, toast } from "./page.js";
 import { timeline } from "./timeline.js";
 
 const REFRESH_MS = 2000;
@@ -60,7 +60,7 @@ function lines(event) {
       event.late ? " late" : null, waiting(event)),
     cell("Type", event.type),
     cell("Sent", moment(event.occurred_at)),
-    cell("Handler", event.handler ? el("span", { class: "nd-handler" }, event.handler) : missing()),
+    cell("Handler", event.handler ? el("span", { class: "nd-handler" }, event.handler) : missing(), otherLane(event)),
     cell("Attempts", number(event.attempts)),
     cell("Error", event.error ? el("span", { class: "nd-error" }, event.error) : null));
   return opened ? [line, el("tr", { class: "nd-details" }, el("td", { colspan: "7" }, timeline(deadLetters, event.id, view.reveal)))] : [line];

@@ -1,7 +1,7 @@
 // The table of dead letters: filter, sort, page, open, decide; and what becomes of what was retried.
 
 import { confirm, edit, inParts } from "./decide.js";
-import { ago, ask, badge, byId, el, keepFresh, live, missing, number, revealSwitch, since, toast } from "./page.js";
+import { ago, ask, badge, byId, el, keepFresh, live, missing, number, otherLane, revealSwitch, since, toast } from "./page.js";
 import { timeline } from "./timeline.js";
 
 const REFRESH_MS = 10000;
@@ -145,7 +145,7 @@ function lines(letter) {
     cell("Event", opener(letter, opened)),
     cell("Type", letter.type),
     cell("Conversation", letter.conversation ? conversationLink(letter) : missing()),
-    cell("Handler", letter.handler ? el("span", { class: "nd-handler" }, letter.handler) : missing()),
+    cell("Handler", letter.handler ? el("span", { class: "nd-handler" }, letter.handler) : missing(), otherLane(letter)),
     cell("Error", el("span", { class: "nd-error" }, letter.error ?? "—")),
     cell("Attempts", number(letter.attempts)),
     cell("First failure", ago(letter.first_failed_at ?? letter.died_at)),
@@ -156,10 +156,10 @@ function lines(letter) {
 }
 
 /** The user's name, and below it the business's number that the user wrote to. */
-function conversationLink({ lane, conversation: key }) {
+function conversationLink({ conversation_id: number, conversation: key }) {
   const at = key.lastIndexOf("/");
   return el("span", { class: "nd-conversation nd-two" },
-    el("a", { href: conversation.replace(/0$/, lane) }, key.slice(at + 1)), el("small", {}, key.slice(0, at)));
+    el("a", { href: conversation.replace(/0$/, number) }, key.slice(at + 1)), el("small", {}, key.slice(0, at)));
 }
 
 const cell = (label, ...children) => el("td", { "data-label": label }, ...children);

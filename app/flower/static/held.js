@@ -13,14 +13,14 @@ export const nothing = (columns, text) => el("tr", {}, el("td", { class: "empty-
 export function showHeld({ held, held_lanes: count }) {
   byId("held-count").textContent = count ? `(${number(count)})` : "";
   byId("held-retry-all").disabled = Boolean(refusal) || !count;
-  const ids = held?.map((each) => each.event_id) ?? [];
+  const ids = held?.map((each) => each.id) ?? [];
   const unchanged = ids.length > 0 && ids.join() === [...rows.keys()].join();
   if (unchanged) {
-    for (const each of held) fill(rows.get(each.event_id), each);
+    for (const each of held) fill(rows.get(each.id), each);
     return;
   }
   rows.clear();
-  for (const each of held ?? []) rows.set(each.event_id, fill(el("tr", {}, ...cells(each.event_id)), each));
+  for (const each of held ?? []) rows.set(each.id, fill(el("tr", {}, ...cells(each.id)), each));
   byId("held").replaceChildren(...(rows.size ? rows.values() : [nothing(COLUMNS, held ? "No conversation is held up." : UNKNOWN)]));
 }
 
@@ -37,10 +37,10 @@ function cells(id) {
 }
 
 function fill(row, each) {
-  const link = conversation.replace(/0$/, each.lane);
+  const link = conversation.replace(/0$/, each.conversation_id);
   const values = [
-    el("a", { href: `${link}#event-${each.event_id}` }, each.conversation ?? `lane ${each.lane}`),
-    `${each.event_id} (${each.type})`,
+    el("a", { href: `${link}#event-${each.id}` }, each.conversation ?? `lane ${each.lane}`),
+    `${each.id} (${each.type}${each.lane_name === "main" ? "" : `, lane ${each.lane_name}`})`,
     el("span", { class: "nd-error" }, each.error),
     number(each.attempts),
     new Date(each.due_at) > Date.now() ? duration((new Date(each.due_at) - Date.now()) / 1000) : "now",

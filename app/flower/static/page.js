@@ -85,6 +85,8 @@ export function ago(time) {
 export const moment = (time) => el("time", { datetime: time, title: time }, new Date(time).toLocaleString());
 export const number = (value) => Number(value).toLocaleString();
 export const UNKNOWN = "—";  // only a store that does not answer knows it
+// The lane of a job, where it is not the one that handlers run in without a name
+export const otherLane = ({ lane_name: lane }) => lane && lane !== "main" ? el("small", {}, ` lane ${lane}`) : null;
 export const missing = () => el("span", { class: "value-missing" }, "—");
 
 const BADGES = { done: "success", pending: "warning", dead: "danger", discarded: "secondary" };

@@ -49,7 +49,9 @@ def test_a_worker_of_another_release_beside_breaks_nothing() -> None:
 def test_a_worker_of_another_release_that_runs_what_it_does_not_know_is_caught(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Registry, "find_for", lambda self, kind, type_, _name: self.find(kind, type_))
+    monkeypatch.setattr(
+        Registry, "find_for", lambda self, kind, type_, _name, lane: self.find(kind, type_, lane)
+    )
     assert "3a" in broken(judge(Miniature(other_release=True).run(load())))
 
 

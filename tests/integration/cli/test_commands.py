@@ -147,9 +147,9 @@ def test_dead_show_of_what_is_not_dead_says_what_it_is(core: Core) -> None:
     core.ingest(text_body("a"))
     core.run()
     id_ = core.event("a").id
-    assert f"event {id_} is done, not dead" in run("dead", "show", id_).output
+    assert f"job {id_} is done, not dead" in run("dead", "show", id_).output
     unknown = run("dead", "show", UNKNOWN)
-    assert (unknown.exit_code, f"no event {UNKNOWN}" in unknown.output) == (1, True)
+    assert (unknown.exit_code, f"no job {UNKNOWN}" in unknown.output) == (1, True)
 
 
 def test_dead_retry_runs_the_chosen_again_and_notes_who(core: Core) -> None:
@@ -168,7 +168,7 @@ def test_dead_retry_of_what_is_not_dead_fails_and_says_why(core: Core) -> None:
     result = run("dead", "retry", id_, UNKNOWN)
     assert result.exit_code == 1
     assert "1 retried" in result.stdout
-    assert f"event {UNKNOWN} was left alone: there is no event with this id" in result.stderr
+    assert f"event {UNKNOWN} was left alone: there is no job with this number" in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), (1, "--all"), ("--kind", "message"), (1, "--type", "text")])

@@ -81,7 +81,7 @@ def test_a_bulk_retry_takes_what_matches_and_leaves_the_queue_right(many: Core) 
 def test_a_rate_gives_each_a_turn_in_the_order_of_its_conversation(core: Core) -> None:
     dead(core, "first", "second", "third")
     assert run("dead", "retry", "--all", "--rate", "0.1").exit_code == 0
-    turns = core.rows("SELECT due_at FROM events ORDER BY occurred_at, delivery_id, position")
+    turns = core.rows("SELECT due_at FROM event_jobs ORDER BY occurred_at, delivery_id, position")
     assert [later.due_at - earlier.due_at for earlier, later in pairwise(turns)] == [
         timedelta(seconds=10)
     ] * 2
@@ -190,7 +190,7 @@ def test_a_conversation_is_paused_and_resumed_by_any_of_its_names(core: Core) ->
     assert "is paused already" in run("pause", lane).output
     core.run()
     assert core.seen == []
-    assert core.value("SELECT paused_by FROM conversations") == "ada"
+    assert core.value("SELECT paused_by FROM lanes") == "ada"
     assert run("resume", f"{f.PHONE_NUMBER_ID}/{f.user_id(1)}").output == f"conversation {lane} goes on\n"
     assert "is not paused" in run("resume", lane).output
     core.run()

@@ -18,7 +18,7 @@ def hold(core: Core, words: str, sender: int) -> int:
 
 def test_a_list_says_what_waits_until_when_and_masks_people(core: Core) -> None:
     first, second = hold(core, "call 15551234567", 1), hold(core, "other", 2)
-    core.execute("UPDATE events SET due_at = due_at + interval '2 hours' WHERE id = :id", id=second)
+    core.execute("UPDATE jobs SET due_at = due_at + interval '2 hours' WHERE id = :id", id=second)
     one, two = lines(run("held", "list", "--json"))
     assert (one["event_id"], two["event_id"]) == (first, second)
     assert (one["attempts"], one["waiting"], one["blocks_lane"]) == (1, 1, True)
@@ -64,7 +64,7 @@ def test_a_skip_wants_a_reason_and_never_takes_all_by_accident(core: Core) -> No
     assert core.states() == {"pending": 1}
     (answer,) = lines(run("held", "skip", "--all", "--error", "cannot", "--reason", "a test", "--json"))
     assert answer == {"skipped": [id_], "left_alone": []}
-    assert core.states() == {"discarded": 1}
+    assert core.states() == {"skipped": 1}
     again = run("held", "skip", id_, "--reason", "again")
     assert again.exit_code == 1
-    assert "it is discarded, not held" in again.output
+    assert "it is skipped, not held" in again.output

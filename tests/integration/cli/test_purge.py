@@ -54,7 +54,7 @@ def test_a_dry_run_of_purge_deletes_nothing(core: Core) -> None:
     (id_,) = dead(core, "a")
     run("dead", "discard", id_, "--reason", "test")
     core.execute("UPDATE dead_letter_actions SET at = :old", old=ago(31 * 86_400))
-    core.execute("UPDATE events SET finished_at = :old", old=ago(31 * 86_400))
+    core.execute("UPDATE outcomes SET finished_at = :old", old=ago(31 * 86_400))
     finished(core, 31)
     (answer,) = lines(run("purge", "--older-than", 30, "--dry-run", "--json"))
     assert (answer["events"], answer["dry_run"]) == (2, True)

@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisAwayError
 from app import dead_letters
 from app.broker.envelope import retry_dead_letter_message
 from app.dead_letters import ActionResult, queue
-from app.stores.models import EventState
+from app.stores.models import JobState
 from app.stores.redis_keys import WAKES
 from app.views import Filter, content, find
 from config.celery import DEAD_LETTERS
@@ -28,7 +28,7 @@ UNKNOWN = 10**9
 
 def die(core: Core, *texts: str, **more: Any) -> list[int]:
     """Dead letters of messages with these texts, oldest first."""
-    if ("message", None) not in core.registry.handlers:
+    if ("message", None, "main") not in core.registry.handlers:
         core.on("message", None, core.failing(), max_attempts=1)
     core.broken.update(texts)
     core.ingest(text_body(*texts, **more))
@@ -131,14 +131,14 @@ def test_what_is_not_dead_is_left_alone_and_told_why(core: Core) -> None:
     core.on("message", "image")
     core.ingest(f.body(f.messages(f.message("image", number="image"))))
     core.run()
-    done = core.value("SELECT id FROM events")
+    done = core.value("SELECT id FROM event_jobs")
     (dead,) = die(core, "a")
     decided = retry(core, done, dead, UNKNOWN, 10**30)
     assert decided.changed == [dead]
     assert decided.refused == {
         done: "it is done, not dead",
-        UNKNOWN: "there is no event with this id",
-        10**30: "there is no event with this id",
+        UNKNOWN: "there is no job with this number",
+        10**30: "there is no job with this number",
     }
 
 
@@ -195,11 +195,11 @@ def test_a_discarded_letter_cannot_be_retried(core: Core) -> None:
 
 def settle(core: Core) -> None:
     """Let every death be old enough to be missed in the queue."""
-    core.execute("UPDATE events SET finished_at = finished_at - interval '1 minute' WHERE state = 'dead'")
+    core.execute("UPDATE outcomes SET finished_at = finished_at - interval '1 minute' WHERE state = 'dead'")
 
 
 def dead_ids(core: Core) -> list[int]:
-    return [row.id for row in core.rows("SELECT id FROM events WHERE state = 'dead' ORDER BY id")]
+    return [row.id for row in core.rows("SELECT id FROM event_jobs WHERE state = 'dead' ORDER BY id")]
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def test_the_queue_is_equal_to_the_table_after_any_mix(dying: Core, steps: list[
         newest = dead_ids(core)[-1:]
         match step:
             case "die":
-                die(core, f"{core.value('SELECT count(*) FROM events')}")
+                die(core, f"{core.value('SELECT count(*) FROM event_jobs')}")
             case "retry":
                 retry(core, *newest)
                 core.run()
@@ -259,7 +259,7 @@ def test_a_long_queue_of_the_right_length_is_not_compared_letter_by_letter(
     monkeypatch.setattr(queue, "MAX_LENGTH_READ", 2)
     monkeypatch.setattr(queue, "MESSAGES_A_CALL", 2)
     died = datetime.now(UTC) - timedelta(hours=1)
-    ids = add_events(core.engine, 5, state=EventState.DEAD, finished_at=died, error="ValueError")
+    ids = add_events(core.engine, 5, state=JobState.DEAD, finished_at=died, error="ValueError")
     assert dead_letters.reconcile(core.engine, core.redis) == (5, 0)
     monkeypatch.setattr(core.redis, "lrange", None)  # not to be asked
     assert dead_letters.reconcile(core.engine, core.redis) == (0, 0)

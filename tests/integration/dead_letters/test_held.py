@@ -68,7 +68,7 @@ def test_a_skipped_event_is_kept_with_who_and_why_and_its_conversation_goes_on(c
     assert skip(core, first).changed == [first]
     core.run()
     assert core.seen == ["second"]
-    assert core.event("first").state == "discarded"
+    assert core.event("first").state == "skipped"
     assert core.event("first").due_at is None
     assert core.event("first").error == "ValueError: cannot handle first"
     assert actions(core) == [(first, "skip", "ada", "a test")]
@@ -79,17 +79,17 @@ def test_what_waits_for_no_attempt_is_left_alone_with_a_sentence(core: Core) -> 
     core.on("message", "image")
     core.ingest(f.body(f.messages(f.message("image", number=7, sender=2))))
     core.run()
-    done = int(core.value("SELECT id FROM events WHERE state = 'done'"))
+    done = int(core.value("SELECT id FROM event_jobs WHERE state = 'done'"))
     refused = {
         behind: "it waits for no next attempt: it is being tried, or waits for its turn",
         done: "it is done, not held",
-        UNKNOWN: "there is no event with this id",
+        UNKNOWN: "there is no job with this number",
     }
     assert skip(core, behind, done, UNKNOWN).refused == refused
     assert retry(core, behind, done, UNKNOWN).refused == refused
     assert skip(core, first).changed == [first]
-    assert skip(core, first).refused == {first: "it is discarded, not held"}
-    assert retry(core, first).refused == {first: "it is discarded, not held"}
+    assert skip(core, first).refused == {first: "it is skipped, not held"}
+    assert retry(core, first).refused == {first: "it is skipped, not held"}
 
 
 def test_an_event_that_is_being_tried_is_not_skipped_under_its_worker(core: Core) -> None:
@@ -105,14 +105,14 @@ def test_of_a_skip_and_an_attempt_at_the_same_moment_one_wins(core: Core) -> Non
     (id_,) = hold(core, "contested")
     core.make_due()
     with core.engine.begin() as connection, ThreadPoolExecutor() as threads:
-        connection.execute(text("SELECT FROM events WHERE id = :id FOR UPDATE"), {"id": id_})
+        connection.execute(text("SELECT FROM jobs WHERE id = :id FOR UPDATE"), {"id": id_})
         skipping = threads.submit(skip, core, id_)
         core_lane = core.event("contested").lane
         stepping = threads.submit(core.step, core_lane)
         connection.commit()
         skipped = bool(skipping.result(WAIT_SECONDS).changed)
         outcome = stepping.result(WAIT_SECONDS).outcome
-    assert core.event("contested").state == ("discarded" if skipped else "pending")
+    assert core.event("contested").state == ("skipped" if skipped else "pending")
     assert skipped is (outcome in (Outcome.STALE_ATTEMPT, Outcome.EMPTY))
     assert len(core.attempts_of("contested")) == (1 if skipped else 2)
 
@@ -126,7 +126,7 @@ def test_neither_a_hurried_nor_a_skipped_event_counts_as_one_that_died(core: Cor
     skip(core, skipped)
     for table, column in {
         "backlog_samples": "at",
-        "attempts": "finished_at",
+        "past_attempts": "finished_at",
         "dead_letter_actions": "at",
     }.items():
         core.execute(f"UPDATE {table} SET {column} = {column} - interval '5 s'")
@@ -141,7 +141,7 @@ def test_a_skipped_event_is_purged_when_its_time_has_come(core: Core) -> None:
     skip(core, id_)
     assert retention.count(core.engine, datetime.now(UTC) + timedelta(seconds=60)) == 1
     core.execute("UPDATE dead_letter_actions SET at = at - interval '30 days'")
-    core.execute("UPDATE events SET finished_at = finished_at - interval '30 days'")
+    core.execute("UPDATE outcomes SET finished_at = finished_at - interval '30 days'")
     purged = sum(each.events for each in retention.purge(core.engine, datetime.now(UTC) - timedelta(days=10)))
     assert purged == 1
     assert core.states() == {}

@@ -46,7 +46,7 @@ def test_what_is_not_dead_any_more_or_never_was_is_refused_with_a_reason(core: C
     assert why == {
         retried: "it is pending, not dead",
         discarded: "it is discarded, not dead",
-        NOBODYS_ID: "there is no event with this id",
+        NOBODYS_ID: "there is no job with this number",
     }
 
 
@@ -80,7 +80,7 @@ def test_all_that_match_are_retried_and_the_rest_stays(core: Core, page: Page) -
     changed, refused = retry_all(page, {"type": "text"})
     assert (len(set(changed)), refused) == (count, [])
     assert count == MANY // 2
-    assert core.rows("SELECT type, state FROM events GROUP BY 1, 2 ORDER BY 1") == [
+    assert core.rows("SELECT type, state FROM event_jobs GROUP BY 1, 2 ORDER BY 1") == [
         ("image", "dead"), ("interactive", "dead"), ("text", "pending"),
     ]  # fmt: skip
 
@@ -100,7 +100,7 @@ def test_a_rate_spreads_a_bulk_retry_and_holds_nobody_up_meanwhile(core: Core, p
     core.broken.clear()
     changed, _ = retry_all(page, {}, rate=0.01)
     assert len(changed) == 3
-    turns = core.rows("SELECT due_at, holds FROM events ORDER BY due_at")
+    turns = core.rows("SELECT due_at, holds FROM event_jobs ORDER BY due_at")
     gaps = [later.due_at - earlier.due_at for earlier, later in pairwise(turns)]
     assert gaps == [timedelta(seconds=100)] * 2
     assert not any(turn.holds for turn in turns)
@@ -180,7 +180,7 @@ def test_an_event_that_is_not_dead_cannot_be_edited(core: Core, page: Page) -> N
 
 def test_an_unreadable_body_has_no_payload_to_mend(core: Core, page: Page) -> None:
     core.ingest(b"no JSON")
-    id_ = core.value("SELECT id FROM events")
+    id_ = core.value("SELECT id FROM event_jobs")
     answer = page.post(f"/dead-letters/{id_}/edit", {"payload": '{"item": 1}'}).json()
     assert answer["changed"] == []
     assert "cannot be read" in answer["refused"][0]["why"]

@@ -41,7 +41,7 @@ def test_the_queue_agrees_with_the_table_after_any_mix(core: Core, page: Page) -
     assert queue(page) == table(page)["total"] == 10
     core.redis.flushall()
     dead(core, "a new one", sender=2)
-    core.execute("UPDATE events SET finished_at = finished_at - interval '1 minute' WHERE state = 'dead'")
+    core.execute("UPDATE outcomes SET finished_at = finished_at - interval '1 minute' WHERE state = 'dead'")
     dead_letters.reconcile(core.engine, core.redis)
     assert queue(page) == table(page)["total"] == 11
     retry_all(page, {})

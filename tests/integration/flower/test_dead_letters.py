@@ -17,7 +17,8 @@ from tests.integration.flower.letters import HUGE, MANY, NOBODYS_ID, dead, ids, 
 pytestmark = pytest.mark.core(messages="failing", max_attempts=1)
 
 OF_TEN_MILLION = (
-    "UPDATE pg_class SET reltuples = 1e7 WHERE oid = 'events'::regclass"  # what the planner believes
+    "UPDATE pg_class SET reltuples = 1e7"  # what the planner believes
+    " WHERE oid IN ('events'::regclass, 'outcomes'::regclass)"
 )
 
 
@@ -48,7 +49,8 @@ def test_personal_data_is_shown_on_request_and_that_is_logged(
 def test_filters_find_what_matches_and_nothing_else(core: Core, page: Page) -> None:
     (one, two) = dead(core, "blue parcel", "red parcel")
     (other,) = dead(core, "100%_sure", sender=2)
-    core.execute("UPDATE events SET error = 'TimeoutError: slow', type = 'image' WHERE id = :id", id=two)
+    core.execute("UPDATE outcomes SET error = 'TimeoutError: slow' WHERE id = :id", id=two)
+    core.execute("UPDATE events SET type = 'image' WHERE id = :id", id=two)
     lane = core.event("100%_sure").lane
     for asked, expected in {
         ("search", "blue"): {one},
@@ -108,8 +110,13 @@ def test_a_page_of_the_newest_deaths_reads_no_more_rows_than_it_shows(
         connection.execute(text(OF_TEN_MILLION))
         (row,) = dead_letter_list.page(connection, Filter(), after=after)
     limits = [node for node in nodes(row["QUERY PLAN"][0]["Plan"]) if node["Node Type"] == "Limit"]
-    (plan,) = [node for node in limits if node["Plans"][0].get("Relation Name") != "attempts"]
-    assert [node.get("Index Name", node["Node Type"]) for node in nodes(plan)] == ["Limit", "events_died"]
+    (plan,) = [node for node in limits if node["Plans"][0].get("Relation Name") != "past_attempts"]
+    assert [node.get("Index Name", node["Node Type"]) for node in nodes(plan)] == [
+        "Limit",
+        "Nested Loop",
+        "outcomes_died",
+        "events_pkey",
+    ]
 
 
 def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
@@ -126,9 +133,9 @@ def test_the_newest_death_comes_first(core: Core, page: Page) -> None:
 def test_what_failed_first_comes_first_however_long_it_took_to_die(core: Core, page: Page) -> None:
     quick, slow = dead(core, "quick", "slow")
     core.ingest(b"no JSON")
-    (unreadable,) = core.rows("SELECT id FROM events WHERE type = 'unreadable'")
+    (unreadable,) = core.rows("SELECT id FROM event_jobs WHERE type = 'unreadable'")
     core.execute(
-        "UPDATE attempts SET finished_at = finished_at - interval '1 hour' WHERE event_id = :id", id=slow
+        "UPDATE past_attempts SET finished_at = finished_at - interval '1 hour' WHERE job_id = :id", id=slow
     )
     assert ids(table(page, sort="first_failed", order="ascending")) == [slow, quick, unreadable.id]
     assert ids(table(page, sort="first_failed")) == [unreadable.id, quick, slow]

@@ -26,7 +26,7 @@ def test_one_is_hurried_and_who_did_it_is_kept_and_logged(core: Core, page: Page
         answer = page.as_user(GRACE).post("/held/retry", {"ids": [id_]})
     assert answer.json() == {"changed": [id_], "refused": [], "last_lane": None}
     assert any(
-        {"event": "event.retried", "event_id": id_, "who": "grace"}.items() <= line.items() for line in logs
+        {"event": "event.retried", "job_id": id_, "who": "grace"}.items() <= line.items() for line in logs
     )
     core.run()
     assert core.seen == ["one"]
@@ -48,9 +48,9 @@ def test_a_skip_needs_a_reason_and_keeps_it_with_who(core: Core, page: Page) -> 
     assert any(
         {"event": "event.skipped", "who": "ada", "reason": "a test"}.items() <= line.items() for line in logs
     )
-    assert core.event("unwanted").state == "discarded"
+    assert core.event("unwanted").state == "skipped"
     (answer,) = page.post("/held/skip", {"ids": [id_], "reason": "again"}).json()["refused"]
-    assert answer == {"id": id_, "why": "it is discarded, not held"}
+    assert answer == {"id": id_, "why": "it is skipped, not held"}
 
 
 def test_all_that_wait_are_hurried_in_parts_but_not_what_fails_again_meanwhile(

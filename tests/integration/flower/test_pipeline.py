@@ -77,8 +77,8 @@ def test_a_sample_counts_what_happened_since_the_one_before(core: Core, page: Pa
     later = "at = at - interval '10 s'"
     core.execute(f"UPDATE backlog_samples SET {later}")
     core.execute("UPDATE deliveries SET ingested_at = clock_timestamp() - interval '5 s'")
-    core.execute("UPDATE events SET finished_at = clock_timestamp() - interval '5 s' WHERE state = 'done'")
-    core.execute("UPDATE attempts SET finished_at = clock_timestamp() - interval '5 s'")
+    core.execute("UPDATE outcomes SET finished_at = clock_timestamp() - interval '5 s' WHERE state = 'done'")
+    core.execute("UPDATE past_attempts SET finished_at = clock_timestamp() - interval '5 s'")
     with core.engine.begin() as connection:
         backlog.sample(connection, backlog.measure(core.engine, core.redis, 300))
     (row,) = core.rows("SELECT * FROM backlog_samples ORDER BY at DESC LIMIT 1")
@@ -94,7 +94,7 @@ def test_an_event_that_died_and_was_decided_about_since_is_among_those_that_died
         backlog.sample(connection, backlog.measure(core.engine, core.redis, 300))
     core.ingest(text_body("twice", "once", "long ago"))
     core.run()
-    core.execute("UPDATE attempts SET finished_at = finished_at - interval '1 hour' WHERE event_id = :id",
+    core.execute("UPDATE past_attempts SET finished_at = finished_at - interval '1 hour' WHERE job_id = :id",
                  id=core.event("long ago").id)  # fmt: skip
     page.post("/dead-letters/retry", {"ids": [core.event(words).id for words in ("twice", "long ago")]})
     core.broken.remove("long ago")
@@ -102,7 +102,7 @@ def test_an_event_that_died_and_was_decided_about_since_is_among_those_that_died
     page.post("/dead-letters/discard", {"ids": [core.event("once").id], "reason": "a test"})
     assert core.states() == {"dead": 1, "discarded": 1, "done": 1}
     assert page.get("/pipeline/numbers").json()["minute"]["died"] == 3
-    for each, column in {"backlog_samples": "at", "attempts": "finished_at", "events": "finished_at",
+    for each, column in {"backlog_samples": "at", "past_attempts": "finished_at", "outcomes": "finished_at",
                          "dead_letter_actions": "at"}.items():  # fmt: skip
         core.execute(f"UPDATE {each} SET {column} = {column} - interval '5 s'")
     with core.engine.begin() as connection:
@@ -152,7 +152,7 @@ def test_a_long_conversation_is_read_backwards_from_its_end(core: Core, page: Pa
         found = page.get(f"/conversation/{lanes[0]}/events{before}").json()
         seen = [event["id"] for event in found["events"]] + seen
         before, more = f"?before={seen[0]}", found["more"]
-    expected = core.rows("SELECT id FROM events ORDER BY occurred_at, delivery_id, position")
+    expected = core.rows("SELECT id FROM event_jobs ORDER BY occurred_at, delivery_id, position")
     assert seen == [row.id for row in expected]
 
 
@@ -181,7 +181,7 @@ def test_a_conversation_that_became_a_part_of_another_leads_there(core: Core, pa
     by_phone = f.text_message("by phone", number="p", from_user_id=None)
     by_id = f.text_message("by id", number="i", **{"from": None})
     core.ingest(f.body(f.messages(by_phone)), f.body(f.messages(by_id)))
-    loser = core.value("SELECT lane FROM events WHERE key = :key", key=f"message:{f.wamid('p')}")
+    loser = core.value("SELECT lane FROM event_jobs WHERE key = :key", key=f"message:{f.wamid('p')}")
     core.ingest(text_body("both"))
     winner = lane_of(core, "both")
     assert winner != loser

@@ -52,7 +52,7 @@ def handle(core: Core, body: f.Json, function: Callable[[Event, Context], Any]) 
 
 
 def error(core: Core) -> str:
-    return str(core.value("SELECT error FROM events ORDER BY id DESC LIMIT 1"))
+    return str(core.value("SELECT error FROM event_jobs ORDER BY id DESC LIMIT 1"))
 
 
 def test_a_picture_is_read_and_saved(core: Core, graph: GraphStandIn, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_message_without_a_file_has_none(core: Core, graph: GraphStandIn) -> N
 def test_what_meta_has_no_more_is_a_dead_letter_that_says_so(core: Core, graph: GraphStandIn) -> None:
     graph.set_faults(media_expired=True)
     handle(core, picture(graph), lambda _event, ctx: ctx.media().read())
-    assert core.value("SELECT state FROM events") == "dead"
+    assert core.value("SELECT state FROM event_jobs") == "dead"
     assert error(core).startswith("MediaGone: ")
 
 
@@ -119,7 +119,7 @@ def test_a_refused_token_and_a_meta_that_is_away_are_tried_again(
 ) -> None:
     graph.set_faults(token_expired=True)
     handle(core, picture(graph), lambda _event, ctx: ctx.media().read())
-    assert (core.value("SELECT state FROM events"), error(core).partition(":")[0]) == (
+    assert (core.value("SELECT state FROM event_jobs"), error(core).partition(":")[0]) == (
         "pending",
         "RetryAfter",
     )

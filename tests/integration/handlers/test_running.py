@@ -160,7 +160,7 @@ def test_a_connection_that_dies_in_a_handler_leaves_error_and_backoff(core: Core
         lambda event, ctx: cut(event, ctx) if event.text == "first" else core.note(event, ctx),
     )
     core.ingest(text_body("first"), text_body("neighbour", sender=2))
-    lanes = [row.lane for row in core.rows("SELECT lane FROM events ORDER BY id")]
+    lanes = [row.lane for row in core.rows("SELECT lane FROM event_jobs ORDER BY id")]
     with core.lanes().runner() as runner:
         steps = runner.advance(lanes, 60)
     assert [step.outcome for step in steps] == [Outcome.FAILED, Outcome.EMPTY]
@@ -196,7 +196,7 @@ def test_a_handler_cannot_end_its_transaction(core: Core, touch: Any) -> None:
         lambda event, ctx: handle(event, ctx) if event.text == "first" else core.note(event, ctx),
     )
     core.ingest(text_body("first"), text_body("neighbour", sender=2))
-    lanes = [row.lane for row in core.rows("SELECT lane FROM events ORDER BY id")]
+    lanes = [row.lane for row in core.rows("SELECT lane FROM event_jobs ORDER BY id")]
     with core.lanes().runner() as runner:
         steps = runner.advance(lanes, 60)
     assert [step.outcome for step in steps] == [Outcome.FAILED, Outcome.EMPTY]
@@ -238,7 +238,7 @@ def test_what_a_handler_does_to_its_session_does_not_reach_the_next(
     core.on("message", None, handle)
     core.ingest(text_body("first", "second"))
     with core.lanes().runner() as runner:
-        runner.advance([row.lane for row in core.rows("SELECT DISTINCT lane FROM events")], 60)
+        runner.advance([row.lane for row in core.rows("SELECT DISTINCT lane FROM event_jobs")], 60)
     assert left[1] is False  # the first sees its own, but for LISTEN, which begins with the commit
     assert core.states() == {"done": 2}
 

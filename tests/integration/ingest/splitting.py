@@ -9,7 +9,7 @@ def journal(core: Core) -> tuple[int, int]:
 
 
 def keys(core: Core) -> list[str]:
-    return [row.key for row in core.rows("SELECT key FROM events ORDER BY id")]
+    return [row.key for row in core.rows("SELECT key FROM event_jobs ORDER BY id")]
 
 
 def deliveries(core: Core) -> list[tuple[str, int, int]]:

@@ -31,7 +31,7 @@ def test_a_repeat_whose_item_differs_is_kept_counted_and_logged(core: Core) -> N
     assert kept(core) == [changed]
     assert [row.changed for row in core.rows("SELECT changed FROM deliveries ORDER BY id")] == [0, 1]
     assert [line["changed"] for line in lines if line["event"] == "event.duplicate"] == [True]
-    assert core.value("SELECT count(*) FROM events") == 1
+    assert core.value("SELECT count(*) FROM event_jobs") == 1
 
 
 def test_a_change_that_is_repeated_is_kept_once(core: Core) -> None:

@@ -28,7 +28,7 @@ def test_a_repeat_of_an_event_that_an_earlier_release_stored_is_a_duplicate(
     stored_by_0_1_0(core, body, key)
     core.ingest(body)
     core.ingest(body)
-    assert [row.key for row in core.rows("SELECT key FROM events")] == [key]
+    assert [row.key for row in core.rows("SELECT key FROM event_jobs")] == [key]
     assert core.value("SELECT sum(duplicates) FROM deliveries") == 2
 
 
@@ -37,4 +37,4 @@ def test_a_refund_after_an_earlier_release_stored_the_payment_is_an_event_of_its
     stored_by_0_1_0(core, body, key)
     refund = f.refund(1, "pending", f.NOW + 1)
     core.ingest(f.body(f.statuses(f.payment_status("captured", transaction=f.transaction(refund)))))
-    assert core.value("SELECT count(*) FROM events") == 2
+    assert core.value("SELECT count(*) FROM event_jobs") == 2

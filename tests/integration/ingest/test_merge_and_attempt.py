@@ -65,11 +65,10 @@ def test_of_two_attempts_whose_conversations_are_merged_the_one_that_is_run_agai
     handler = Stop(core)
     core.ingest(text_body("user", at=f.NOW + 9, **USER_ONLY))
     core.ingest(text_body("phone", at=f.NOW, **PHONE_ONLY))
-    core.execute("UPDATE conversations SET begun_event_id = :id WHERE id = :lane",
+    core.execute("UPDATE lanes SET current_job_id = :id WHERE id = :lane",
                  id=core.event("user").id, lane=core.event("user").lane)  # fmt: skip
-    core.execute("UPDATE events SET attempts = 1 WHERE id = :id", id=core.event("user").id)
-    core.execute("INSERT INTO attempts (event_id, number, worker, started_at) "
-                 "VALUES (:id, 1, 'other', clock_timestamp())", id=core.event("user").id)  # fmt: skip
+    core.execute("UPDATE jobs SET attempts = 1, worker = 'other', begun_at = clock_timestamp() WHERE id = :id",
+                 id=core.event("user").id)  # fmt: skip
     with ThreadPoolExecutor() as threads:
         attempt = threads.submit(core.lanes().step, core.event("phone").lane)
         assert handler.reached.wait(WAIT_SECONDS)
@@ -92,8 +91,8 @@ def test_a_merge_that_meets_an_attempt_at_its_end_waits_for_it(core: Core) -> No
         attempt = threads.submit(core.lanes().step, lane)
         assert handler.reached.wait(WAIT_SECONDS)
         with core.engine.begin() as other:
-            # Holds up the attempt between its event and its conversation
-            other.execute(text("SELECT FROM conversations WHERE id = :lane FOR UPDATE"), {"lane": lane})
+            # Holds up the attempt between its job and its lane
+            other.execute(text("SELECT FROM lanes WHERE id = :lane FOR UPDATE"), {"lane": lane})
             handler.go_on.set()
             wait_until_blocked(core)
             merge = threads.submit(resolve, core)

@@ -1,11 +1,10 @@
 """Conversations that turn out to be one are merged, also by two ingests at the same moment."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from alembic import command
 from sqlalchemy import Connection
 
 from app import dead_letters
@@ -15,8 +14,7 @@ from app.ingest import store as ingest_module
 from app.ingest.merge_plan import NameGroup
 from app.ingest.rows import Ingested, NewEvent
 from app.lanes.outcome import Outcome
-from app.stores.migrate import alembic_config, migrate
-from app.stores.models import EventState
+from app.stores.models import JobState
 from tests.helpers import factories as f
 from tests.helpers.core import WAIT_SECONDS, Core, text_body
 from tests.helpers.rows import add_events
@@ -106,7 +104,7 @@ def test_lateness_outlives_the_merge(core: Core) -> None:
 
 
 def test_merging_does_not_read_through_all_events_ever(core: Core) -> None:
-    add_events(core.engine, MANY_EVENTS, state=EventState.DONE)
+    add_events(core.engine, MANY_EVENTS, state=JobState.DONE)
     core.execute("ANALYZE events")
     statement = str(conversations.MOVE_EVENTS).replace(":winner", "1").replace(":loser", "2")
     plan = "\n".join(row[0] for row in core.rows(f"EXPLAIN {statement}"))
@@ -149,15 +147,6 @@ def make_chain(core: Core) -> int:
 def test_a_lane_whose_event_is_refused_again_and_again_is_left_to_the_sweep(core: Core) -> None:
     step = core.advance(make_chain(core))
     assert not step.has_more
-
-
-def test_chains_of_earlier_releases_are_flattened(core: Core) -> None:
-    first = make_chain(core)
-    with core.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        command.downgrade(alembic_config(connection), "0004")
-        migrate()
-    core.advance(first)
-    assert sorted(core.seen) == ["a", "b", "c"]
 
 
 def test_two_names_of_one_conversation_that_move_at_once_leave_none_without_a_name(core: Core) -> None:
@@ -232,11 +221,11 @@ def test_an_event_that_is_stored_while_its_conversation_is_merged_keeps_its_plac
     resolved, go_on = threading.Event(), threading.Event()
     insert = ingest_module.insert_events
 
-    def insert_later(connection: Connection, rows: Sequence[NewEvent]) -> None:
+    def insert_later(connection: Connection, rows: Sequence[NewEvent], name_ids: Mapping[str, int]) -> None:
         if rows[0].event.payload.find('"one"') > 0:
             resolved.set()
             assert go_on.wait(WAIT_SECONDS)
-        insert(connection, rows)
+        insert(connection, rows, name_ids)
 
     monkeypatch.setattr(ingest_module, "insert_events", insert_later)
     with ThreadPoolExecutor() as threads:

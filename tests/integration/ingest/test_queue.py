@@ -104,7 +104,7 @@ def test_a_message_that_kombu_gave_out_again_is_taken_too(core: Core) -> None:
 def test_the_task_ingest_stores_what_it_took_along_with_its_own(core: Core, task: ModuleType) -> None:
     accepted(core)
     task.ingest_deliveries(core.take_task())
-    assert core.value("SELECT count(*) FROM events") == WAITING
+    assert core.value("SELECT count(*) FROM event_jobs") == WAITING
     assert core.value("SELECT count(DISTINCT ingested_at) FROM deliveries") == 1  # in one transaction
     assert core.redis.hlen(JOURNAL) == core.redis.llen(WEBHOOKS) == 0
 
@@ -125,7 +125,7 @@ def test_the_task_ingest_does_not_pause_while_more_waits(
     monkeypatch.setattr(queue, "BYTES", 1)
     accepted(core, 3)
     task.ingest_deliveries(core.take_task())
-    assert core.value("SELECT count(*) FROM events") == 3
+    assert core.value("SELECT count(*) FROM event_jobs") == 3
     assert len(clock.slept) == 1
 
 
@@ -157,7 +157,7 @@ def test_without_a_queue_to_take_from_the_task_stores_its_own(
     accepted(core)
     monkeypatch.setattr(task, "drain", away)
     task.ingest_deliveries(core.take_task())
-    assert core.value("SELECT count(*) FROM events") == 1
+    assert core.value("SELECT count(*) FROM event_jobs") == 1
 
 
 def test_what_was_taken_by_an_ingest_that_died_is_enqueued_again(
@@ -171,5 +171,5 @@ def test_what_was_taken_by_an_ingest_that_died_is_enqueued_again(
     core.ingest_waiting()
     assert sweeper.sweep_journal(core.redis, GRACE_SECONDS) == len(lost)
     core.ingest_waiting()
-    assert core.value("SELECT count(*) FROM events") == len(ids)
+    assert core.value("SELECT count(*) FROM event_jobs") == len(ids)
     assert core.redis.hlen(JOURNAL) == 0

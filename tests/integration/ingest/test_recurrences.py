@@ -93,12 +93,12 @@ def test_a_delivery_that_is_ingested_again_changes_nothing_whatever_came_since(c
 def test_an_event_that_was_accepted_before_states_were_kept_is_known(core: Core) -> None:
     core.ingest(quality("FLAGGED", f.NOW))
     core.execute("DELETE FROM subject_states")
-    accepted = int(core.value("SELECT extract(epoch FROM accepted_at) FROM events"))
+    accepted = int(core.value("SELECT extract(epoch FROM accepted_at) FROM event_jobs"))
     assert seen(core, quality("FLAGGED", accepted + 60)) == ["FLAGGED"]
 
 
 def test_an_item_with_a_time_of_its_own_is_no_state(core: Core) -> None:
     core.ingest(f.body(f.user_preferences(f.preference()), time=f.NOW))
     core.ingest(f.body(f.user_preferences(f.preference()), time=f.NOW + 9 * DAY))
-    assert core.value("SELECT count(*) FROM events") == 1
+    assert core.value("SELECT count(*) FROM event_jobs") == 1
     assert core.value("SELECT count(*) FROM subject_states") == 0

@@ -54,7 +54,7 @@ def test_what_postgres_refuses_takes_no_neighbour_down(
     assert core.seen == ["before", "after"]
     assert deliveries(core) == [("split", 1, 0), ("unreadable", 1, 0), ("split", 1, 0)]
     assert journal(core) == (0, 0)
-    (letter,) = core.rows("SELECT id, error FROM events WHERE state = 'dead'")
+    (letter,) = core.rows("SELECT id, error FROM event_jobs WHERE state = 'dead'")
     assert letter.error.startswith("Postgres refused it: ")
     dead_letters.retry(core.engine, core.redis, core.registry, [letter.id], "ada")
     core.run()
@@ -97,7 +97,7 @@ UNREADABLE = b'{"object": "whatsapp_business_account", "entry": [\xff'
 
 def test_a_body_that_cannot_be_read_is_one_dead_letter_and_keeps_its_body(core: Core) -> None:
     core.ingest(text_body("before"), UNREADABLE, text_body("after"))
-    (letter,) = core.rows("SELECT * FROM events WHERE state = 'dead'")
+    (letter,) = core.rows("SELECT * FROM event_jobs WHERE state = 'dead'")
     assert (letter.kind, letter.type, letter.handler) == ("other", "unreadable", None)
     assert core.value("SELECT body FROM deliveries WHERE state = 'unreadable'").tobytes() == UNREADABLE
     core.run()
@@ -122,7 +122,7 @@ def test_an_unreadable_body_becomes_its_events_when_it_is_retried_after_a_fix(
     with monkeypatch.context() as patch:
         patch.setattr(module, "parse", lambda body: unreadable_body(body, "a fault of ours"))
         core.ingest(content)
-    (letter,) = core.rows("SELECT * FROM events")
+    (letter,) = core.rows("SELECT * FROM event_jobs")
     assert letter.error == "a fault of ours"
     decided = dead_letters.retry(core.engine, core.redis, core.registry, [letter.id], "ada")
     assert decided.changed == [letter.id]
@@ -133,7 +133,7 @@ def test_an_unreadable_body_becomes_its_events_when_it_is_retried_after_a_fix(
 
 def test_an_unreadable_body_that_still_cannot_be_read_stays_dead(core: Core) -> None:
     core.ingest(UNREADABLE)
-    (letter,) = core.rows("SELECT * FROM events")
+    (letter,) = core.rows("SELECT * FROM event_jobs")
     decided = dead_letters.retry(core.engine, core.redis, core.registry, [letter.id], "ada")
     assert (decided.changed, decided.refused) == ([], {letter.id: "its body still cannot be read"})
     assert core.states() == {"dead": 1}
@@ -142,7 +142,7 @@ def test_an_unreadable_body_that_still_cannot_be_read_stays_dead(core: Core) -> 
 def test_an_event_of_no_conversation_has_a_lane_of_its_own(core: Core) -> None:
     core.on("other")
     core.ingest(f.body(f.account_update("ONE"), f.account_update("TWO")))
-    lanes = [row.lane for row in core.rows("SELECT lane FROM events")]
+    lanes = [row.lane for row in core.rows("SELECT lane FROM event_jobs")]
     assert len(set(lanes)) == 2
     assert core.value("SELECT count(*) FROM conversations") == 0
     core.run()

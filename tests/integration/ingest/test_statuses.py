@@ -102,13 +102,13 @@ def test_payments_and_calls_are_no_statuses_of_messages(core: Core) -> None:
         )
     )
     assert core.value("SELECT count(*) FROM message_statuses") == 0
-    assert core.value("SELECT count(*) FROM events") == 2
+    assert core.value("SELECT count(*) FROM event_jobs") == 2
 
 
 def test_an_unknown_status_is_an_event_and_moves_nothing(core: Core) -> None:
     core.ingest(f.body(f.statuses(f.status("warned"))))
     assert core.value("SELECT count(*) FROM message_statuses") == 0
-    assert core.value("SELECT type FROM events") == "warned"
+    assert core.value("SELECT type FROM event_jobs") == "warned"
 
 
 def test_ids_that_are_too_long_together_take_no_neighbour_down(core: Core) -> None:
@@ -117,4 +117,4 @@ def test_ids_that_are_too_long_together_take_no_neighbour_down(core: Core) -> No
     status = f.group_status("read", 1, id=f"a{long}", recipient_participant_user_id=f"b{long}")
     core.ingest(f.body(f.statuses(status)), f.body(f.statuses(f.status("sent"))))
     assert status_row(core).status == "sent"
-    assert core.value("SELECT count(*) FROM events") == 2
+    assert core.value("SELECT count(*) FROM event_jobs") == 2

@@ -98,7 +98,7 @@ def test_two_ingests_with_the_same_events_in_opposite_order_never_wait_for_each_
         for number in range(ROUNDS):
             bodies = contents(number)
             list(threads.map(store, [bodies, bodies[::-1]]))
-    assert core.value("SELECT count(*) FROM events") == ROUNDS * 8
+    assert core.value("SELECT count(*) FROM event_jobs") == ROUNDS * 8
     assert core.value("SELECT count(*) FROM conversations") == ROUNDS * 4
 
 
@@ -159,9 +159,9 @@ def test_dying_between_the_commit_and_the_journal_changes_nothing_when_it_is_run
     task = core.take_task()
     with dying_at("remove_from_journal", monkeypatch):
         core.ingest_as(*task)
-    before = (core.rows("SELECT * FROM events"), core.rows("SELECT * FROM deliveries"))
+    before = (core.rows("SELECT * FROM event_jobs"), core.rows("SELECT * FROM deliveries"))
     assert core.ingest_as(*task).lanes == set()
-    assert (core.rows("SELECT * FROM events"), core.rows("SELECT * FROM deliveries")) == before
+    assert (core.rows("SELECT * FROM event_jobs"), core.rows("SELECT * FROM deliveries")) == before
     assert (journal(core), core.wakes_in_queue()) == ((0, 0), [])
 
 

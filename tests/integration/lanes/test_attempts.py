@@ -85,7 +85,7 @@ def test_a_handler_may_say_when_to_try_again(core: Core) -> None:
     core.on("message", None, core.failing("first", error=RetryAfter(600)))
     core.ingest(text_body("first"))
     core.run()
-    waits = core.value("SELECT e.due_at - a.finished_at FROM events e, attempts a")
+    waits = core.value("SELECT e.due_at - a.finished_at FROM event_jobs e, job_attempts a")
     assert round(waits.total_seconds()) == 600
 
 
@@ -110,7 +110,7 @@ def test_an_event_without_a_handler_is_done_at_ingest(core: Core) -> None:
     core.on("status")
     result = core.ingest(text_body("first"))
     assert result.lanes == set()
-    assert (core.event("first").state, core.event("first").handler) == ("done", None)
+    assert (core.event("first").state, core.event("first").handler) == ("unhandled", None)
     assert core.wakes_in_queue() == []
 
 

@@ -11,13 +11,12 @@ from app.handlers import Context, Event, Permanent
 from app.lanes.claims import Claim, ClaimResult, Claims, Taken
 from app.lanes.outcome import Outcome, Step
 from app.stores.delivery_id import ids
-from app.stores.redis_keys import event_claim, lane_claim
+from app.stores.redis_keys import job_claim, lane_claim
 from tests.helpers.core import (
     LEASE_SECONDS,
     SETTLE_SECONDS,
     WAIT_SECONDS,
     Core,
-    key_of,
     text_body,
     write_note,
 )
@@ -111,10 +110,10 @@ def test_a_lane_that_another_worker_has_claimed_is_left_alone(core: Core, claims
     assert core.event("first").attempts == 0
 
 
-def test_an_event_that_another_worker_has_claimed_is_left_alone(core: Core, claims: Claims) -> None:
+def test_a_job_that_another_worker_has_claimed_is_left_alone(core: Core, claims: Claims) -> None:
     core.on("message")
     (lane,) = core.ingest(text_body("first")).lanes
-    claims.take([claim(event_claim(key_of("first")))])
+    claims.take([claim(job_claim(core.event("first").id))])
     assert core.step(lane).outcome is Outcome.CLAIMED_ELSEWHERE
 
 

@@ -50,9 +50,12 @@ STEADY = hypothesis_settings(
     suppress_health_check=list(HealthCheck),
 )
 
-TABLES = "events, attempts, deliveries, conversations, conversation_aliases, message_statuses, notes"
+TABLES = (
+    "events, jobs, outcomes, past_attempts, lanes, deliveries, conversations, conversation_aliases, message_statuses,"
+    " notes"
+)
 PENDING_BEFORE = """
-SELECT count(*) FROM events other JOIN events mine ON other.lane = mine.lane
+SELECT count(*) FROM event_jobs other JOIN event_jobs mine ON other.lane = mine.lane
 WHERE mine.id = :id AND other.state = 'pending'
   AND (other.occurred_at, other.delivery_id, other.position)
       < (mine.occurred_at, mine.delivery_id, mine.position)
@@ -182,7 +185,7 @@ class Pipeline(RuleBasedStateMachine):
 
     def _judge(self, lane: int, step: Step) -> None:
         if step.outcome is Outcome.DONE:
-            assert self.core.value(PENDING_BEFORE, id=step.event_id) == 0
+            assert self.core.value(PENDING_BEFORE, id=step.job_id) == 0
         if step.has_more:
             wakes.wake(self.core.redis, [lane])
 
@@ -235,18 +238,19 @@ class Pipeline(RuleBasedStateMachine):
         kept |= {id_.decode() for id_ in self.core.redis.hkeys(JOURNAL)}
         assert self.accepted.keys() <= kept
         split = {str(row.id) for row in self.core.rows("SELECT id FROM deliveries WHERE state = 'split'")}
-        keys = {row.key for row in self.core.rows("SELECT key FROM events")}
+        keys = {row.key for row in self.core.rows("SELECT key FROM event_jobs")}
         wanted = {key_of(number) for id_ in split for number in self.accepted[id_]}
         assert keys == wanted
 
     @invariant()
     def effects_are_committed_once(self) -> None:
-        done = self.core.rows("SELECT key FROM events WHERE state = 'done' ORDER BY key")
+        done = self.core.rows("SELECT key FROM event_jobs WHERE state = 'done' ORDER BY key")
         assert sorted(map(key_of, map(int, self.core.notes()))) == [row.key for row in done]
 
     @invariant()
     def one_attempt_is_counted_for_each_begin(self) -> None:
-        wrong = "SELECT count(*) FROM events e WHERE attempts <> (SELECT count(*) FROM attempts WHERE event_id = e.id)"
+        wrong = """SELECT count(*) FROM event_jobs e
+            WHERE attempts <> (SELECT count(*) FROM job_attempts WHERE job_id = e.id)"""
         assert self.core.value(wrong) == 0
 
     def teardown(self) -> None:

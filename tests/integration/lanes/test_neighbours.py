@@ -15,7 +15,9 @@ pytestmark = pytest.mark.core(messages="noted")
 
 
 def lanes(core: Core) -> list[int]:
-    return [row.lane for row in core.rows("SELECT lane, min(id) FROM events GROUP BY lane ORDER BY min(id)")]
+    return [
+        row.lane for row in core.rows("SELECT lane, min(id) FROM event_jobs GROUP BY lane ORDER BY min(id)")
+    ]
 
 
 def advance_all(core: Core, budget_seconds: float = BUDGET_SECONDS) -> list[Step]:
@@ -26,9 +28,9 @@ def advance_all(core: Core, budget_seconds: float = BUDGET_SECONDS) -> list[Step
 def test_an_event_whose_attempts_cannot_be_counted_further_dies_and_its_neighbours_run(core: Core) -> None:
     core.ingest(text_body("often"), text_body("neighbour", sender=2))
     core.execute(
-        "UPDATE events SET attempts = :ever, attempts_at_retry = :ever WHERE key = :key",
+        "UPDATE jobs SET attempts = :ever, attempts_at_retry = :ever WHERE id = :id",
         ever=MAX_ATTEMPTS_EVER,
-        key=core.event("often").key,
+        id=core.event("often").id,
     )
     advance_all(core)
     assert core.event("often").state == "dead"
@@ -39,7 +41,7 @@ def test_an_event_whose_attempts_cannot_be_counted_further_dies_and_its_neighbou
 def test_a_row_that_a_dead_session_holds_blocks_a_worker_for_a_moment_only(core: Core) -> None:
     core.ingest(text_body("locked"), text_body("neighbour", sender=2))
     with Session(core.engine) as dead:
-        dead.execute(text("SELECT FROM events WHERE id = :id FOR UPDATE"), {"id": core.event("locked").id})
+        dead.execute(text("SELECT FROM jobs WHERE id = :id FOR UPDATE"), {"id": core.event("locked").id})
         steps = advance_all(core)
         assert steps[0].outcome is Outcome.INTERRUPTED
         core.run()  # the neighbour was given back meanwhile

@@ -59,9 +59,9 @@ def test_sweeps_leave_a_paused_lane_alone(core: Core) -> None:
     core.ingest(text_body("waits"))
     pause(core)
     core.run()
-    core.execute("UPDATE events SET accepted_at = accepted_at - interval '1 hour', due_at = NULL")
+    core.execute("UPDATE jobs SET since = since - interval '1 hour', due_at = NULL")
     assert sweeper.sweep_lanes(core.engine, core.redis, 0, LEASE_SECONDS) == 0
-    core.execute("UPDATE events SET due_at = clock_timestamp() - interval '1 hour'")
+    core.execute("UPDATE jobs SET due_at = clock_timestamp() - interval '1 hour'")
     with core.engine.connect() as connection:
         assert sweeper.due_lanes(connection) == []
 
@@ -69,7 +69,7 @@ def test_sweeps_leave_a_paused_lane_alone(core: Core) -> None:
 def test_what_waits_in_a_paused_lane_counts_and_does_not_look_stuck(core: Core) -> None:
     core.ingest(text_body("waits", "waits too"))
     lane = pause(core)
-    core.execute("UPDATE events SET accepted_at = accepted_at - interval '1 hour'")
+    core.execute("UPDATE jobs SET since = since - interval '1 hour'")
     core.run()
     measured = backlog.measure(core.engine, core.redis, WINDOW_SECONDS)
     assert (measured.stored.pending, measured.stored.paused, measured.stored.paused_lanes) == (2, 2, 1)
@@ -136,8 +136,5 @@ def test_an_unknown_name_and_a_name_of_several_are_refused(core: Core) -> None:
             pauses.find(connection, f.phone(1))
         assert pauses.state(connection, 10**12) is None
         assert (
-            connection.execute(
-                text("SELECT count(*) FROM conversations WHERE paused_at IS NOT NULL")
-            ).scalar()
-            == 0
+            connection.execute(text("SELECT count(*) FROM lanes WHERE paused_at IS NOT NULL")).scalar() == 0
         )

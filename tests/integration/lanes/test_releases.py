@@ -22,7 +22,7 @@ def release(run: Callable[[Event, Context], None], *names: str, formerly: tuple[
 
 
 def only_lane(core: Core) -> int:
-    lane: int = core.value("SELECT DISTINCT lane FROM events")
+    lane: int = core.value("SELECT DISTINCT lane FROM event_jobs")
     return lane
 
 
@@ -99,7 +99,7 @@ def test_a_lane_stops_before_an_event_whose_handler_is_not_known(core: Core, kno
     core.registry = release(core.note, "bot.note")
     core.ingest(text_body("first", "second"))
     other = "first" if not known_first else "second"
-    core.execute("UPDATE events SET handler = 'bot.other' WHERE key = :key", key=core.event(other).key)
+    core.execute("UPDATE jobs SET handler = 'bot.other' WHERE id = :id", id=core.event(other).id)
     with core.lanes().runner() as runner:
         (step,) = runner.advance([only_lane(core)], 60)
     assert step.outcome is Outcome.UNKNOWN_HANDLER

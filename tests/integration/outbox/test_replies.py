@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app import replays
 from app.handlers import Context, Event
 from tests.helpers import factories as f
 from tests.helpers.core import text_body
@@ -46,13 +47,15 @@ def test_a_handler_that_fails_sends_nothing(outbox: Outbox) -> None:
     assert outbox.graph.posts == 0
 
 
-def test_a_handler_that_runs_again_replies_once(outbox: Outbox) -> None:
+def test_a_handler_that_is_given_an_event_again_replies_once(outbox: Outbox) -> None:
     outbox.handle(say("one", "two"), "hello")
-    outbox.core.execute("UPDATE events SET state = 'pending', finished_at = NULL")
-    (lane,) = (row.lane for row in outbox.core.rows("SELECT lane FROM events"))
-    outbox.core.step(lane)
     outbox.send()
-    assert outbox.core.value("SELECT attempts FROM events") == 2
+    core = outbox.core
+    begun = replays.start(core.engine, replays.Choice(), "ada", "a test")
+    assert replays.make_jobs(core.engine, core.redis, core.registry, begun, [core.event("hello").id]) == 1
+    core.run()
+    outbox.send()
+    assert core.states() == {"done": 2}
     assert outbox.graph.texts == ["one", "two"]
 
 
@@ -65,7 +68,7 @@ def test_what_is_committed_at_once_leaves_though_the_attempt_fails_and_only_once
 
     outbox.handle(slow, "hello")
     outbox.core.make_due()
-    outbox.core.step(outbox.core.value("SELECT lane FROM events"))
+    outbox.core.step(outbox.core.value("SELECT lane FROM event_jobs"))
     outbox.send()
     assert outbox.graph.texts == ["one moment", "done"]
 
@@ -118,8 +121,8 @@ def test_a_message_to_somebody_else_joins_the_order_of_that_conversation(outbox:
 
 def test_what_meta_would_refuse_is_an_error_in_the_handler_and_nothing_leaves(outbox: Outbox) -> None:
     outbox.handle(lambda _event, ctx: ctx.reply("x" * 4097), "hello")
-    assert outbox.core.value("SELECT state FROM events") == "dead"
-    assert "4097 characters" in outbox.core.value("SELECT error FROM events")
+    assert outbox.core.value("SELECT state FROM event_jobs") == "dead"
+    assert "4097 characters" in outbox.core.value("SELECT error FROM event_jobs")
     assert outbox.rows() == []
 
 

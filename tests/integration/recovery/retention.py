@@ -11,13 +11,23 @@ DAYS = 30
 
 OLD = ago(31 * DAY)
 
-TABLES = ("events", "attempts", "dead_letter_actions", "deliveries", "message_statuses", "conversations")
+TABLES = (
+    "events",
+    "jobs",
+    "outcomes",
+    "job_attempts",
+    "dead_letter_actions",
+    "deliveries",
+    "message_statuses",
+    "conversations",
+)
 
 
 def age(core: Core, days: float = 31) -> None:
     """All that is in the tables was done so many days earlier than it was."""
     moved = {
-        "events": ("accepted_at", "finished_at"),
+        "events": ("accepted_at",),
+        "outcomes": ("finished_at",),
         "deliveries": ("accepted_at", "ingested_at"),
         "dead_letter_actions": ("at",),
         "message_statuses": ("purge_after",),

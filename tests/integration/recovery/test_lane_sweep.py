@@ -7,7 +7,7 @@ import pytest
 from app.broker import wakes
 from app.recovery import sweeper
 from app.recovery.sweeper import now_ms
-from app.stores.models import EventState
+from app.stores.models import JobState
 from app.stores.redis_keys import WAKES, lane_claim
 from config.celery import CONVERSATIONS
 from tests.helpers.core import LEASE_SECONDS, Core
@@ -28,7 +28,7 @@ def lanes_waiting(core: Core, count: int = 1, **different: Any) -> list[int]:
     """Lanes with an event that has been pending for longer than the grace."""
     ids = add_events(core.engine, count, accepted_at=ago(GRACE_SECONDS + 1), **different)
     return [
-        row.lane for row in core.rows("SELECT lane FROM events WHERE id = ANY(:ids) ORDER BY id", ids=ids)
+        row.lane for row in core.rows("SELECT lane FROM event_jobs WHERE id = ANY(:ids) ORDER BY id", ids=ids)
     ]
 
 
@@ -87,7 +87,7 @@ def test_a_lane_that_somebody_works_on_is_left_alone(core: Core) -> None:
 
 @pytest.mark.parametrize(
     "different",
-    [{"due_at": ago(-60)}, {"state": EventState.DONE}, {"state": EventState.DEAD}],
+    [{"due_at": ago(-60)}, {"state": JobState.DONE}, {"state": JobState.DEAD}],
     ids=["waits for its next attempt", "done", "dead"],
 )
 def test_a_lane_without_work_is_left_alone(core: Core, different: dict[str, Any]) -> None:
@@ -143,7 +143,7 @@ def test_a_lane_whose_first_event_waits_for_its_next_attempt_is_left_alone(core:
     (lane,) = lanes_waiting(core, due_at=ago(-60), occurred_at=ago(100))
     lanes_waiting(core, 3, lane=lane)
     assert sweep_lanes(core) == 0
-    core.execute("UPDATE events SET holds = false WHERE due_at IS NOT NULL")
+    core.execute("UPDATE jobs SET holds = false WHERE due_at IS NOT NULL")
     assert sweep_lanes(core) == 1
 
 

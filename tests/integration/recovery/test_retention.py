@@ -5,7 +5,7 @@ import pytest
 from app import dead_letters
 from app.recovery import retention, sweeper
 from app.recovery.retention import Purged, cutoff, purge
-from app.stores.models import EventState
+from app.stores.models import JobState
 from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX
 from tests.helpers import factories as f
 from tests.helpers.core import Core, text_body
@@ -60,7 +60,7 @@ def test_a_delivery_of_duplicates_only_goes_by_its_own_age(core: Core) -> None:
 
 def test_a_body_that_was_unreadable_and_is_discarded_goes(core: Core) -> None:
     core.ingest(b"unreadable")
-    dead_letters.discard(core.engine, core.redis, [core.value("SELECT id FROM events")], "ada", "junk")
+    dead_letters.discard(core.engine, core.redis, [core.value("SELECT id FROM event_jobs")], "ada", "junk")
     age(core)
     purged(core)
     assert left(core) == {}
@@ -118,13 +118,12 @@ def test_the_oldest_go_first_in_batches_and_a_caller_may_stop_after_any(
 ) -> None:
     monkeypatch.setattr(retention, "AT_ONCE", 2)
     added = [
-        add_events(core.engine, state=EventState.DONE, finished_at=ago((31 + nth) * DAY))[0]
-        for nth in range(5)
+        add_events(core.engine, state=JobState.DONE, finished_at=ago((31 + nth) * DAY))[0] for nth in range(5)
     ]
     batches = purge(core.engine, cutoff(core.engine, core.redis, DAYS))
     assert next(batches).events == 2
     batches.close()
-    assert core.rows("SELECT id FROM events ORDER BY id") == [(id_,) for id_ in added[:3]]
+    assert core.rows("SELECT id FROM event_jobs ORDER BY id") == [(id_,) for id_ in added[:3]]
     assert purged(core).events == 3
 
 
@@ -133,6 +132,7 @@ def test_deliveries_go_where_their_events_went_in_an_earlier_purge_that_died(cor
     core.run()
     age(core)
     core.execute("DELETE FROM events")
+    core.execute("DELETE FROM outcomes")
     assert purged(core) == Purged(deliveries=2)
 
 

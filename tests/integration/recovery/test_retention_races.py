@@ -13,7 +13,7 @@ from app.payload.parse import parse
 from app.recovery import retention
 from app.recovery.retention import Purged, cutoff, purge
 from app.stores.delivery_id import ids
-from app.stores.models import EventState
+from app.stores.models import JobState
 from tests.helpers import factories as f
 from tests.helpers.core import WAIT_SECONDS, Core, text_body
 from tests.helpers.rows import add_events
@@ -33,8 +33,8 @@ def holding(core: Core, statement: str) -> Any:
 
 
 def test_what_another_has_locked_is_passed_over(core: Core) -> None:
-    first, _ = add_events(core.engine, 2, state=EventState.DONE, finished_at=OLD)
-    with holding(core, f"SELECT FROM events WHERE id = {first} FOR UPDATE"):
+    first, _ = add_events(core.engine, 2, state=JobState.DONE, finished_at=OLD)
+    with holding(core, f"SELECT FROM outcomes WHERE id = {first} FOR UPDATE"):
         assert purged(core).events == 1
     assert purged(core).events == 1
 
@@ -69,7 +69,7 @@ def test_two_that_delete_the_last_two_events_of_a_message_leave_no_status(core: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retention, "AT_ONCE", 1)
         with core.engine.connect() as one:
-            first, _ = retention._delete_events(one, retention.DELETE_DONE, retention.BEGINNING, before)
+            first, _ = retention._delete_events(one, retention.BEGINNING, before)
             others: list[Purged] = []
             other = threading.Thread(target=lambda: others.append(purged(core)))
             other.start()

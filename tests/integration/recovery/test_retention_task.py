@@ -10,7 +10,7 @@ import pytest
 from app.recovery import retention
 from app.recovery.retention import cutoff
 from app.stores.connections import engine as open_engine
-from app.stores.models import EventState
+from app.stores.models import JobState
 from config.settings import Settings
 from tests.helpers.core import WAIT_SECONDS, Core
 from tests.helpers.rows import add_events
@@ -33,20 +33,20 @@ def test_the_task_deletes_what_the_setting_says(
 ) -> None:
     env(RETENTION_DAYS=str(DAYS))
     importlib.import_module("tasks.maintenance").settings.cache_clear()
-    add_events(core.engine, 2, state=EventState.DONE, finished_at=OLD, delivery_id=uuid4())
+    add_events(core.engine, 2, state=JobState.DONE, finished_at=OLD, delivery_id=uuid4())
     task()
     assert core.states() == {}
 
 
 def test_the_task_deletes_nothing_without_the_setting(core: Core, task: Callable[[], None]) -> None:
-    add_events(core.engine, state=EventState.DONE, finished_at=OLD)
+    add_events(core.engine, state=JobState.DONE, finished_at=OLD)
     task()
     assert core.states() == {"done": 1}
 
 
 def test_a_sweep_stops_when_its_time_is_used_up(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "AT_ONCE", 1)
-    add_events(core.engine, 3, state=EventState.DONE, finished_at=OLD)
+    add_events(core.engine, 3, state=JobState.DONE, finished_at=OLD)
     assert retention.sweep(open_engine(), core.redis, DAYS, budget_seconds=0).events == 1
     assert retention.sweep(open_engine(), core.redis, DAYS, budget_seconds=WAIT_SECONDS).events == 2
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.lanes.statements import BEGIN, FAIL, FINISH, HEADS
+from app.lanes.sql import BEGIN, DIE, FINISH, HEADS, RETRY
 from app.recovery import sweeper
 from app.stores.connections import engine
-from app.stores.models import EventState
+from app.stores.models import JobState
 from config.settings import Settings
 from tests.helpers.rows import add_events, ago
 
@@ -20,7 +20,8 @@ AFTER_A_QUIET_NIGHT = {
     "lane_heads": "EXECUTE lane_heads (ARRAY[{lane}]::bigint[], 8, 30.0)",
     "lane_begin": "EXECUTE lane_begin ({lane}, {id}, 0::smallint, 'worker', 'handler')",
     "lane_finish": "EXECUTE lane_finish ({id}, 0::smallint)",
-    "lane_fail": "EXECUTE lane_fail ({id}, 0::smallint, 'pending', 1.0, true, 'error', 'traceback', 0::smallint)",
+    "lane_retry": "EXECUTE lane_retry ({id}, 0::smallint, 1.0, true, 'error', 'traceback', 0::smallint)",
+    "lane_die": "EXECUTE lane_die ({id}, 0::smallint, 'error', 'traceback')",
     "due_lanes": sweeper.DUE_LANES.text,
     "lanes_after": sweeper.LANES_AFTER.text.replace(":grace_seconds", "0")
     .replace(":after", "{lane} - 1")
@@ -31,15 +32,13 @@ AFTER_A_QUIET_NIGHT = {
 @pytest.fixture
 def busy_after_a_quiet_night(settings: Settings) -> tuple[int, int]:
     """Everything was done when the statistics were taken. The lane and the id of one of many events that wait now."""
-    add_events(engine(), DONE, state=EventState.DONE, attempts=1, finished_at=ago(3600))
+    add_events(engine(), DONE, state=JobState.DONE, attempts=1, finished_at=ago(3600))
     with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
     waiting = add_events(engine(), WAITING)
     with engine().begin() as connection:
-        connection.execute(
-            text("INSERT INTO conversations (id, key) SELECT lane, lane FROM events WHERE state = 'pending'")
-        )
-        lane = connection.scalar(text("SELECT lane FROM events WHERE id = :id"), {"id": waiting[-1]})
+        connection.execute(text("INSERT INTO conversations (id, key) SELECT lane, lane FROM jobs"))
+        lane = connection.scalar(text("SELECT lane FROM event_jobs WHERE id = :id"), {"id": waiting[-1]})
     return lane, waiting[-1]
 
 
@@ -50,22 +49,24 @@ def test_a_statement_about_one_event_reads_no_others_that_wait(
     lane, id_ = busy_after_a_quiet_night
     asked = AFTER_A_QUIET_NIGHT[statement].format(lane=lane, id=id_)
     with engine().connect() as connection:
-        for prepared in (HEADS, BEGIN, FINISH, FAIL):
+        for prepared in (HEADS, BEGIN, FINISH, RETRY, DIE):
             connection.exec_driver_sql(prepared)
         for mode in ("force_custom_plan", "force_generic_plan"):
             connection.exec_driver_sql(f"SET plan_cache_mode = {mode}")
+            if statement == "due_lanes":
+                connection.execute(sweeper.BY_INDEX)
             (found,) = connection.execute(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {asked}")).scalar_one()
-            scans = list(_scans_of_events(found["Plan"]))
+            scans = list(_scans_of_jobs(found["Plan"]))
             assert scans
             assert sum(map(_read, scans)) <= FEW, found
             connection.rollback()
 
 
-def _scans_of_events(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if node.get("Relation Name") == "events" and "Scan" in node["Node Type"]:
+def _scans_of_jobs(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if node.get("Relation Name") == "jobs" and "Scan" in node["Node Type"]:
         yield node
     for part in node.get("Plans", ()):
-        yield from _scans_of_events(part)
+        yield from _scans_of_jobs(part)
 
 
 def _read(scan: dict[str, Any]) -> float:

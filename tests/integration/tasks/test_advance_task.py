@@ -47,7 +47,7 @@ def test_the_task_advance_raises_nothing_else(core: Core, lanes: ModuleType, out
     core.on("message", None, core.failing(*["a"] if outcome == "dead" else [], error=Permanent("no")))
     (lane,) = core.ingest(text_body("a")).lanes
     if outcome == "waiting":
-        core.execute("UPDATE events SET due_at = :later", later=ago(-60))
+        core.execute("UPDATE jobs SET due_at = :later", later=ago(-60))
     if outcome == "held":
         core.kill_worker_in(lane)
     lanes.advance(lane + 1 if outcome == "empty" else lane)
@@ -121,7 +121,7 @@ def test_the_task_advance_tells_of_every_attempt_that_failed(
     first, *_ = waiting_lanes(core, 3 * wakes.SHARE)
     with pytest.raises(Retry) as raised:
         lanes.advance(first)
-    assert all(f"event {core.event(words).id}:" in str(raised.value) for words in ("m0", "m1"))
+    assert all(f"job {core.event(words).id}:" in str(raised.value) for words in ("m0", "m1"))
 
 
 @pytest.mark.parametrize("error", [*POSTGRES_AWAY, RedisAwayError()])

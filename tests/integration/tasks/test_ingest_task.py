@@ -43,7 +43,7 @@ def test_the_task_ingest_waits_while_postgres_is_away(
     monkeypatch.setattr(ingest, "ingest", recover)
     core.accept(text_body("a"))
     ingest.ingest_deliveries(core.take_task())
-    assert core.states() == {"done": 1}
+    assert core.states() == {"unhandled": 1}
     assert len(clock.slept) == 3 + 1  # and once for what may come
 
 
@@ -86,7 +86,7 @@ def test_a_delivery_that_ends_its_ingest_again_and_again_becomes_a_dead_letter(
     (id_,) = core.accept(text_body("poison"))
     core.redis.hset(JOURNAL_REQUEUES, id_, MAX_REQUEUES)
     redelivered(core, ingest)
-    (event,) = core.rows("SELECT state::text AS state, type, error FROM events")
+    (event,) = core.rows("SELECT state::text AS state, type, error FROM event_jobs")
     assert (event.state, event.type) == ("dead", "unreadable")
     assert event.error == "its ingest did not end, 20 times"
     assert bytes(core.value("SELECT body FROM deliveries")) == f.wire(text_body("poison"))
@@ -124,5 +124,5 @@ def test_the_task_ingest_is_content_when_only_redis_is_away(
     monkeypatch.setattr("app.ingest.store.remove_from_journal", away(RedisAwayError()))
     core.accept(text_body("a"))
     ingest.ingest_deliveries(core.take_task())
-    assert core.states() == {"done": 1}
+    assert core.states() == {"unhandled": 1}
     assert clock.slept == []

@@ -43,7 +43,7 @@ def test_the_sweep_of_the_fallback_store_brings_all_in(
 def test_the_sweep_of_what_was_lost_looks_at_journal_and_lanes(core: Core, maintenance: ModuleType) -> None:
     core.on("message")
     core.ingest(text_body("lane"))
-    core.execute("UPDATE events SET accepted_at = :long_ago", long_ago=ago(60))
+    core.execute("UPDATE jobs SET since = :long_ago", long_ago=ago(60))
     core.redis.flushall()
     core.accept(text_body("journal", sender=2), at_ms=1_000_000_000_000)
     core.redis.delete("webhooks")
@@ -57,9 +57,9 @@ def test_the_sweep_of_dead_letters_makes_the_queue_equal_to_the_table(
     core: Core, maintenance: ModuleType
 ) -> None:
     core.ingest(b"unreadable")
-    core.execute("UPDATE events SET finished_at = :long_ago", long_ago=ago(60))
+    core.execute("UPDATE outcomes SET finished_at = :long_ago", long_ago=ago(60))
     maintenance.sweep_dead_letters()
-    assert core.dead_queue() == [core.value("SELECT id FROM events")]
+    assert core.dead_queue() == [core.value("SELECT id FROM event_jobs")]
 
 
 def test_a_dead_letter_can_be_retried_by_its_message(core: Core, maintenance: ModuleType) -> None:

@@ -60,7 +60,7 @@ def test_an_attempt_whose_worker_died_has_no_end(core: Core) -> None:
 def test_an_event_without_a_handler_ends_unhandled(core: Core) -> None:
     core.ingest(f.body(f.statuses(f.status("read", number=9))))
     (history,) = trace(core, f.wamid(9))
-    assert (whats(history)[-1], history.state) == ("unhandled", "done")
+    assert (whats(history)[-1], history.state) == ("unhandled", "unhandled")
 
 
 def test_the_statuses_of_a_message_that_we_sent_are_found_by_its_id(core: Core) -> None:

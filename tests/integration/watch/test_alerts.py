@@ -14,7 +14,7 @@ from sqlalchemy import Engine, create_engine, select, text
 from sqlalchemy.orm import Session
 
 from app.stores import connections
-from app.stores.models import Alert, EventState
+from app.stores.models import Alert, JobState
 from app.stores.redis_keys import WORKERS
 from app.watch import alert_states, alerts, notifications
 from app.watch.alerts import watch
@@ -80,9 +80,16 @@ def raised(engine: Engine) -> list[str]:
         return list(session.scalars(select(Alert.name).where(Alert.raised)))
 
 
-def finish(engine: Engine, state: EventState = EventState.DONE) -> None:
+def finish(engine: Engine, state: JobState = JobState.DONE) -> None:
     with engine.begin() as connection:
-        connection.execute(text(f"UPDATE events SET state = '{state}'"))
+        connection.execute(
+            text(f"""
+            WITH gone AS (DELETE FROM jobs RETURNING *)
+            INSERT INTO outcomes (id, event_id, lane, lane_name_id, finished_at, state, handler)
+            SELECT id, event_id, lane, lane_name_id, clock_timestamp(), '{state}', handler FROM gone
+        """)
+        )
+        connection.execute(text(f"UPDATE outcomes SET state = '{state}'"))
 
 
 def provoke_size(engine: Engine, _redis: "Redis") -> None:
@@ -99,7 +106,7 @@ def provoke_age(engine: Engine, _redis: "Redis") -> None:
 
 
 def provoke_dead_letter(engine: Engine, _redis: "Redis") -> None:
-    add_events(engine, state=EventState.DEAD)
+    add_events(engine, state=JobState.DEAD)
 
 
 def restore_events(engine: Engine, _redis: "Redis") -> None:
@@ -127,14 +134,16 @@ def restore_ingest(_engine: Engine, redis: "Redis") -> None:
 def provoke_unhandled(engine: Engine, _redis: "Redis") -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE backlog_samples SET at = at - interval '1 minute'"))
-    for members in ({}, {"kind": "status"}, {"handler": "shop.answer"}):
-        add_events(engine, 3, state=EventState.DONE, finished_at=ago(5), **members)
+    unhandled = {"state": JobState.UNHANDLED, "finished_at": ago(5)}
+    add_events(engine, 3, **unhandled)
+    add_events(engine, 3, **unhandled, kind="status")
+    add_events(engine, 3, state=JobState.DONE, finished_at=ago(5), handler="shop.answer")
 
 
 def restore_unhandled(engine: Engine, _redis: "Redis") -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE backlog_samples SET at = at - interval '2 hours'"))
-        connection.execute(text("UPDATE events SET finished_at = finished_at - interval '2 hours'"))
+        connection.execute(text("UPDATE outcomes SET finished_at = finished_at - interval '2 hours'"))
 
 
 Act = Callable[[Engine, "Redis"], None]
@@ -177,7 +186,7 @@ def test_an_alert_is_raised_told_once_and_cleared(
 def test_the_webhook_gets_a_text_for_people_and_fields_for_programs(
     engine: Engine, look: Look, webhook: Receiver
 ) -> None:
-    add_events(engine, 2, state=EventState.DEAD)
+    add_events(engine, 2, state=JobState.DEAD)
     look()
     (message,) = webhook.messages
     assert message["text"].startswith("Neverdrop: dead_letters raised: 2 dead letters")
@@ -189,7 +198,7 @@ def test_a_webhook_that_fails_is_tried_again_by_the_next_watch(
     engine: Engine, look: Look, webhook: Receiver
 ) -> None:
     webhook.status = 503
-    add_events(engine, state=EventState.DEAD)
+    add_events(engine, state=JobState.DEAD)
     assert look() == [(AlertName.DEAD_LETTERS, Action.RAISE)]
     assert sent_alerts(webhook) == []
     webhook.status = 200
@@ -201,7 +210,7 @@ def test_a_webhook_that_fails_is_tried_again_by_the_next_watch(
 
 def test_without_a_webhook_nothing_waits_to_be_told(env: Callable[..., Settings]) -> None:
     settings = env(ALERT_DEAD_LETTERS="1")
-    add_events(connections.engine(), state=EventState.DEAD)
+    add_events(connections.engine(), state=JobState.DEAD)
     watch(connections.engine(), connections.redis(), settings)
     with Session(connections.engine()) as session:
         assert session.scalar(select(Alert.notified_at).where(Alert.name == "dead_letters"))
@@ -244,7 +253,7 @@ def test_an_alert_is_a_log_line(
     root = logging.getLogger()
     before = root.handlers[:], root.level
     configure(thresholds, "ingest")
-    add_events(engine, state=EventState.DEAD)
+    add_events(engine, state=JobState.DEAD)
     look()
     root.handlers, root.level = before
     lines: list[dict[str, Any]] = [json.loads(line) for line in capfd.readouterr().err.splitlines()]

@@ -7,7 +7,7 @@ from redis import Redis
 from sqlalchemy import Engine, func, select, text
 
 from app.stores import connections
-from app.stores.models import BacklogSample, EventState
+from app.stores.models import BacklogSample, JobState
 from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX, WORKERS
 from app.watch import backlog
 from app.watch.heartbeats import beat, member
@@ -40,9 +40,9 @@ def test_an_empty_pipeline_has_no_backlog(engine: Engine, redis: "Redis") -> Non
 
 def test_only_what_is_unfinished_counts(engine: Engine, redis: "Redis") -> None:
     add_events(engine, 3)
-    add_events(engine, 5, state=EventState.DONE)
-    add_events(engine, 2, state=EventState.DEAD)
-    add_events(engine, 1, state=EventState.DISCARDED)
+    add_events(engine, 5, state=JobState.DONE)
+    add_events(engine, 2, state=JobState.DEAD)
+    add_events(engine, 1, state=JobState.DISCARDED)
     add_stored_delivery(engine)
     redis.hset(JOURNAL, "a", b"{}")
     found = measure(engine, redis)
@@ -59,7 +59,7 @@ def test_a_count_stops_at_its_limit(engine: Engine, redis: "Redis", monkeypatch:
 @pytest.mark.parametrize("place", ["event", "fallback store", "journal"])
 def test_the_age_is_that_of_the_oldest_unfinished(place: str, engine: Engine, redis: "Redis") -> None:
     add_events(engine)
-    add_events(engine, state=EventState.DONE, accepted_at=ago(10 * OLD_SECONDS))
+    add_events(engine, state=JobState.DONE, accepted_at=ago(10 * OLD_SECONDS))
     if place == "event":
         add_events(engine, accepted_at=ago(OLD_SECONDS))
     elif place == "fallback store":
@@ -134,14 +134,14 @@ def test_a_sample_is_kept_and_old_ones_are_forgotten(engine: Engine, redis: "Red
 
 
 def test_no_query_reads_the_finished_events(engine: Engine, redis: "Redis") -> None:
-    add_events(engine, 2_000, state=EventState.DONE, handler="shop.answer", finished_at=ago(5))
+    add_events(engine, 2_000, state=JobState.DONE, handler="shop.answer", finished_at=ago(5))
     add_events(engine, 20)
-    add_events(engine, 20, state=EventState.DEAD)
+    add_events(engine, 20, state=JobState.DEAD)
     with engine.begin() as connection:
-        connection.execute(text("ANALYZE events"))
+        connection.execute(text("ANALYZE outcomes"))
         plan = connection.execute(
             text("EXPLAIN " + backlog.MEASURE.text),
             {"limit": 1000, "window_seconds": WINDOW_SECONDS, "unhandled_seconds": backlog.UNHANDLED_SECONDS},
         ).scalars()
-        assert "Seq Scan on events" not in "\n".join(plan)
+        assert "Seq Scan on outcomes" not in "\n".join(plan)
         assert connection.scalar(select(func.count()).select_from(BacklogSample)) == 0

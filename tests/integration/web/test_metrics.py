@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from app.broker.quarantine import quarantine
 from app.stores import connections
-from app.stores.models import EventState
+from app.stores.models import JobState
 from app.stores.redis_keys import JOURNAL
 from app.watch import alert_marks
 from app.watch.alert_states import apply
@@ -49,7 +49,7 @@ def test_metrics_are_the_backlogs_numbers(client: FlaskClient) -> None:
     engine, redis = connections.engine(), connections.redis()
     add_sample(engine, size=2, seconds_old=60)
     add_events(engine, 3)
-    add_events(engine, 2, state=EventState.DEAD)
+    add_events(engine, 2, state=JobState.DEAD)
     redis.hset(JOURNAL, "a", b"{}")
     redis.lpush("conversations", "a")
     beat(redis, member("worker@a", ["conversations"]))

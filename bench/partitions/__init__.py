@@ -1,1 +1,0 @@
-"""Measure whether the table of events is faster when it is partitioned: ``python -m bench.partitions``."""
