@@ -28,7 +28,10 @@ from tests.helpers.stack import Stack
 
 TIERS = ("unit", "integration", "acceptance", "browser", "hostile")
 # Files with tests that take half a minute and more, the longest first
-LONG = ("test_chaos", "test_scale", "test_stored_means_finished", "test_demo", "test_up", "test_bench")
+LONG = (
+    "test_chaos", "test_scale", "test_stored_means_finished", "test_it_comes_back_by_itself", "test_wrong_clocks",
+    "test_demo", "test_up", "test_bench",
+)  # fmt: skip
 SHARED_PIPELINE = "pipeline"  # the fixture
 VERIFY_TOKEN = "test-verify-token"
 ENVIRONMENT = {
