@@ -9,7 +9,7 @@ ASGI is https://asgi.readthedocs.io/en/latest/specs/www.html, WSGI is PEP 3333.
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Container, Coroutine, Iterable
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, cast
@@ -24,6 +24,11 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+NOT_FOUND: Answer = (
+    404,
+    [("Content-Type", "text/plain"), ("Content-Length", "0"), ("X-Content-Type-Options", "nosniff")],
+    b"",
+)
 DEFERRED = "neverdrop.deferred"
 BASE_ENVIRON: Environ = {
     "SCRIPT_NAME": "",
@@ -56,12 +61,20 @@ def deferred(request: Request, answer: Coroutine[Any, Any, Response]) -> Respons
 class Gateway:
     """Serves a Flask application. ``on_loop``: method and path of the views that never block, but may defer.
 
-    A body of more than ``max_bytes`` is cut after ``max_bytes + 1`` bytes, so that its view can see its excess.
+    ``paths``: those that there are, if they are known. A body of more than ``max_bytes`` is cut after
+    ``max_bytes + 1`` bytes, so that its view can see its excess.
     """
 
-    def __init__(self, app: Flask, on_loop: Iterable[tuple[str, str]], max_bytes: int) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        on_loop: Iterable[tuple[str, str]],
+        max_bytes: int,
+        paths: Container[str] | None = None,
+    ) -> None:
         self._app = app
         self._on_loop = frozenset(on_loop)
+        self._paths = paths
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,6 +91,8 @@ class Gateway:
         """Return the application's answer to a request whose body has arrived in full."""
         if (environ["REQUEST_METHOD"], environ["PATH_INFO"]) in self._on_loop:
             answer = self._call(environ)
+        elif self._paths is not None and environ["PATH_INFO"].replace("//", "/") not in self._paths:
+            return NOT_FOUND  # without Flask and a thread: anybody can ask for what there is not, again and again
         else:
             answer = await asyncio.to_thread(self._call, environ)
         if DEFERRED not in environ:

@@ -34,7 +34,10 @@ def create_app() -> Flask:
 def gateway(app: Flask) -> Gateway:
     """Return the ASGI application that serves ``app``."""
     return Gateway(
-        app, on_loop=[("POST", "/webhook"), ("POST", "/webhook/")], max_bytes=webhook.MAX_BODY_BYTES
+        app,
+        on_loop=[("POST", "/webhook"), ("POST", "/webhook/")],
+        max_bytes=webhook.MAX_BODY_BYTES,
+        paths=frozenset(rule.rule for rule in app.url_map.iter_rules()),  # none of them has a parameter
     )
 
 

@@ -198,3 +198,16 @@ def test_what_an_application_opened_for_its_answer_is_closed() -> None:
     served = Gateway(app, [], MAX_BYTES)  # type: ignore[arg-type]
     assert ask(served, scope(), Client()).content == b"part"
     assert closed
+
+
+def test_a_path_that_does_not_exist_costs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = Flask(__name__, static_folder=None)
+    app.add_url_rule("/known", view_func=lambda: "known")
+    served = Gateway(app, [], MAX_BYTES, paths={"/known"})
+    monkeypatch.setattr(asyncio, "to_thread", None)  # what would answer in one
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/unknown"}
+    status, headers, body = asyncio.run(served.answer(environ))
+    assert (status, body) == (404, b"")
+    assert ("X-Content-Type-Options", "nosniff") in headers
+    with pytest.raises(TypeError):
+        asyncio.run(served.answer(environ | {"PATH_INFO": "/known"}))
