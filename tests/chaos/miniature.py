@@ -8,10 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError
 
 from app import dead_letters
 from app.broker import wakes
@@ -121,7 +124,8 @@ class Miniature:
             time.sleep(PAUSE_SECONDS)
             return
         incoming = [Incoming(UUID(id_), body) for id_, body in arguments_of(message)[0]]
-        ingest(engine(), redis(), self._registry(), incoming)
+        with suppress(DBAPIError):  # they stay in the journal, and a sweep enqueues them again
+            ingest(engine(), redis(), self._registry(), incoming)
 
     def _work(self, registry: Registry | None = None) -> None:
         message: Any = redis().rpop(CONVERSATIONS)
