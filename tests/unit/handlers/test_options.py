@@ -1,6 +1,7 @@
 """What is refused at registration, so that it is never an event's fault."""
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -141,3 +142,21 @@ def test_a_registry_without_handlers_is_refused_where_it_is_asked(registry: Regi
 def test_a_start_hook_takes_no_arguments() -> None:
     with pytest.raises(HandlerError, match="takes no arguments"):
         on_start(handle)  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("name", ["", "CRM", "c r m", "1st", "x" * 41, None, 7])
+def test_what_is_no_name_of_a_lane_is_refused(name: Any) -> None:
+    with pytest.raises(HandlerError, match="lane must be a name"):
+        on_message("text", lane=name)(handle)
+
+
+@pytest.mark.parametrize("age", [0, -1, "1 day", float("inf"), timedelta(0)])
+def test_what_is_no_age_is_refused(age: Any) -> None:
+    with pytest.raises(HandlerError, match="max_age must be a positive number of seconds"):
+        on_message("text", max_age=age)(handle)
+
+
+def test_an_age_may_be_a_timedelta(registry: Registry) -> None:
+    on_message("text", max_age=timedelta(days=1))(handle)
+    (handler,) = registry.handlers.values()
+    assert handler.max_age_seconds == 86_400

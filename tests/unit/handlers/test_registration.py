@@ -103,3 +103,16 @@ def test_a_time_limit_above_that_of_all_processes_is_refused(registry: Registry)
     on_message("text", time_limit_seconds=MAX_SECONDS + 1)(handle)
     with pytest.raises(HandlerError, match="above HANDLER_TIME_LIMIT_SECONDS"):
         load_handlers([], MAX_SECONDS)
+
+
+def test_handlers_of_two_lane_names_are_both_found_and_main_comes_first(registry: Registry) -> None:
+    on_message("text", lane="archive")(handle)
+    on_message(max_attempts=1)(handle)
+    assert [handler.lane for handler in registry.find_all("message", "text")] == ["main", "archive"]
+    assert [handler.lane for handler in registry.find_all("message", "image")] == ["main"]
+
+
+def test_two_handlers_of_one_lane_name_for_one_type_are_refused(registry: Registry) -> None:
+    on_message("text", lane="crm")(handle)
+    with pytest.raises(HandlerError, match="two handlers for message 'text' in lane 'crm'"):
+        on_message("text", lane="crm")(handle)
