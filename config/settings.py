@@ -32,6 +32,7 @@ NEEDED = {
     "redis_url": "for example redis://localhost:6379/0",
     "database_url": "for example postgresql://localhost/neverdrop",
 }
+PREFETCH = "app.handlers.prefetch"
 MIN_TIME_LIMIT_SECONDS = 60  # sweeps, and an ingest that waits for Postgres, may take so long
 MIN_RETENTION_DAYS = 8  # Meta repeats a webhook for 7 days; one more for clocks that differ
 MAX_RETENTION_DAYS = 36_500
@@ -144,6 +145,7 @@ class Settings(BaseSettings):
 
     # Files that users send
     media_store: str = ""
+    media_prefetch: bool = False
     media_max_bytes: int = Field(100 * 1024 * 1024, ge=1)
 
     # Outbox
@@ -175,6 +177,13 @@ class Settings(BaseSettings):
         if url:
             raise ValueError("must start with postgresql:// or postgres://")
         return url
+
+    @field_validator("media_prefetch")
+    @classmethod
+    def _has_a_store(cls, prefetch: bool, info: ValidationInfo) -> bool:
+        if prefetch and not info.data.get("media_store"):
+            raise ValueError("needs MEDIA_STORE: a directory, or s3://bucket/prefix")
+        return prefetch
 
     @field_validator("whatsapp_api_url")
     @classmethod
@@ -213,6 +222,11 @@ class Settings(BaseSettings):
         return tuple(s.get_secret_value().encode() for s in self.whatsapp_verify_token) or (
             DEVELOPMENT_VERIFY_TOKEN.encode(),
         )
+
+    @property
+    def handler_modules(self) -> tuple[str, ...]:
+        """The modules of HANDLERS, and ours that other settings ask for."""
+        return (*self.handlers, PREFETCH) if self.media_prefetch else self.handlers
 
     @cached_property
     def access_tokens(self) -> dict[str, str]:

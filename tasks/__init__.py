@@ -51,7 +51,7 @@ def _worker_starts(sender: str, options: Any = None, **_: Any) -> None:
     """In the main process, before the pool forks: what is wrong is said once, and the start ends here."""
     configure(settings(), sender.partition("@")[0])
     try:
-        handlers = load_handlers(settings().handlers, settings().handler_time_limit_seconds)
+        handlers = load_handlers(settings().handler_modules, settings().handler_time_limit_seconds)
         needs_handlers = str((options or {}).get("queues") or "") != OUTBOX
         if needs_handlers and settings().neverdrop_env == "production" and not settings().allow_no_handlers:
             handlers.refuse_if_empty()

@@ -42,7 +42,7 @@ def retry(
     as_json: bool,
 ) -> None:
     """Run dead letters again: they keep their place in their conversations."""
-    load_handlers(settings().handlers, settings().handler_time_limit_seconds)
+    load_handlers(settings().handler_modules, settings().handler_time_limit_seconds)
     since = datetime.now(UTC)
 
     def act(ids: Sequence[int], first: int) -> ActionResult:

@@ -80,7 +80,7 @@ def replay(
     """  # fmt: skip
     if reason is None and not dry_run:
         raise click.UsageError("say why: --reason")
-    load_handlers(settings().handlers, settings().handler_time_limit_seconds)
+    load_handlers(settings().handler_modules, settings().handler_time_limit_seconds)
     with engine().connect() as connection:
         number = None if conversation is None else pauses.find(connection, conversation)
         choice = Choice(since, until, kind, type_, number, lane, handler, unhandled)

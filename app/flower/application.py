@@ -123,7 +123,7 @@ def _complete(options: Any) -> None:
             "Set FLOWER_BASIC_AUTH to user:password, or use --auth with an OAuth provider."
         )
     try:
-        load_handlers(known.handlers, known.handler_time_limit_seconds)
+        load_handlers(known.handler_modules, known.handler_time_limit_seconds)
     except NeverdropError as error:
         raise SystemExit(f"neverdrop cannot start Flower: {error}") from error
 

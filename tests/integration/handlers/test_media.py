@@ -10,6 +10,7 @@ import pytest
 
 from app.graph import client, media
 from app.handlers import Context, Event
+from app.handlers.prefetch import LANE, prefetch
 from config.settings import Settings
 from tests.helpers import factories as f
 from tests.helpers.core import Core, make_core
@@ -81,6 +82,17 @@ def test_what_is_stored_is_read_again_without_meta(core: Core, graph: GraphStand
 
     handle(core, picture(graph), handler)
     assert seen == [CONTENT, CONTENT]
+
+
+def test_what_is_prefetched_is_read_when_meta_has_it_no_more(core: Core, graph: GraphStandIn) -> None:
+    seen: list[Any] = []
+    core.on("message", None, lambda _event, ctx: seen.append(ctx.media().read()))
+    core.on("message", "image", prefetch, lane=LANE)
+    core.ingest(picture(graph))
+    for lane in core.rows("SELECT lane FROM jobs ORDER BY lane_name_id DESC"):  # the prefetch first
+        core.step(lane.lane)
+        graph.set_faults(media_expired=True)
+    assert seen == [CONTENT]
 
 
 def test_a_message_without_a_file_has_none(core: Core, graph: GraphStandIn) -> None:
