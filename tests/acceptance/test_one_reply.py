@@ -21,13 +21,13 @@ from tests.helpers import factories as f
 from tests.helpers.graph import GraphStandIn, graph_stand_in
 from tests.helpers.stack import Stack
 
-MESSAGES = int(os.environ.get("ONE_REPLY_MESSAGES", "300"))
-USERS = 40
+MESSAGES = int(os.environ.get("ONE_REPLY_MESSAGES", "160"))
+USERS = 20
 REDELIVERED = 0.2
 POSTERS = 4
 PAUSE_SECONDS = 1.5  # between two faults
 FAULTS = {"throttled": 0.1, "cut_off": 0.05, "bare_5xx_sent": 0.02}
-TIMEOUT_SECONDS = 100 + MESSAGES // 5
+TIMEOUT_SECONDS = 200 + MESSAGES // 5
 
 SENDS = text("SELECT body::json->'text'->>'body' AS said, state::text, unsure FROM sends")
 UNANSWERED = text("SELECT count(*) FROM send_attempts WHERE answer NOT LIKE '(%' AND answer <> 'accepted'")

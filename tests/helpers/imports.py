@@ -18,6 +18,7 @@ def graph() -> grimp.ImportGraph:
     )
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Return the product's modules by name, with their files."""
     files = {}
@@ -28,10 +29,12 @@ def modules() -> dict[str, Path]:
     return files
 
 
+@cache
 def imports(module: str) -> set[str]:
     return graph().find_modules_directly_imported_by(module)
 
 
+@cache
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -41,6 +44,7 @@ def package_of(module: str) -> str:
     return ".".join(module.split(".")[: 2 if module.startswith("app.") else 1])
 
 
+@cache
 def crossings() -> list[tuple[str, str]]:
     """Return the imports from one package into another, as (importer, imported) modules."""
     ours = graph().modules
