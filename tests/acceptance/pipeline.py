@@ -120,6 +120,15 @@ class Pipeline:
     def wait_until_done(self, sent: Sequence[Item], timeout: float = DRAIN_SECONDS) -> None:
         self.wait_for_states(sent, timeout, done=len(sent))
 
+    def wait_until_final(self, sent: Sequence[Item], timeout: float = DRAIN_SECONDS) -> None:
+        """Until all are done, or found to have no handler."""
+
+        def final() -> bool:
+            found = self.states(sent)
+            return found["done"] + found["unhandled"] == len(sent)
+
+        self.stack.wait_until(final, timeout, "the end of all of them")
+
     def wait_until_begun(self, sent: Item, attempt: int = 1, timeout: float = DRAIN_SECONDS) -> "Runner":
         """Until the attempt has begun; who runs it."""
 

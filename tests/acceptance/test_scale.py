@@ -38,7 +38,8 @@ EFFECTS = text("""
 SELECT key, conversation, number, attempt FROM acceptance_effects WHERE key = ANY(:keys) ORDER BY key
 """)
 EMPTY = text("""
-TRUNCATE events, deliveries, attempts, message_statuses, conversations, conversation_aliases, acceptance_effects
+TRUNCATE events, deliveries, jobs, outcomes, past_attempts, lanes, message_statuses, conversations,
+         conversation_aliases, acceptance_effects
 """)
 
 pytestmark = pytest.mark.timeout(TIMEOUT_SECONDS)

@@ -29,7 +29,7 @@ def test_statuses_in_any_order_twice_and_through_a_crash_end_at_the_highest(pipe
     pipeline.stack.kill("ingest1")
     assert {answer.result() for answer in answers} == {200}
     pipeline.stack.start("ingest1")
-    pipeline.wait_until_done(updates)
+    pipeline.wait_until_final(updates)
 
     ids = {
         updates[0].raw["id"]: each.number for each in answered for updates in [[status_of(each, "sent", 0)]]

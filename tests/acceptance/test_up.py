@@ -36,6 +36,7 @@ class Up:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-c", COMMAND, "up", "--data", str(data), "--port", str(self.port)),
+                *("--chat-port", str(free_port())),
                 *options,
             ],
             env=environment | variables,
@@ -111,7 +112,7 @@ def test_one_command_starts_everything_keeps_it_running_and_ends_it(up: Callable
     run.until("ready: POST webhooks to")
     assert httpx.get(f"http://127.0.0.1:{run.port}/readyz", trust_env=False).json()["ready"]
     processes = run.started()
-    assert len(processes) == 7  # two stores, web, ingest, worker, beat, Flower
+    assert len(processes) == 9  # two stores, web, ingest, worker, sender, beat, Flower, the stand-in for Meta
 
     second = up("--no-flower")
     assert f"(process {run.process.pid}) runs on" in second.until("another `neverdrop up`")
@@ -182,7 +183,7 @@ def _run_command_in(directory: Path, *options: str) -> subprocess.CompletedProce
     command = Path(sys.executable).with_name("neverdrop")
     environment = {name: value for name, value in os.environ.items() if name not in (*GIVEN, "PYTHONPATH")}
     return subprocess.run(
-        [command, "up", "--no-flower", "--data", "data", *options],
+        [command, "up", "--no-flower", "--chat-port", str(free_port()), "--data", "data", *options],
         cwd=directory,
         env=environment,
         capture_output=True,

@@ -52,7 +52,7 @@ def test_a_person_chats_with_the_bot(start_stack: Callable[..., Stack], login: L
         tab.set_default_timeout(60_000)
         tab.goto(graph.url)
         tab.get_by_label("Message", exact=True).fill("hello")
-        tab.get_by_role("button", name="Send").click()
+        tab.get_by_role("button", name="Send", exact=True).click()
         tab.get_by_role("button", name="Where we are").click(timeout=60_000)
         expect(tab.get_by_text("1 Harbour Street")).to_be_visible(timeout=60_000)
         expect(tab.locator(".foot.read").first).to_be_visible(timeout=60_000)

@@ -83,7 +83,7 @@ def test_what_waits_is_hurried_or_skipped_with_a_reason(
     expect(tab.locator("#held")).to_contain_text("No conversation is held up.")
     expect(tab.locator("#held-result")).to_have_text("1 retried.")
     assert core.seen == ["fixed", "third"]
-    assert core.event("unwanted").state == "discarded"
+    assert core.event("unwanted").state == "skipped"
 
 
 def test_a_raised_alert_is_shown(core: Core, page: Page, login: Login, settings: Settings) -> None:

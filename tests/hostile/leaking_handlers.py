@@ -17,7 +17,7 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.handlers import Context, Event, Permanent, RetryAfter, on_message
+from app.handlers import Context, Event, Permanent, RetryAfter
 from app.stores import redis
 from config.logging import get_logger
 
@@ -307,9 +307,3 @@ def asynchronous(event: Event, _ctx: Context) -> None:
 
     asyncio.run(leave_it())
     raise Permanent("said enough")
-
-
-@on_message("text", max_attempts=1, time_limit_seconds=2)
-def leak(event: Event, ctx: Context) -> None:
-    """Fail as the text's first word says."""
-    WAYS[str(event.text).split()[0]](event, ctx)

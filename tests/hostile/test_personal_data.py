@@ -22,7 +22,6 @@ from tests.helpers import factories as f
 from tests.helpers.receiver import Receiver, receiver
 from tests.helpers.services import PASSWORD
 from tests.helpers.stack import Stack
-from tests.hostile import leaking_handlers
 from tests.hostile.leaking_handlers import WAYS
 
 LOGIN = ("ada", "password-of-ada")
@@ -70,7 +69,7 @@ def delivery(number: int, words: str, **more: object) -> f.Json:
 def collected(start_stack: Callable[..., Stack]) -> Iterator[tuple[Stack, Receiver]]:
     with receiver() as sentry:
         dsn = sentry.url.replace("http://", "http://key@") + "/1"
-        yield start_stack(HANDLERS=leaking_handlers.__name__, SENTRY_DSN=dsn, ALERT_WEBHOOK_URL=""), sentry
+        yield start_stack(HANDLERS="tests.hostile.handlers", SENTRY_DSN=dsn, ALERT_WEBHOOK_URL=""), sentry
 
 
 def leaks(where: str, content: str | bytes) -> list[str]:
