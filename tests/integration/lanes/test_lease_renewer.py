@@ -71,6 +71,7 @@ def test_what_is_held_is_run_in_order_and_released_together(core: Core) -> None:
 
 def test_leases_are_renewed_while_a_handler_runs(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "PATIENCE_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr(rules, "ROUND_SECONDS", LONG_SECONDS)
     kept = Kept(core, RENEWED_LEASE_SECONDS)
     kept.hold(1, 2)
     kept.next()
