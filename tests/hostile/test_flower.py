@@ -16,6 +16,7 @@ from app.flower.gate import MAX_REFUSED_BODY, POLICY
 from config.settings import Settings
 from tests.helpers.core import Core, text_body
 from tests.helpers.flower import ADA, GRACE, Page, flower_page
+from tests.helpers.waiting import until
 
 pytestmark = pytest.mark.core(messages="failing", broken=("one",), max_attempts=1)
 
@@ -224,6 +225,8 @@ def test_each_unsafe_request_is_logged_with_who_what_and_from_where(
         page.as_user(GRACE).post("/api/worker/shutdown/x?why=49151123456789")
         page.post("/api/task/revoke/x")
         page.as_user(None).post("/dead-letters/retry")
+        # The line is written after the answer
+        until(lambda: len([line for line in logs if line["event"] == "flower.request"]) == 3)
     requests = [line for line in logs if line["event"] == "flower.request"]
     told = [(line["who"], line["method"], line["path"], line["address"]) for line in requests]
     assert told == [
