@@ -17,6 +17,8 @@ LEVEL_SECONDS = 3600  # that a level is believed
 BURST_SECONDS = 0.25
 BREAKER_FAILURES = 10  # in a row
 PROBE_SECONDS = 5
+# No pause is longer: one that seems to be was set before Redis's clock was set back
+MAX_PAUSE_SECONDS = 60
 FAILURES_SECONDS = 300
 
 
@@ -32,15 +34,24 @@ class Rates:
         per_second = LEVELS.get(self._level(number) or DEFAULT_LEVEL, LEVELS[DEFAULT_LEVEL])
         keys = [f"{prefix}{number}" for prefix in (OUTBOX_RATE, OUTBOX_PAUSE, OUTBOX_FAILURES)]
         most = max(1, int(per_second * BURST_SECONDS))
-        arguments = [per_second, most, wanted, BREAKER_FAILURES, PROBE_SECONDS * 1000]
+        arguments = [
+            per_second,
+            most,
+            wanted,
+            BREAKER_FAILURES,
+            PROBE_SECONDS * 1000,
+            MAX_PAUSE_SECONDS * 1000,
+        ]
         granted, wait_ms, failures = script(self.redis, __package__, "take_rate")(keys=keys, args=arguments)
         if failures:
             self._failing.add(number)
         return int(granted), int(wait_ms) / 1000
 
     def pause(self, number: str, seconds: float) -> None:
-        """Let nothing leave from the number for a while, as Meta asked."""
-        self.redis.set(f"{OUTBOX_PAUSE}{number}", "throttled", px=max(1, int(seconds * 1000)))
+        """Let nothing leave from the number for a while, as Meta asked, MAX_PAUSE_SECONDS at most."""
+        self.redis.set(
+            f"{OUTBOX_PAUSE}{number}", "throttled", px=max(1, int(min(seconds, MAX_PAUSE_SECONDS) * 1000))
+        )
 
     def record(self, number: str, *, reached: bool) -> None:
         """Count what does not reach Meta, or is answered by an error of Meta's own; one success resets the breaker."""

@@ -1,11 +1,16 @@
 -- take_rate(KEYS = outbox:rate:<number>, outbox:pause:<number>, outbox:failures:<number>;
---           ARGV = sends a second, most at once, wanted, failures that open the breaker, probe's pause in ms)
+--           ARGV = sends a second, most at once, wanted, failures that open the breaker, probe's pause in ms,
+--                 longest pause in ms)
 --   → {granted, ms to wait when none is, failures in a row}
 -- Keys written: outbox:rate (hash: tokens, at in ms), outbox:pause (of a probe).
 -- A number that Meta throttled, or whose breaker is open, gets nothing until its pause ends; an open breaker then lets
 -- one send pass as a probe.
 local paused = redis.call('PTTL', KEYS[2])
 local failures = tonumber(redis.call('GET', KEYS[3]) or 0)
+if paused > tonumber(ARGV[6]) then
+  paused = tonumber(ARGV[6])
+  redis.call('PEXPIRE', KEYS[2], paused)
+end
 if paused > 0 then return {0, paused, failures} end
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)

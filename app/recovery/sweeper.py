@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, text
 
 from app.broker import arguments_of, ingest_message, wake
 from app.ingest import MAX_REQUEUES, Incoming
+from app.recovery.journal_marks import drop_marks_without_body
 from app.stores import (
     JOURNAL,
     JOURNAL_INDEX,
@@ -180,6 +181,7 @@ def sweep_journal(redis: "Redis", grace_seconds: float) -> int:
     enqueued MAX_REQUEUES times is left to ``exhausted_deliveries``.
     """
     now = now_ms(redis)
+    drop_marks_without_body(redis)
     for key in (JOURNAL_INDEX, JOURNAL_REQUEUED):
         _date_no_later_than(redis, key, now)
     exhausted = set(_exhausted_ids(redis))

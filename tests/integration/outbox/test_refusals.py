@@ -3,7 +3,10 @@
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from app.broker import wake_senders
+from app.outbox import OutboxStatements
 from config.settings import Settings
 from tests.integration.outbox.conftest import Outbox
 from tests.integration.outbox.test_replies import say
@@ -112,3 +115,33 @@ def test_after_many_failures_one_call_in_a_while_asks_whether_meta_is_back(
     outbox.make_due()
     outbox.send()
     assert set(outbox.states()) == {"accepted"}
+
+
+def test_a_pause_from_before_redis_clock_was_set_back_ends_within_a_minute(outbox: Outbox) -> None:
+    outbox.handle(say("hi"), "hello")
+    key = f"outbox:pause:{outbox.rows()[0].number}"
+    outbox.core.redis.set(key, "throttled", px=3_605_000)
+    outbox.send()
+    assert 0 < outbox.core.redis.pttl(key) <= 60_000
+
+
+def test_a_wake_from_before_redis_clock_was_set_back_keeps_no_other_away(outbox: Outbox) -> None:
+    outbox.core.redis.set("outbox:wake", 1, px=3_602_000)
+    wake_senders(outbox.core.redis)
+    assert outbox.core.redis.llen("outbox") == 1
+
+
+def test_an_answer_that_postgres_cannot_take_is_written_down_by_the_next_run(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OperationalError("UPDATE", None, Exception("read only"))
+
+    outbox.handle(say("hi"), "hello")
+    with monkeypatch.context() as patch:
+        patch.setattr(OutboxStatements, "record", refuse)
+        with pytest.raises(OperationalError):
+            outbox.send()
+    assert outbox.states() == ["sending"]
+    outbox.send()
+    assert (outbox.states(), outbox.graph.posts) == (["accepted"], 1)

@@ -5,7 +5,7 @@ import pytest
 from app.broker.envelope import arguments_of
 from app.recovery import sweeper
 from app.recovery.sweeper import now_ms
-from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, WAKES
+from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, JOURNAL_REQUEUES, WAKES
 from config.celery import CONVERSATIONS, WEBHOOKS
 from tests.helpers import factories as f
 from tests.helpers.core import LEASE_SECONDS, Core, text_body
@@ -155,3 +155,15 @@ def test_a_delivery_that_is_dated_an_hour_ahead_is_found_after_the_grace(core: C
     assert dated <= now_ms(core.redis)
     assert sweeper.sweep_journal(core.redis, 0) == 1
     assert tasks(core) == [[id_]]
+
+
+def test_marks_of_a_delivery_that_was_ingested_meanwhile_are_dropped(core: Core) -> None:
+    (id_,) = core.accept(text_body("a"))
+    core.ingest_waiting()
+    core.redis.zadd(JOURNAL_REQUEUED, {id_: 1})
+    core.redis.hset(JOURNAL_REQUEUES, id_, 1)
+    (kept,) = core.accept(text_body("b"))
+    core.redis.zadd(JOURNAL_REQUEUED, {kept: 1})
+    sweeper.sweep_journal(core.redis, 3600)
+    assert core.redis.zrange(JOURNAL_REQUEUED, 0, -1) == [kept.encode()]
+    assert core.redis.hgetall(JOURNAL_REQUEUES) == {}
