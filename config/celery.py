@@ -18,6 +18,10 @@ MAINTENANCE = "maintenance"  # sweeps and watches
 DEAD_LETTERS = (
     "dead_letters"  # one message per dead event, consumed by nobody: its length is what people watch
 )
+TARGETS = "targets"  # no queue: what forwarders, which are no Celery workers, say that they consume
+# kombu's list of the messages of ``conversations`` with the last priority, which it looks at when the queue is empty
+BULK_PRIORITY = 9
+BULK_CONVERSATIONS = f"{CONVERSATIONS}\x06\x16{BULK_PRIORITY}"
 QUEUES = (WEBHOOKS, CONVERSATIONS, OUTBOX, MAINTENANCE, DEAD_LETTERS)
 
 # Tasks
@@ -51,6 +55,7 @@ SCHEDULE = {
     WATCH_BACKLOG: 10.0, PURGE: 60.0
 }  # fmt: skip
 
+LOST_SECONDS = 1.0  # that the result of a task may still come whose process is dead; Celery's own is 10
 SOFT_SHUTDOWN_SECONDS = 20  # below the 30 s that Heroku gives between SIGTERM and SIGKILL
 RESTORE_INTERVAL_SECONDS = 5
 RESTORE_MUTEX_SECONDS = 30  # a killed sweeper's mutex blocks all restores for this long; the default is 300
@@ -91,6 +96,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "task_reject_on_worker_lost": False,  # True loops for ever on an event that kills its worker
         "task_time_limit": settings.advance_time_limit_seconds,
         "worker_prefetch_multiplier": 1,
+        "worker_lost_wait": LOST_SECONDS,  # meanwhile a place of the pool is taken by what nobody runs
         # A handler that runs while Redis is away finishes and commits; its message, given out again, finds it done.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_soft_shutdown_timeout": SOFT_SHUTDOWN_SECONDS,

@@ -11,13 +11,14 @@ class Role(StrEnum):
     """What a user of Flower may do; whoever logs in may read."""
 
     READ = "read"  # see pages and numbers, with personal data masked
-    DECIDE = "decide"  # retry, discard, edit, skip, pause
+    DECIDE = "decide"  # retry, discard, edit, skip, pause and resume
     REVEAL = "reveal"  # see personal data
+    ERASE = "erase"  # delete all that is stored of a person
     ADMINISTER = "administer"  # stop workers, change their pools and queues, revoke tasks
 
 
 ALL_ROLES = frozenset(Role)
-CHANGES = frozenset({Role.DECIDE, Role.ADMINISTER})
+CHANGES = frozenset({Role.DECIDE, Role.ERASE, Role.ADMINISTER})
 
 
 def parse_roles(value: Any) -> Any:

@@ -42,7 +42,12 @@ __all__ = [
 STDERR = 2
 CHAIN_LIMIT = 20  # exceptions shown of one chain of causes
 # Packages that tell at INFO what our own lines tell already, or (httpx) a URL that is a secret.
-QUIET = ("celery.app.trace", "celery.worker.strategy", "celery.beat", "httpx", "httpcore", "kombu", "urllib3")
+QUIET = (
+    "celery.app.trace", "celery.worker.strategy", "celery.beat", "httpx", "httpcore", "kombu", "urllib3",
+    "alembic",
+)  # fmt: skip
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}  # others are worse
 
 Fields = MutableMapping[str, Any]
 
@@ -53,6 +58,7 @@ class _Output:
     def __init__(self) -> None:
         self.process = "python"
         self.masked = True
+        self.least = logging.NOTSET
         self.render: Callable[[Fields], bytes] = _json
 
     def line(self, level: str, name: str, fields: Fields) -> bytes:
@@ -155,6 +161,8 @@ class _Writer:
 
 
 def _finish(_logger: Any, level: str, fields: Fields) -> bytes:
+    if LEVELS.get(level, logging.ERROR) < _output.least:
+        raise structlog.DropEvent
     return _output.line("error" if level == "exception" else level, fields.pop("logger_name", ""), fields)
 
 
@@ -184,6 +192,7 @@ def get_logger(name: str) -> Any:
 def configure(settings: Settings, process: str) -> None:
     """Say how this process (web, ingest, worker ...) logs; may be called again, also after a fork."""
     _output.process = process
+    _output.least = logging.NOTSET
     _output.masked = not settings.log_personal_data
     _output.render = _console(colors=_colors()) if settings.log_format == "console" else _json
     root = logging.getLogger()
@@ -201,6 +210,32 @@ def configure(settings: Settings, process: str) -> None:
     sys.excepthook = _crashed
     threading.excepthook = _thread_crashed
     sys.unraisablehook = _not_raised
+
+
+def configure_command() -> None:
+    """Let a command's log lines stay out of what it prints: warnings and worse are one short line each."""
+    _output.process = "neverdrop"
+    _output.least = logging.WARNING
+    _output.render = _short_line
+    root = logging.getLogger()
+    root.addHandler(StandardLines())
+    root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+
+
+def _short_line(fields: Fields) -> bytes:
+    said = " ".join(
+        f"{name}={printable(str(value))}"
+        for name, value in fields.items()
+        if name not in ("timestamp", "level", "event", "logger", "process", "pid", "exception")
+    )
+    line = f"neverdrop: {fields['level']}: {printable(fields['event'])} {said}".rstrip()
+    trace = (
+        f"\n{fields['exception']}"
+        if fields["level"] in ("error", "critical") and "exception" in fields
+        else ""
+    )
+    return f"{line}{trace}\n".encode("utf-8", "backslashreplace")
 
 
 def _colors() -> bool:

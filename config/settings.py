@@ -5,22 +5,23 @@ Kubernetes secrets). All faults are reported together, so that one restart mends
 """
 
 import os
-from contextlib import suppress
 from functools import cache, cached_property
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
-    EnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
+from config.by_number import check_tokens, tokens_by_number, without_number
+from config.durations import duration_or_off
+from config.file_settings import FileSettingsSource, unreadable_files
 from config.flower_roles import Role, parse_roles
 from config.redis_endpoint import RedisEndpoint
+from config.settings_checks import basic_auth, check_retention, database_url, http_url, misspelt, sentry_dsn
 
 # A development secret is public on purpose: anybody may sign with it, so production refuses it.
 DEVELOPMENT_APP_SECRET = "neverdrop-development-secret"  # noqa: S105
@@ -32,10 +33,28 @@ NEEDED = {
     "redis_url": "for example redis://localhost:6379/0",
     "database_url": "for example postgresql://localhost/neverdrop",
 }
+CHECKS = {
+    "database_url": database_url,
+    "alert_webhook_url": http_url,
+    "whatsapp_api_url": http_url,
+    "sentry_dsn": sentry_dsn,
+}
+STORES = frozenset({"redis_url", "database_url"})
 PREFETCH = "app.handlers.prefetch"
+HANDOVER = "app.handlers.handover"
+SELF_CHECK = "app.handlers.self_check"
+SELF_CHECK_FIELD = "neverdrop_doctor"  # of the deliveries that the doctor posts
 MIN_TIME_LIMIT_SECONDS = 60  # sweeps, and an ingest that waits for Postgres, may take so long
-MIN_RETENTION_DAYS = 8  # Meta repeats a webhook for 7 days; one more for clocks that differ
-MAX_RETENTION_DAYS = 36_500
+
+
+_needed = frozenset(NEEDED)
+
+
+def need(names: frozenset[str]) -> frozenset[str]:
+    """Let this process do without the rest of NEEDED; returns which it needed before. Call it before ``settings``."""
+    global _needed
+    before, _needed = _needed, names
+    return before
 
 
 class SettingsError(Exception):
@@ -52,33 +71,9 @@ def _unset(value: Any) -> Any:
     return None if value == "" else value
 
 
-def check_retention(days: int) -> int:
-    """An age in days at which what is finished may be deleted; ValueError for one that is too small or too large."""
-    if days < MIN_RETENTION_DAYS:
-        raise ValueError(
-            f"must be at least {MIN_RETENTION_DAYS} days: Meta repeats a webhook for 7 days,"
-            " and a repeat of what was deleted would be a new event"
-        )
-    if days > MAX_RETENTION_DAYS:
-        raise ValueError(f"must be at most {MAX_RETENTION_DAYS} days; without a value nothing is deleted")
-    return days
-
-
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Roles = Annotated[dict[str, frozenset[Role]], NoDecode, BeforeValidator(parse_roles)]
-
-
-class FileSettingsSource(EnvSettingsSource):
-    """Reads ``NAME_FILE`` for every field ``name``; ``load`` names the files that cannot be read."""
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002  (the signature is given)
-        path = os.environ.get(f"{field_name.upper()}_FILE")
-        if path is None:
-            return None, field_name, False
-        with suppress(OSError, UnicodeDecodeError):
-            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
-        return None, field_name, False
 
 
 class Settings(BaseSettings):
@@ -116,6 +111,8 @@ class Settings(BaseSettings):
     # Handlers and lanes
     handlers: Names = ()
     allow_no_handlers: bool = False
+    # How long an answer from the phone pauses the bot; None is not at all
+    pause_on_echo: Annotated[float | None, BeforeValidator(duration_or_off)] = None
     handler_time_limit_seconds: float = Field(60, gt=0, le=3600)
     claim_lease_seconds: float = Field(20, ge=1)
     order_settle_seconds: float = Field(2, ge=0)
@@ -148,6 +145,14 @@ class Settings(BaseSettings):
     media_prefetch: bool = False
     media_max_bytes: int = Field(100 * 1024 * 1024, ge=1)
 
+    # Targets: addresses that events are forwarded to
+    forward_url: str = ""
+    forward_secret: Secrets = ()
+    targets: str = ""  # a TOML file
+    targets_allow_private: bool = (
+        False  # loopback and private addresses; in development they are allowed anyway
+    )
+
     # Outbox
     unknown_send_seconds: float = Field(600, ge=1)  # that a status may settle it, before a person has to
 
@@ -167,16 +172,20 @@ class Settings(BaseSettings):
     def _keeps_what_may_be_repeated(cls, days: int | None) -> int | None:
         return None if days is None else check_retention(days)
 
-    @field_validator("database_url")
+    @field_validator(*CHECKS)
     @classmethod
-    def _known_dialect(cls, url: str) -> str:
-        """Heroku and others say postgres://, which SQLAlchemy does not know."""
-        for scheme in ("postgres://", "postgresql://", "postgresql+psycopg2://"):
-            if url.startswith(scheme):
-                return "postgresql+psycopg2://" + url.removeprefix(scheme)
-        if url:
-            raise ValueError("must start with postgresql:// or postgres://")
-        return url
+    def _usable(cls, value: str, info: ValidationInfo) -> str:
+        return CHECKS[str(info.field_name)](value)
+
+    @field_validator("whatsapp_access_token")
+    @classmethod
+    def _can_be_sent(cls, tokens: SecretStr) -> SecretStr:
+        return SecretStr(check_tokens(tokens.get_secret_value()))
+
+    @field_validator("flower_basic_auth")
+    @classmethod
+    def _has_users(cls, users: SecretStr) -> SecretStr:
+        return SecretStr(basic_auth(users.get_secret_value()))
 
     @field_validator("media_prefetch")
     @classmethod
@@ -184,13 +193,6 @@ class Settings(BaseSettings):
         if prefetch and not info.data.get("media_store"):
             raise ValueError("needs MEDIA_STORE: a directory, or s3://bucket/prefix")
         return prefetch
-
-    @field_validator("whatsapp_api_url")
-    @classmethod
-    def _is_http(cls, url: str) -> str:
-        if not url.startswith(("https://", "http://")):
-            raise ValueError("must start with https:// (or http:// for a stand-in)")
-        return url
 
     @field_validator("redis_url")
     @classmethod
@@ -206,6 +208,8 @@ class Settings(BaseSettings):
         if info.data.get("neverdrop_env") != "production":
             return value
         if not value:
+            if info.field_name not in _needed:
+                return value
             raise ValueError(f"is not set: {NEEDED[str(info.field_name)]}")
         if info.field_name == "whatsapp_app_secret" and SecretStr(DEVELOPMENT_APP_SECRET) in value:
             raise ValueError("is the public development secret: use your app's own")
@@ -213,9 +217,9 @@ class Settings(BaseSettings):
 
     @cached_property  # asked for with each request
     def app_secrets(self) -> tuple[bytes, ...]:
-        return tuple(s.get_secret_value().encode() for s in self.whatsapp_app_secret) or (
-            DEVELOPMENT_APP_SECRET.encode(),
-        )
+        """The secrets of all apps: what is signed with any of them is let in, whichever number it is for."""
+        secrets = (without_number(secret.get_secret_value()) for secret in self.whatsapp_app_secret)
+        return tuple(secret.encode() for secret in secrets) or (DEVELOPMENT_APP_SECRET.encode(),)
 
     @property
     def verify_tokens(self) -> tuple[bytes, ...]:
@@ -226,20 +230,14 @@ class Settings(BaseSettings):
     @property
     def handler_modules(self) -> tuple[str, ...]:
         """The modules of HANDLERS, and ours that other settings ask for."""
-        return (*self.handlers, PREFETCH) if self.media_prefetch else self.handlers
+        asked = {PREFETCH: self.media_prefetch, HANDOVER: self.pause_on_echo is not None}
+        modules = (*self.handlers, *(module for module, is_asked in asked.items() if is_asked))
+        return (*modules, SELF_CHECK) if modules else ()
 
     @cached_property
     def access_tokens(self) -> dict[str, str]:
         """phone_number_id → its access token; under "" the one of all others."""
-        text = self.whatsapp_access_token.get_secret_value()
-        tokens = {}
-        for part in text.replace("\n", ",").split(","):
-            number, equals, token = part.strip().partition("=")
-            if equals and number.isdecimal():
-                tokens[number] = token.strip()
-            elif part.strip():
-                tokens[""] = part.strip()
-        return tokens
+        return tokens_by_number(self.whatsapp_access_token.get_secret_value())
 
     @property
     def redis(self) -> RedisEndpoint:
@@ -264,7 +262,7 @@ class Settings(BaseSettings):
 
 def load(**overrides: Any) -> Settings:
     """Settings from the environment; SettingsError lists every fault and what to do about it."""
-    faults = _unreadable_files()
+    faults = [*misspelt(os.environ, Settings.model_fields), *unreadable_files(Settings.model_fields)]
     try:
         found = Settings(**overrides)
     except ValidationError as error:
@@ -272,18 +270,6 @@ def load(**overrides: Any) -> Settings:
     if faults:
         raise SettingsError("\n".join(faults))
     return found
-
-
-def _unreadable_files() -> list[str]:
-    faults = []
-    for name in map(str.upper, Settings.model_fields):
-        path = os.environ.get(f"{name}_FILE")
-        try:
-            if path is not None:
-                Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            faults.append(f"{name}_FILE: cannot read {path}: {error}")
-    return faults
 
 
 def _sentence(fault: Any) -> str:

@@ -12,6 +12,7 @@ from app.stores.connections import (
     lane_engine,
     redis,
     retry_on_stale_connection,
+    sender_engine,
     web_connection,
     web_engine,
     web_redis,
@@ -19,10 +20,13 @@ from app.stores.connections import (
 from app.stores.database_checks import RedisNotOurs, check_database
 from app.stores.database_clock import database_now
 from app.stores.delivery_id import accepted_at, accepted_ms
-from app.stores.faults import STORE_ERRORS, Fault, judge, sqlstate
+from app.stores.dialog_models import DialogRow
+from app.stores.erasure_models import ErasedKey, Erasure
+from app.stores.faults import REFUSALS, STORE_ERRORS, Fault, is_items_fault, judge, sqlstate
 from app.stores.guarded_connection import TransactionError
 from app.stores.job_models import MAIN_LANE_NAME
-from app.stores.migrate import migrate
+from app.stores.lane_priority import FIRST_NUMBERS, Priority, priority_of
+from app.stores.migrate import migrate, schema_state
 from app.stores.models import (
     MAX_ID,
     Base,
@@ -39,6 +43,8 @@ from app.stores.recordset import bytea, recordset
 from app.stores.redis_keys import (
     ALERT_PREFIX,
     BEAT,
+    BEATS,
+    BULK_WAKES,
     CLAIM_PREFIX,
     JOURNAL,
     JOURNAL_INDEX,
@@ -51,22 +57,32 @@ from app.stores.redis_keys import (
     OUTBOX_WAKE,
     QUARANTINE,
     QUARANTINE_COUNTS,
+    RELEASES,
     SWEPT_LANE,
+    TARGETS_HEALTH,
+    TARGETS_WAKE,
     UNKNOWN_HANDLERS,
+    URGENT_WAKES,
     WAKES,
     WORKERS,
     WRITE_CHECK,
+    claimed_by,
     job_claim,
     lane_claim,
 )
 from app.stores.repeat_models import ChangedDuplicate, SubjectState
 from app.stores.scripts import script
 from app.stores.send_models import SendAction, SendAttempt, SendRow, SendState, StoppedNumber
+from app.stores.session_options import SERVER_KEEPALIVE, driver_url
+from app.stores.target_models import PausedTarget
 
 __all__ = [
     "ALERT_PREFIX",
     "BEAT",
+    "BEATS",
+    "BULK_WAKES",
     "CLAIM_PREFIX",
+    "FIRST_NUMBERS",
     "JOURNAL",
     "JOURNAL_INDEX",
     "JOURNAL_REQUEUED",
@@ -80,9 +96,15 @@ __all__ = [
     "OUTBOX_WAKE",
     "QUARANTINE",
     "QUARANTINE_COUNTS",
+    "REFUSALS",
+    "RELEASES",
+    "SERVER_KEEPALIVE",
     "STORE_ERRORS",
     "SWEPT_LANE",
+    "TARGETS_HEALTH",
+    "TARGETS_WAKE",
     "UNKNOWN_HANDLERS",
+    "URGENT_WAKES",
     "WAKES",
     "WORKERS",
     "WRITE_CHECK",
@@ -90,11 +112,16 @@ __all__ = [
     "ChangedDuplicate",
     "Delivery",
     "DeliveryState",
+    "DialogRow",
+    "ErasedKey",
+    "Erasure",
     "Fault",
     "JobState",
     "MessageState",
     "MessageStatus",
+    "PausedTarget",
     "Prepared",
+    "Priority",
     "RedisNotOurs",
     "SendAction",
     "SendAttempt",
@@ -109,10 +136,13 @@ __all__ = [
     "bytea",
     "check_database",
     "chunks",
+    "claimed_by",
     "connections",
     "database_now",
     "delivery_id",
+    "driver_url",
     "engine",
+    "is_items_fault",
     "job_claim",
     "judge",
     "lane_claim",
@@ -120,11 +150,14 @@ __all__ = [
     "lifetimes",
     "migrate",
     "postgres_wait",
+    "priority_of",
     "recordset",
     "redis",
     "redis_checks",
     "retry_on_stale_connection",
+    "schema_state",
     "script",
+    "sender_engine",
     "sqlstate",
     "web_connection",
     "web_engine",

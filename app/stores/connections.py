@@ -27,11 +27,13 @@ from sqlalchemy.exc import DBAPIError
 from app.stores import postgres_wait
 from app.stores.faults import Fault, judge
 from app.stores.guarded_connection import GuardedConnection, GuardedCursor
+from app.stores.host_addresses import addresses_of
 from app.stores.prefixed_redis import PrefixedRedis
 from app.stores.session_options import (
     CONNECT_TIMEOUT_SECONDS,
     PLANNED_ONCE,
     connect_args,
+    driver_url,
     milliseconds,
 )
 from config.settings import settings
@@ -95,6 +97,25 @@ def lane_engine() -> Engine:
     )
 
 
+@cache
+def sender_engine() -> Engine:
+    """Connections for the sender of replies: on disk as ``engine``, without the round trips that it does not need.
+
+    A dead connection is found when it is used: the sender runs again, and what it could not record is recorded first.
+    Plans go by the index, since an outbox is often empty when its plan is made, and full a moment later.
+    """
+    timeout = settings().database_timeout_seconds
+    return _engine(
+        postgres_wait.bounded(extensions.connection, timeout + ANSWER_MARGIN_SECONDS),
+        pool_pre_ping=False,
+        synchronous_commit="on",
+        statement_timeout=milliseconds(timeout),
+        lock_timeout=milliseconds(min(LOCK_TIMEOUT_SECONDS, timeout)),
+        idle_in_transaction_session_timeout=milliseconds(timeout + IDLE_MARGIN_SECONDS),
+        enable_seqscan="off",
+    )
+
+
 def _engine(
     kind: type[extensions.connection],
     *,
@@ -104,7 +125,7 @@ def _engine(
 ) -> Engine:
     url = settings().database_url
     made = create_engine(
-        url,
+        driver_url(url),
         pool_size=5,
         max_overflow=10,
         pool_pre_ping=pool_pre_ping,
@@ -124,22 +145,27 @@ def _listened_to(made: Engine) -> Engine:
 
 
 def _connect_to_one(dialect: Any, _record: Any, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
-    """Try the hosts of DATABASE_URL one after the other, each for CONNECT_TIMEOUT_SECONDS.
+    """Try the hosts of DATABASE_URL one after the other, each for CONNECT_TIMEOUT_SECONDS, shared by its addresses.
 
     libpq does so itself, but not where it is waited for in a callback. A thread with a deadline tries each in time.
     """
     hosts, ports = (str(options.get(name, "")).split(",") for name in ("host", "port"))
+    failure: psycopg2.OperationalError | None = None
     for number, host in enumerate(hosts):
         port = ports[number if len(ports) > 1 else 0]
         one = options | ({"host": host} if host else {}) | ({"port": port} if port else {})
         seconds = postgres_wait.share(CONNECT_TIMEOUT_SECONDS, len(hosts) - number)
-        try:
-            with postgres_wait.until(time.monotonic() + seconds):
-                return dialect.connect(*arguments, **one)
-        except psycopg2.OperationalError:
-            if number == len(hosts) - 1:
-                raise
-    return None
+        with postgres_wait.until(time.monotonic() + seconds):
+            addresses = [{}] if "hostaddr" in options else addresses_of(host)
+            for place, address in enumerate(addresses):
+                turn = postgres_wait.share(seconds, len(addresses) - place)
+                try:
+                    with postgres_wait.until(time.monotonic() + turn):
+                        return dialect.connect(*arguments, **one, **address)
+                except psycopg2.OperationalError as error:
+                    failure = error
+    assert failure is not None  # noqa: S101  (there is a host, if an empty one)
+    raise failure
 
 
 def _throw_away(context: ExceptionContext) -> None:
@@ -212,7 +238,7 @@ def web_engine() -> Engine:
     """The web's Postgres connections: each statement commits itself, durably."""
     url = settings().database_url
     made = create_engine(
-        url,
+        driver_url(url),
         isolation_level="AUTOCOMMIT",
         pool_size=1,
         max_overflow=4,  # for those who ask whether it answers
@@ -236,10 +262,10 @@ def web_engine() -> Engine:
 
 def reset() -> None:
     """Drop what is open, without closing sockets that a parent process still uses; the next call opens anew."""
-    for pool in (engine, lane_engine, web_engine):
+    for pool in (engine, lane_engine, sender_engine, web_engine):
         if pool.cache_info().currsize:
             pool().dispose(close=False)
-    for opened in (engine, lane_engine, redis, web_redis, web_engine):
+    for opened in (engine, lane_engine, sender_engine, redis, web_redis, web_engine):
         opened.cache_clear()
 
 

@@ -46,6 +46,8 @@ class Fault(StrEnum):
 
 
 STORE_ERRORS = (SQLAlchemyError, psycopg2.Error, RedisError)
+# What writing rows may raise for a value in them: Postgres, or the driver before it asks
+REFUSALS = (DBAPIError, ValueError, OverflowError, OSError)
 
 # SQLSTATEs, and classes of them (their first two characters)
 SQLSTATES = {
@@ -106,6 +108,11 @@ def judge(error: BaseException) -> Fault | None:
     if isinstance(error, PoolTimeoutError):
         return Fault.AWAY  # every connection of the pool waits for Postgres
     return Fault.ITEM if isinstance(error, SQLAlchemyError) else None
+
+
+def is_items_fault(error: BaseException) -> bool:
+    """Return whether a row is refused for what is in it; else all of a group are to be tried again."""
+    return judge(error) in (None, Fault.ITEM)  # None: an error of Python, over a value that cannot be written
 
 
 def sqlstate(error: BaseException) -> str | None:

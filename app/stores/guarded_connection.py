@@ -31,6 +31,7 @@ OUTLIVES = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 STATEMENT = re.compile(_START, re.DOTALL)
+SAVEPOINT = "neverdrop_job"
 
 
 class TransactionError(NeverdropError):
@@ -44,7 +45,53 @@ class GuardedConnection(extensions.connection):
     rolled_back = False  # since the guard went up
     max_wait_seconds: float | None = None  # for an answer; see ``postgres_wait``
     max_handler_wait_seconds: float | None = None  # the same for a handler's statements
+    savepoint_due = False  # to be made before the next statement
+    lost_savepoint = False  # what was done since then cannot be rolled back by itself
+    waits = 0  # for Postgres, ever
+    _waits_before = 0
     unclean = False  # something may outlive a handler's transaction: the connection is not to be used again
+
+    def poll(self) -> int:
+        self.waits += 1
+        return int(super().poll())
+
+    def expect_savepoint(self) -> None:
+        """Make a savepoint before the next statement, and none if there is no other."""
+        self.savepoint_due, self.lost_savepoint, self._waits_before = True, False, self.waits
+
+    def make_savepoint(self) -> None:
+        """Make the savepoint that is due."""
+        self.savepoint_due = False
+        self._execute_plainly(f"SAVEPOINT {SAVEPOINT}")
+
+    def roll_back_to_savepoint(self) -> None:
+        """Undo what was done since ``expect_savepoint``; see ``goes_on`` for whether that was possible."""
+        if self.savepoint_due:  # no cursor of ours was used; one that handlers make themselves may have been
+            self.lost_savepoint = self.waits != self._waits_before
+        elif not self.closed and not self.rolled_back:
+            self.lost_savepoint = True
+            self._execute_plainly(f"ROLLBACK TO SAVEPOINT {SAVEPOINT}")
+            self.lost_savepoint = False
+
+    @property
+    def in_error(self) -> bool:
+        """Whether Postgres refuses everything but a rollback."""
+        return bool(self.info.transaction_status == extensions.TRANSACTION_STATUS_INERROR)
+
+    def refuse_error(self) -> None:
+        """Raise TransactionError if a handler went on after an error of the database."""
+        if self.in_error:
+            raise TransactionError("the handler went on after an error of the database")
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the transaction can go on after a handler."""
+        ended = self.rolled_back or (self.status == extensions.STATUS_BEGIN and self._server_is_idle())
+        return not (ended or self.in_error or self.lost_savepoint)
+
+    def _execute_plainly(self, statement: str) -> None:
+        with self.cursor(cursor_factory=extensions.cursor) as cursor:
+            cursor.execute(statement)
 
     def commit(self) -> None:
         if self.guard_up:
@@ -96,6 +143,8 @@ def _guarded(name: str) -> Callable[..., Any]:
         connection: Any = self.connection
         if connection.guard_up:
             connection.check(statement, self)
+        if connection.savepoint_due:
+            connection.make_savepoint()
         return original(self, statement, *args, **kwargs)
 
     return call

@@ -69,13 +69,41 @@ class JobRow(Base):
     worker: Mapped[str | None]  # that runs it
     error: Mapped[str | None]  # of the last failed attempt, as "Class: text"
     payload: Mapped[str | None]  # mended by a person; NULL: the event's
+    # Of a handler that joins: until then a further message may belong to its burst
+    quiet_at: Mapped[datetime | None]
+    # The first job of the burst, once that is fixed: it runs them all. The others neither hold nor are due
+    joined_to: Mapped[int | None]
+    # Its attempt began together with others, in one transaction: see ``app.lanes.group``
+    grouped: Mapped[bool] = mapped_column(server_default="false")
 
     __table_args__ = (
+        Index("jobs_quiet", "quiet_at", postgresql_where=text("quiet_at IS NOT NULL")),
+        Index("jobs_joined", "joined_to", postgresql_where=text("joined_to IS NOT NULL")),
         Index("jobs_lane", "lane", "occurred_at", "delivery_id", "position", "id"),
         Index("jobs_event", "event_id"),
+        Index("jobs_replay", "replay_id", postgresql_where=text("replay_id IS NOT NULL")),
         Index("jobs_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index(
+            "jobs_of_targets",
+            "lane_name_id",
+            "lane",
+            "occurred_at",
+            "delivery_id",
+            "position",
+            "id",
+            postgresql_where=text("lane_name_id < 0"),
+        ),
         HOT_TABLE,
     )
+
+
+class JoinedJob(Base):
+    """Which burst a job was run in, for as long as its outcome is kept; the first job is in it too."""
+
+    __tablename__ = "joined_jobs"
+
+    job_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    leader: Mapped[int] = mapped_column(index=True)  # the first job
 
 
 class OutcomeRow(Base):
@@ -98,6 +126,7 @@ class OutcomeRow(Base):
     worker: Mapped[str | None]  # of the attempt that succeeded
     error: Mapped[str | None]
     payload: Mapped[str | None]
+    answer: Mapped[str | None]  # of a target, its beginning
 
     __table_args__ = (
         Index("outcomes_event", "event_id"),
@@ -121,6 +150,7 @@ class PastAttempt(Base):
     finished_at: Mapped[datetime | None]
     error: Mapped[str | None]
     traceback: Mapped[str | None]
+    answer: Mapped[str | None]  # of a target, its beginning
 
     __table_args__ = (
         Index("past_attempts_failed", "finished_at", postgresql_where=text("error IS NOT NULL")),
@@ -128,7 +158,7 @@ class PastAttempt(Base):
 
 
 class LaneName(Base):
-    """A name that handlers are registered under; each has lanes of its own."""
+    """A name that handlers are registered under; each has lanes of its own. Those of targets are below zero."""
 
     __tablename__ = "lane_names"
 
@@ -147,10 +177,14 @@ class LaneRow(Base):
     watermark_occurred_at: Mapped[datetime | None]
     watermark_delivery_id: Mapped[UUID | None]
     current_job_id: Mapped[int | None]  # the one that was begun last: no other may become done
-    paused_at: Mapped[datetime | None]  # since when its jobs wait for a person to resume it
+    paused_at: Mapped[datetime | None]  # since when its jobs wait for a person, or until ``paused_until``
+    paused_until: Mapped[datetime | None]  # when it is resumed by itself; NULL: by a person alone
     watermark_position: Mapped[int | None] = mapped_column(Integer)
     lane_name_id: Mapped[int] = mapped_column(SmallInteger)
     paused_by: Mapped[str | None]
+    paused_why: Mapped[str | None]
+    # Messages that came during the pause, with jobs after this number, are skipped when it ends; NULL: they run then
+    skips_after: Mapped[int | None]
 
     __table_args__ = (
         Index(
@@ -179,3 +213,10 @@ class ReplayRow(Base):
     jobs: Mapped[int] = mapped_column(server_default="0")  # that were made so far
     stopped_at: Mapped[datetime | None]  # by a person: what had not begun was taken back
     stopped_by: Mapped[str | None]
+    sends_again: Mapped[bool] = mapped_column(
+        server_default="false"
+    )  # what its handlers sent before leaves again
+    events: Mapped[int | None]  # that match
+    looked_at: Mapped[int] = mapped_column(server_default="0")  # of these, so far
+    advanced_at: Mapped[datetime | None]  # when the last part of its jobs was made
+    finished_at: Mapped[datetime | None]  # when all of them were made

@@ -6,6 +6,8 @@
     message_statuses              one row for each message we sent (and group participant)
     subject_states                states that Meta sent without an id, to know one that came back
     changed_duplicates            duplicates of an event that differ from it
+    erased_keys                   digests of what was erased: its repeats are known (``erasure_models``)
+    erasures                      who had a person erased, when and why
     dead_letter_actions           who retried, edited, discarded or skipped what, when and why
 
 An event is a fact: what Meta sent stays as it is. What is done about it is in its jobs.
@@ -51,7 +53,7 @@ class JobState(StrEnum):
     DEAD = "dead"  # failed for good; a person may retry or discard it
     DISCARDED = "discarded"  # it failed for good, and a person decided that it need not be handled
     SKIPPED = "skipped"  # it waited for its next attempt, and a person decided that it need not be handled
-    STALE = "stale"  # it was older than its handler allows before it could begin
+    STALE = "stale"  # too old for its handler before it could begin, or what it was to end had ended
     UNHANDLED = "unhandled"  # no handler was registered for its event when that was ingested
 
 

@@ -27,6 +27,7 @@ ONE_KEY = """
     ZADD ZREM ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE ZREVRANGE ZREMRANGEBYSCORE ZSCORE ZMSCORE ZINCRBY
     PUBLISH KEYS
 """
+KEYS_AND_TIMEOUT = "BRPOP"
 ALL_KEYS = "DEL UNLINK EXISTS MGET WATCH TOUCH RENAME"
 NUMBERED_KEYS = "EVAL EVALSHA"  # a script, how many keys, the keys, its arguments
 
@@ -43,6 +44,10 @@ def _all_keys(arguments: Arguments) -> range:
     return range(len(arguments))
 
 
+def _all_but_last(arguments: Arguments) -> range:
+    return range(len(arguments) - 1)
+
+
 def _numbered_keys(arguments: Arguments) -> range:
     return range(2, 2 + int(arguments[1]))
 
@@ -57,6 +62,7 @@ RULES: dict[str, Callable[[Arguments], range]] = {
     **dict.fromkeys(NO_KEY.split(), _no_key),
     **dict.fromkeys(ONE_KEY.split(), _one_key),
     **dict.fromkeys(ALL_KEYS.split(), _all_keys),
+    **dict.fromkeys(KEYS_AND_TIMEOUT.split(), _all_but_last),
     **dict.fromkeys(NUMBERED_KEYS.split(), _numbered_keys),
     "SCAN": _pattern,
 }

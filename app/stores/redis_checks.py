@@ -17,7 +17,7 @@ class UnsafeJournal(NeverdropError):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Weakness:
     """``name`` is a log event; ``fatal`` says that acknowledged webhooks would be lost."""
 
     name: str
@@ -25,18 +25,18 @@ class Finding:
     fatal: bool = False
 
 
-UNKNOWN = Finding(
+UNKNOWN = Weakness(
     "journal.unknown",
     "This user of Redis may not ask INFO, so nobody knows whether Redis keeps what it confirms. "
     "Allow it (+info +config|get), or see to appendonly yes, appendfsync always and noeviction yourself.",
 )
-CLUSTER = Finding(
+CLUSTER = Weakness(
     "journal.clustered",
     "Redis runs in cluster mode, where one script cannot write the journal and the queue together. "
     "Set REDIS_URL to a Redis with cluster-enabled no.",
     fatal=True,
 )
-REWRITES = Finding(
+REWRITES = Weakness(
     "journal.not_durable",
     "Redis has no-appendfsync-on-rewrite yes: while it rewrites its AOF, webhooks are acknowledged before they are on "
     "disk. Set it to no.",
@@ -54,7 +54,7 @@ def check_durability(client: "Redis", production: bool) -> None:
         log.warning(finding.name, advice=finding.sentence)
 
 
-def findings(client: "Redis") -> list[Finding]:
+def findings(client: "Redis") -> list[Weakness]:
     """What is wrong with this Redis as a journal; RedisError when it does not answer.
 
     What Redis does not tell (managed ones forbid CONFIG, a narrow user INFO too) is taken as right.
@@ -78,11 +78,11 @@ def _info(client: "Redis", section: str) -> dict[str, Any]:
     return facts
 
 
-def _eviction(policy: str) -> list[Finding]:
+def _eviction(policy: str) -> list[Weakness]:
     if policy == "noeviction":
         return []
     return [
-        Finding(
+        Weakness(
             "journal.evicts",
             f"Redis has maxmemory-policy {policy}: short of memory it would throw away accepted webhooks. "
             "Set it to noeviction.",
@@ -91,12 +91,12 @@ def _eviction(policy: str) -> list[Finding]:
     ]
 
 
-def _durability(aof: bool, appendfsync: str) -> list[Finding]:
+def _durability(aof: bool, appendfsync: str) -> list[Weakness]:
     if aof and appendfsync == "always":
         return []
     said = f"appendfsync {appendfsync}" if aof else "appendonly no"
     return [
-        Finding(
+        Weakness(
             "journal.not_durable",
             f"Redis has {said}: when it crashes, webhooks that were acknowledged just before are lost. "
             "Set appendonly yes and appendfsync always.",

@@ -47,6 +47,7 @@ class SendRow(Base):
     due_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     held_until: Mapped[datetime | None]  # when a sweep ends ``sending``, ``unknown`` or the wait for a status
     attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    sender: Mapped[str | None]  # which worker and process posted it last: worker/process
     unsure: Mapped[bool] = mapped_column(server_default="false")  # an attempt of it may have been sent
     unknown_since: Mapped[datetime | None]
     message_id: Mapped[str | None] = mapped_column(Text(collation="C"))

@@ -59,6 +59,17 @@ def connect_args(application_name: str, database_url: str, **settings: str) -> d
     return arguments
 
 
+def driver_url(database_url: str) -> str:
+    """Return a URL of psql's as SQLAlchemy spells it: with its driver, and ``host=`` for each host with a port."""
+    parts = urlsplit(database_url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    query = parts.query
+    if "," in hosts and ":" in hosts:
+        query = "&".join([*filter(None, [query]), *(f"host={host}" for host in hosts.split(","))])
+        hosts = ""
+    return f"postgresql+psycopg2://{user}{at}{hosts}{parts.path}{'?' if query else ''}{query}"
+
+
 def _names_several_hosts(database_url: str) -> bool:
     """By commas, or by one ``host=`` for each, which is how SQLAlchemy writes hosts with ports."""
     parts = urlsplit(database_url)

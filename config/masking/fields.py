@@ -24,7 +24,7 @@ OPEN_FIELDS = frozenset(
     """
     accepted alert attempt attempts bytes code count dead delivery_id delivery_ids due_at
     duplicates event_id event_ids events exit_code field handler handlers held hostname ingested
-    kind lane lanes late limit max_attempts path pid pool port position process queue queues
+    job_id job_ids kind lane lane_name lanes late limit max_attempts path pid pool port position process queue queues
     reason_code release retry_in seconds signal size state status task task_id threshold total type
     fault value version waiting worker workers
     """.split()  # noqa: SIM905  (words read better than a column of quotes)

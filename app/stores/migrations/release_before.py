@@ -1,5 +1,7 @@
 """What the release before has stored, and what it stores while it still runs, as jobs and outcomes."""
 
+from sqlalchemy import text
+
 FILL_LANES = """
 INSERT INTO lanes (id, conversation_id, lane_name_id, merged_into, watermark_occurred_at, watermark_delivery_id,
                    watermark_position, current_job_id, paused_at, paused_by)
@@ -92,3 +94,26 @@ BEGIN
   RETURN NULL;
 END $$
 """
+
+NOT_CONTRACTED = text("SELECT to_regclass('finished_events_moved') IS NOT NULL")
+_OF_EVENTS = (
+    "state", "late", "attempts", "attempts_at_retry", "due_at", "holds", "handler", "error", "finished_at",
+)  # fmt: skip
+_OF_CONVERSATIONS = (
+    "handled_occurred_at", "handled_delivery_id", "handled_position", "begun_event_id", "paused_at", "paused_by",
+)  # fmt: skip
+# What only it reads and writes
+CONTRACT = (
+    "DROP TRIGGER take_over ON events",
+    "DROP TRIGGER take_over ON conversations",
+    "DROP FUNCTION take_over_event()",
+    "DROP FUNCTION take_over_conversation()",
+    "DROP FUNCTION move_finished_events(bigint, bigint)",
+    *(f"ALTER TABLE events DROP COLUMN {column}" for column in _OF_EVENTS),
+    *(f"ALTER TABLE conversations DROP COLUMN {column}" for column in _OF_CONVERSATIONS),
+    "DROP TABLE attempts",
+    "DROP TABLE finished_events_moved",
+    "DROP TYPE event_state",
+    # It purged events whose outcomes were here already
+    "DELETE FROM outcomes o WHERE NOT EXISTS (SELECT FROM events e WHERE e.id = o.event_id)",
+)
