@@ -21,6 +21,7 @@ from kombu.utils.json import dumps, loads
 
 from config.celery import (
     ADVANCE,
+    BULK_PRIORITY,
     CONVERSATIONS,
     DEAD_LETTERS,
     INGEST,
@@ -44,8 +45,9 @@ _SHOWN = "neverdrop-shown"
 class Envelope:
     """One task's message on one queue, with the places of its id, its arguments and their text left open."""
 
-    def __init__(self, task: str, queue: str) -> None:
+    def __init__(self, task: str, queue: str, priority: int = 0) -> None:
         message = _published(task, queue)
+        message["properties"]["priority"] = priority
         body = b64decode(message["body"])
         self._before, self._after = body.split(dumps([_ARGUMENTS]).encode())
         message["body"] = _ARGUMENTS
@@ -66,9 +68,11 @@ def ingest_message(deliveries: Sequence[tuple[str, bytes]]) -> bytes:
     return _envelope(INGEST, WEBHOOKS).render(f"[[{bodies}]]".encode(), SHOWN_BODIES)
 
 
-def advance_message(lane: int) -> bytes:
-    """``advance(lane)`` for the queue ``conversations``."""
-    return _envelope(ADVANCE, CONVERSATIONS).render(b"[%d]" % lane, f"({lane:d},)")
+def advance_message(lane: int, *, bulk: bool = False) -> bytes:
+    """``advance(lane)`` for the queue ``conversations``, or for its list of bulk messages."""
+    return _envelope(ADVANCE, CONVERSATIONS, BULK_PRIORITY if bulk else 0).render(
+        b"[%d]" % lane, f"({lane:d},)"
+    )
 
 
 def send_message() -> bytes:
@@ -111,8 +115,8 @@ def _bytes_json(body: bytes) -> str:
 
 
 @cache
-def _envelope(task: str, queue: str) -> Envelope:
-    return Envelope(task, queue)
+def _envelope(task: str, queue: str, priority: int = 0) -> Envelope:
+    return Envelope(task, queue, priority)
 
 
 def _published(task: str, queue: str) -> dict[str, Any]:

@@ -10,8 +10,11 @@ import uuid
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
+from pydantic import TypeAdapter
 from redis import Redis
 
 from app.stores import QUARANTINE, QUARANTINE_COUNTS
@@ -34,6 +37,9 @@ class Quarantined:
     at: int  # Unix seconds
     size: int  # of the whole message, bytes
     message: bytes  # its first MAX_KEPT_BYTES
+
+
+ENTRY = TypeAdapter(Quarantined)
 
 
 def quarantine(queue: str, message: bytes | str, error: Exception) -> None:
@@ -77,5 +83,12 @@ def _entries(redis: "Redis") -> Sequence[bytes]:
 
 
 def _decode(raw: bytes) -> Quarantined:
-    entry = json.loads(raw)
-    return Quarantined(**entry | {"message": b64decode(entry["message"])})
+    """Read an entry; what is none of ours is shown as what it is."""
+    try:
+        entry = json.loads(raw)
+        message = ENTRY.validate_python(entry | {"message": b64decode(entry["message"])})
+        datetime.fromtimestamp(message.at, UTC)
+    except (ValueError, TypeError, LookupError, OverflowError, OSError, RecursionError):
+        id_ = sha256(raw).hexdigest()[:12]
+        return Quarantined(id_, "", "no entry of Neverdrop's", 0, len(raw), raw[:MAX_KEPT_BYTES])
+    return message

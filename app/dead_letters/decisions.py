@@ -11,6 +11,7 @@ from redis import Redis
 from sqlalchemy import Engine, text
 
 from app.dead_letters.action_result import ActionResult, add_refusals
+from app.dead_letters.bursts import rejoin, with_members
 from app.dead_letters.payloads import validate_payload
 from app.dead_letters.redis_sync import sync_redis
 from app.handlers import Registry
@@ -135,8 +136,9 @@ def retry(
     """
     result = ActionResult()
     with engine.begin() as connection:
-        parameters = {"ids": list(ids), "who": who, **asdict(rate or RetryRate())}
+        parameters = {"ids": with_members(connection, ids), "who": who, **asdict(rate or RetryRate())}
         retried = connection.execute(RETRY, parameters).all()
+        rejoin(connection, [row.id for row in retried])
     result.changed = [row.id for row in retried]
     for job_id in result.changed:
         log.info("event.retried", job_id=job_id, who=who)
@@ -156,21 +158,26 @@ def edit(
     parameters = {"id": job_id, "payload": validate_payload(payload), "who": who, "reason": reason}
     with engine.begin() as connection:
         edited = connection.execute(EDIT, parameters).all()
-    result = ActionResult([row.id for row in edited])
+        others = with_members(connection, [row.id for row in edited])
+        retry_others = {"ids": others, "who": who, **asdict(RetryRate())}
+        retried = [*edited, *connection.execute(RETRY, retry_others)]
+        rejoin(connection, others)
+    result = ActionResult([row.id for row in retried])
+    for row in edited:
+        log.info("event.edited", job_id=row.id, who=who)
     for changed in result.changed:
-        log.info("event.edited", job_id=changed, who=who)
         log.info("event.retried", job_id=changed, who=who)
     add_refusals(
         engine, [job_id], result, reasons={"dead": "its body cannot be read, so it has no payload to edit"}
     )
-    sync_redis(redis, result.changed, {row.lane for row in edited})
+    sync_redis(redis, result.changed, {row.lane for row in retried})
     return result
 
 
 def discard(engine: Engine, redis: "Redis", ids: Sequence[int], who: str, reason: str) -> ActionResult:
     """Discard dead jobs: they need not be handled. Their rows stay, with who and why."""
     with engine.begin() as connection:
-        parameters = {"ids": list(ids), "who": who, "reason": reason}
+        parameters = {"ids": with_members(connection, ids), "who": who, "reason": reason}
         result = ActionResult(list(connection.execute(DISCARD, parameters).scalars()))
     for job_id in result.changed:
         log.info("event.discarded", job_id=job_id, who=who, reason=reason)

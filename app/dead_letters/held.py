@@ -10,6 +10,7 @@ from redis import Redis
 from sqlalchemy import Engine, text
 
 from app.dead_letters.action_result import ActionResult, add_refusals
+from app.dead_letters.bursts import with_members
 from app.dead_letters.redis_sync import sync_redis
 from config.logging import get_logger
 
@@ -26,11 +27,15 @@ WITH retried AS (
 SELECT id, lane FROM retried ORDER BY id
 """)
 SKIP = text("""
-WITH gone AS (
+WITH first AS (
   DELETE FROM jobs
   WHERE due_at IS NOT NULL AND error IS NOT NULL
     AND id IN (SELECT id FROM jobs WHERE id = ANY(:ids) ORDER BY id FOR UPDATE)
   RETURNING *
+), members AS (
+  DELETE FROM jobs j USING first f WHERE j.joined_to = f.id AND j.id <> f.id RETURNING j.*
+), gone AS (
+  SELECT * FROM first UNION ALL SELECT * FROM members
 ), skipped AS (
   INSERT INTO outcomes (id, event_id, lane, lane_name_id, finished_at, attempts, attempts_at_retry, state, late,
   handler,
@@ -57,7 +62,7 @@ def retry_held(engine: Engine, redis: "Redis", ids: Sequence[int], who: str) -> 
     1. commit the new due time, with who did it; 2. wake the lanes. Dying in between costs time: sweeps do 2.
     """
     with engine.begin() as connection:
-        rows = connection.execute(RETRY, {"ids": list(ids), "who": who}).all()
+        rows = connection.execute(RETRY, {"ids": with_members(connection, ids), "who": who}).all()
     result = ActionResult([row.id for row in rows])
     for job_id in result.changed:
         log.info("event.retried", job_id=job_id, who=who)
@@ -70,7 +75,8 @@ def skip_held(engine: Engine, redis: "Redis", ids: Sequence[int], who: str, reas
     The steps are those of ``retry_held``.
     """
     with engine.begin() as connection:
-        rows = connection.execute(SKIP, {"ids": list(ids), "who": who, "reason": reason}).all()
+        parameters = {"ids": with_members(connection, ids), "who": who, "reason": reason}
+        rows = connection.execute(SKIP, parameters).all()
     result = ActionResult([row.id for row in rows])
     for job_id in result.changed:
         log.info("event.skipped", job_id=job_id, who=who, reason=reason)

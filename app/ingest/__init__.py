@@ -7,7 +7,7 @@ Cannot see: a body that never left the journal; ``recovery`` finds that.
 
 from app.ingest.conversations import new_lanes
 from app.ingest.lane_names import lanes_of, name_ids
-from app.ingest.queue import MAX_REQUEUES, dedupe, drain, incoming
+from app.ingest.queue import MAX_REQUEUES, dedupe, drain, incoming, is_bulk, put_back
 from app.ingest.rows import Incoming
 from app.ingest.store import give_up, ingest
 
@@ -19,7 +19,9 @@ __all__ = [
     "give_up",
     "incoming",
     "ingest",
+    "is_bulk",
     "lanes_of",
     "name_ids",
     "new_lanes",
+    "put_back",
 ]

@@ -9,18 +9,23 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection
 
-from app.handlers import MAIN_LANE
+from app.handlers import MAIN_LANE, TARGET_LANE
 from app.ingest import conversations
 from app.ingest.rows import NewEvent
-from app.stores import MAIN_LANE_NAME, Prepared
+from app.stores import FIRST_NUMBERS, MAIN_LANE_NAME, Prepared, Priority
 
 KNOWN_NAMES = """
 PREPARE known_lane_names (text[]) AS SELECT name, id FROM lane_names WHERE name = ANY($1)
 """
-ADD_NAMES = """
+# Those of targets have numbers below zero: so workers, sweeps and indexes know them wherever a job is
+ADD_NAMES = f"""
 PREPARE add_lane_names (text[]) AS
-INSERT INTO lane_names (name) SELECT unnest($1) ON CONFLICT (name) DO NOTHING
-"""
+INSERT INTO lane_names (id, name)
+SELECT nextval(pg_get_serial_sequence('lane_names', 'id')) * CASE WHEN starts_with(name, '{TARGET_LANE}') THEN -1
+       ELSE 1 END, name
+FROM unnest($1) AS name
+ON CONFLICT (name) DO NOTHING
+"""  # noqa: S608  (a constant)
 KNOWN_LANES = """
 PREPARE known_lanes (bigint[], smallint[]) AS
 SELECT l.conversation_id, l.lane_name_id, l.id
@@ -34,11 +39,14 @@ PREPARE lock_conversations (bigint[]) AS
 SELECT c.id, coalesce(c.merged_into, c.id) FROM conversations c WHERE c.id = ANY($1) ORDER BY c.id FOR SHARE
 """
 ADD_LANES = """
-PREPARE add_lanes (bigint[], smallint[]) AS
+PREPARE add_lanes (bigint[], smallint[], bigint[]) AS
 INSERT INTO lanes (id, conversation_id, lane_name_id)
-SELECT nextval('lane_ids'), conversation_id, lane_name_id
-FROM (SELECT DISTINCT * FROM unnest($1, $2) AS a (conversation_id, lane_name_id) ORDER BY 1, 2) AS asked
+SELECT nextval('lane_ids') + first_number, conversation_id, lane_name_id
+FROM (SELECT * FROM unnest($1, $2, $3) AS a (conversation_id, lane_name_id, first_number) ORDER BY 1, 2) AS asked
 ON CONFLICT DO NOTHING
+"""
+NAMES_BY_ID = """
+PREPARE lane_names_by_id (smallint[]) AS SELECT id, name FROM lane_names WHERE id = ANY($1)
 """
 
 
@@ -54,14 +62,18 @@ def find_lanes(connection: Connection, rows: Sequence[NewEvent]) -> dict[str, in
     if not others:
         return {MAIN_LANE: MAIN_LANE_NAME}
     ids = name_ids(connection, {job.lane_name for _, job in others})
-    named = [(row, job) for row, job in others if row.event.aliases]
+    named = [(row, job) for row, job in others if row.is_ordered]
     lanes = lanes_of(connection, {(row.lane, ids[job.lane_name]) for row, job in named})
     for row, job in named:
         job.lane = lanes[row.lane, ids[job.lane_name]]
-    # Those of no conversation: each is alone in its lane, and only its first job has the event's own
-    alone = [job for row, job in others if not row.event.aliases and job is not row.jobs[0]]
+    # The others: each is alone in its lane, and only its first normal job has the event's own
+    alone = [
+        job
+        for row, job in others
+        if not row.is_ordered and (job is not row.jobs[0] or job.priority is not Priority.NORMAL)
+    ]
     for job, lane in zip(alone, conversations.new_lanes(connection, len(alone)), strict=True):
-        job.lane = lane
+        job.lane = FIRST_NUMBERS[job.priority] + lane
     return ids
 
 
@@ -87,9 +99,17 @@ def lanes_of(connection: Connection, asked: Iterable[tuple[int, int]]) -> dict[t
     )
     moved = {pair: (roots.get(pair[0], pair[0]), pair[1]) for pair in missing}
     added = sorted(set(moved.values()))
-    Prepared(connection).rows(ADD_LANES, [pair[0] for pair in added], [pair[1] for pair in added])
+    first = _first_numbers(connection, {name for _, name in added})
+    columns = [list(column) for column in zip(*added, strict=True)]
+    Prepared(connection).rows(ADD_LANES, *columns, [first[name] for _, name in added])
     found = _known_lanes(connection, added)
     return known | {pair: found[root] for pair, root in moved.items()}
+
+
+def _first_numbers(connection: Connection, ids: Iterable[int]) -> dict[int, int]:
+    """Return where the numbers of the lanes of a name begin, which says how urgent they are."""
+    names = Prepared(connection).rows(NAMES_BY_ID, sorted(ids))
+    return {id_: FIRST_NUMBERS[Priority(name.partition("/")[2] or Priority.NORMAL)] for id_, name in names}
 
 
 def _known_lanes(connection: Connection, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from app.ingest.rows import NewEvent
 from app.stores import Prepared, recordset
-from config.settings import MIN_RETENTION_DAYS
+from config.settings_checks import MIN_RETENTION_DAYS
 
 REPEATED_FOR = timedelta(days=MIN_RETENTION_DAYS)
 
@@ -63,11 +63,11 @@ def find_keys(connection: Connection, rows: Sequence[NewEvent]) -> None:
 
     Costs three round trips where there is such a row, and none elsewhere.
     """
-    stateful = [row for row in rows if row.event.subject is not None]
+    stateful = [row for row in rows if row.event.may_recur]
     if not stateful:
         return
     prepared = Prepared(connection)
-    prepared.rows(LOCK_SUBJECTS, sorted({row.event.subject for row in stateful}))
+    prepared.rows(LOCK_SUBJECTS, sorted({str(row.event.subject) for row in stateful}))
     known = _known_states(prepared, stateful)
     split = {
         str(id_) for (id_,) in prepared.rows(SPLIT_DELIVERIES, sorted({str(r.delivery.id) for r in stateful}))

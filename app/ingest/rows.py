@@ -1,12 +1,13 @@
 """What ingest holds in memory: accepted bodies, and the events about to be inserted."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from app.handlers import MAIN_LANE
+from app.handlers import MAIN_LANE, TARGET_LANE
 from app.payload import ParsedEvent
-from app.stores import JobState, StoredIn
+from app.stores import JobState, Priority, StoredIn
 
 MAX_AHEAD = timedelta(days=1)  # of the time of acceptance: what is more is no difference of clocks
 
@@ -26,7 +27,14 @@ class NewJob:
 
     handler: str
     lane_name: str = MAIN_LANE
+    priority: Priority = Priority.NORMAL
     lane: int = 0
+    join_seconds: float | None = None  # its handler waits so long for further messages
+
+    @property
+    def is_targets(self) -> bool:
+        """Whether a forwarder runs it."""
+        return self.lane_name.startswith(TARGET_LANE)
 
 
 @dataclass(slots=True)
@@ -38,7 +46,7 @@ class NewEvent:
     accepted_at: datetime
     jobs: list[NewJob]  # one for each lane name that has a handler for it
     error: str | None  # why the body could not be read: then it is a dead letter from the start
-    lane: int = 0  # its conversation, or a number of its own
+    lane: int = 0  # of its conversation or its subject, or a number of its own
     id: int | None = None  # once it is inserted; None: an event with its key was known
     key: str = ""  # the event's, or that of the state's event: see ``recurrences``
     changed: bool = False  # a duplicate whose item differs from that of its event
@@ -52,6 +60,11 @@ class NewEvent:
         if self.error is not None:
             return JobState.DEAD
         return None if self.jobs else JobState.UNHANDLED
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether others belong to its lane too."""
+        return bool(self.event.aliases) or self.event.subject is not None
 
     @property
     def occurred_at(self) -> datetime:
@@ -74,5 +87,14 @@ class Ingested:
 
     @property
     def lanes(self) -> set[int]:
-        """Return the lanes that got a job."""
-        return {job.lane for row in self.rows if row.id is not None for job in row.jobs}
+        """Return the lanes that got a job for a worker."""
+        return {job.lane for job in self._jobs if not job.is_targets}
+
+    @property
+    def has_forwards(self) -> bool:
+        """Whether a target got a job."""
+        return any(job.is_targets for job in self._jobs)
+
+    @property
+    def _jobs(self) -> Iterator[NewJob]:
+        return (job for row in self.rows if row.id is not None for job in row.jobs)

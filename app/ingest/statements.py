@@ -35,12 +35,14 @@ WITH incoming AS MATERIALIZED (
               <= (j.occurred_at, j.delivery_id, j.position)))
   RETURNING id, key, delivery_id, position, occurred_at, accepted_at, xmax = 0 AS inserted
 ), added AS (
-  INSERT INTO jobs (id, event_id, lane, lane_name_id, occurred_at, delivery_id, position, since, handler)
+  INSERT INTO jobs (id, event_id, lane, lane_name_id, occurred_at, delivery_id, position, since, handler, quiet_at)
   SELECT CASE job.number WHEN 1 THEN s.id ELSE nextval('events_id_seq') END, s.id, job.lane, job.name,
-         s.occurred_at, s.delivery_id, s.position, s.accepted_at, job.handler
+         s.occurred_at, s.delivery_id, s.position, s.accepted_at, job.handler,
+         clock_timestamp() + make_interval(secs => job.join_seconds)
   FROM stored s JOIN incoming i USING (key)
-  CROSS JOIN LATERAL ROWS FROM (json_to_recordset(i.jobs) AS (lane bigint, name smallint, handler text))
-    WITH ORDINALITY AS job (lane, name, handler, number)
+  CROSS JOIN LATERAL ROWS FROM (
+    json_to_recordset(i.jobs) AS (lane bigint, name smallint, handler text, join_seconds float8)
+  ) WITH ORDINALITY AS job (lane, name, handler, join_seconds, number)
   WHERE s.inserted
 ), ended AS (
   INSERT INTO outcomes (id, event_id, lane, lane_name_id, finished_at, state, error)
@@ -96,7 +98,12 @@ def insert_events(connection: Connection, rows: Sequence[NewEvent], name_ids: Ma
             "type": row.event.type,
             "payload": row.event.payload,
             "jobs": [
-                {"lane": job.lane, "name": name_ids[job.lane_name], "handler": job.handler}
+                {
+                    "lane": job.lane,
+                    "name": name_ids[job.lane_name],
+                    "handler": job.handler,
+                    "join_seconds": job.join_seconds,
+                }
                 for job in row.jobs
             ],
             "outcome": row.outcome,

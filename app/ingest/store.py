@@ -9,22 +9,36 @@ from collections.abc import Sequence
 
 from redis import Redis
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
-from app.broker import wake, wake_senders
-from app.handlers import Registry
-from app.ingest import changed_duplicates, conversations, earlier_keys, lane_names, recurrences, statuses
+from app.broker import wake, wake_forwarders, wake_senders
+from app.handlers import UNEXPECTED, Handler, Registry
+from app.ingest import (
+    changed_duplicates,
+    conversations,
+    earlier_keys,
+    erased,
+    lane_names,
+    recurrences,
+    statuses,
+    subject_lanes,
+)
 from app.ingest.merge_plan import NameGroup
 from app.ingest.outcome_log import log_outcome
 from app.ingest.queue import MAX_REQUEUES
 from app.ingest.rows import Incoming, Ingested, NewEvent, NewJob
 from app.ingest.statements import acceptance, insert_deliveries, insert_events
 from app.outbox import Settlement, of_status, settle
-from app.payload import ParsedBody, parse, unreadable_body
-from app.stores import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, JOURNAL_REQUEUES, Fault, accepted_at, judge
+from app.payload import ParsedBody, ParsedEvent, parse, unreadable_body
+from app.stores import (
+    JOURNAL,
+    JOURNAL_INDEX,
+    JOURNAL_REQUEUED,
+    JOURNAL_REQUEUES,
+    REFUSALS,
+    accepted_at,
+    is_items_fault,
+)
 from config.logging import get_logger
-
-REFUSALS = (DBAPIError, ValueError, OverflowError, OSError)
 
 GIVEN_UP = f"its ingest did not end, {MAX_REQUEUES} times"
 
@@ -50,7 +64,7 @@ def ingest(engine: Engine, redis: "Redis", registry: Registry, deliveries: Seque
         with engine.begin() as connection:
             result = _store(connection, registry, parsed)
     except REFUSALS as error:
-        if not _is_items_fault(error):
+        if not is_items_fault(error):
             raise  # or two transactions waited for each other: the whole group again
         result = _store_each(engine, registry, parsed, error)
     _leave_journal(redis, deliveries, result)
@@ -75,6 +89,8 @@ def _leave_journal(redis: "Redis", deliveries: Sequence[Incoming], result: Inges
         wake(redis, result.lanes)
         if result.settled:
             wake_senders(redis)
+        if result.has_forwards:
+            wake_forwarders(redis)
     finally:
         for row in result.rows:
             log_outcome(row)
@@ -102,7 +118,7 @@ def _store_each(
             with engine.begin() as connection:
                 result = _store(connection, registry, [(delivery, body)])
         except REFUSALS as refused:
-            if not _is_items_fault(refused):
+            if not is_items_fault(refused):
                 raise
             reason = f"Postgres refused it: {type(refused).__name__}"
             with engine.begin() as connection:
@@ -111,23 +127,19 @@ def _store_each(
     return Ingested(rows)
 
 
-def _is_items_fault(error: Exception) -> bool:
-    """Return whether a delivery is refused for what is in it; else all of them are to be tried again."""
-    return judge(error) in (None, Fault.ITEM)  # None: an error of Python, over a value that cannot be written
-
-
 def _store(
     connection: Connection, registry: Registry, parsed: Sequence[tuple[Incoming, ParsedBody]]
 ) -> Ingested:
     """Write all rows of a transaction. All are written in the order of their keys, so that two never deadlock."""
-    rows = _rows(registry, parsed)
+    rows, erased_rows = erased.split(connection, _rows(registry, parsed))
     recurrences.find_keys(connection, rows)
     earlier_keys.find(connection, rows)
     first_of_key: dict[str, NewEvent] = {}
     for row in rows:
         first_of_key.setdefault(row.key, row)
     incoming = [first_of_key[key] for key in sorted(first_of_key)]
-    _find_lanes(connection, rows, [link for _, body in parsed for link in body.links])
+    links = [link for _, body in parsed for link in body.links]
+    _find_lanes(connection, rows, erased.other_links(links, rows, erased_rows) if erased_rows else links)
     name_ids = lane_names.find_lanes(connection, incoming)
     insert_events(connection, incoming, name_ids)
     changed_duplicates.keep(connection, rows)
@@ -136,8 +148,8 @@ def _store(
         ((row.event.status, row.accepted_at) for row in incoming if row.id is not None and row.event.status),
     )
     settled = settle(connection, filter(None, map(_settlement, incoming)))
-    insert_deliveries(connection, parsed, rows)
-    return Ingested(rows, settled > 0)
+    insert_deliveries(connection, erased.without_bodies(parsed, erased_rows), [*rows, *erased_rows])
+    return Ingested([*rows, *erased_rows], settled > 0)
 
 
 def _settlement(row: NewEvent) -> Settlement | None:
@@ -154,10 +166,27 @@ def _rows(registry: Registry, parsed: Sequence[tuple[Incoming, ParsedBody]]) -> 
     for delivery, body in sorted(parsed, key=acceptance):
         accepted = accepted_at(delivery.id)
         for event in body.events:
-            handlers = [] if body.unreadable else registry.find_all(event.kind, event.type)
-            jobs = [NewJob(handler.name, handler.lane) for handler in handlers]
+            jobs = [] if body.unreadable else _jobs(registry, event)
             rows.append(NewEvent(event, delivery, accepted, jobs, body.unreadable))
     return rows
+
+
+def _jobs(registry: Registry, event: ParsedEvent) -> list[NewJob]:
+    """Return what is to be done about an event: by each of its handlers, and by whoever may expect it."""
+    origin = registry.origin_of(event.payload)
+    jobs = [_new_job(handler, event) for handler in registry.find_all(event.kind, event.type, origin)]
+    waiting = registry.lanes_that_may_expect(event.kind, event.type, origin)
+    return jobs + [NewJob(UNEXPECTED, lane) for lane in waiting]
+
+
+def _new_job(handler: Handler, event: ParsedEvent) -> NewJob:
+    kind, type_ = event.kind, event.type
+    return NewJob(
+        handler.name,
+        handler.lane_name_for(kind, type_),
+        handler.priority_for(kind, type_),
+        join_seconds=handler.join_seconds_for(kind, type_),
+    )
 
 
 def _find_lanes(connection: Connection, rows: Sequence[NewEvent], links: Sequence[tuple[str, ...]]) -> None:
@@ -167,7 +196,7 @@ def _find_lanes(connection: Connection, rows: Sequence[NewEvent], links: Sequenc
     lanes = conversations.resolve(connection, [*groups, *map(NameGroup, links)])
     for row, lane in zip(named, lanes, strict=False):  # what follows are the lanes of the links
         row.lane = lane
-    without_names = [row for row in rows if not row.event.aliases]
-    new_lanes = conversations.new_lanes(connection, len(without_names))
-    for row, lane in zip(without_names, new_lanes, strict=True):
+    subject_lanes.find_lanes(connection, rows)
+    alone = [row for row in rows if not row.lane]
+    for row, lane in zip(alone, conversations.new_lanes(connection, len(alone)), strict=True):
         row.lane = lane

@@ -5,10 +5,21 @@ Relies on: claims in Redis to keep workers apart, and on the fencing token in Po
 Cannot see: what a handler does outside this database.
 """
 
-from app.lanes import pauses
+from app.lanes import bursts, pauses, tally, timeouts, worker_watch
 from app.lanes.claims import Claims
 from app.lanes.lanes import Lanes
 from app.lanes.outcome import Outcome, Step
 from app.lanes.pauses import Pause
 
-__all__ = ["Claims", "Lanes", "Outcome", "Pause", "Step", "pauses"]
+__all__ = [
+    "Claims",
+    "Lanes",
+    "Outcome",
+    "Pause",
+    "Step",
+    "bursts",
+    "pauses",
+    "tally",
+    "timeouts",
+    "worker_watch",
+]

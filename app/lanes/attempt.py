@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from app.handlers import Context, Event, Handler, RetryDecision, decide
-from app.lanes.rows import Failure
+from app.handlers import Context, Dialog, Event, Handler, RetryDecision, decide
+from app.lanes.rows import Begun, Failure, Head
 from app.lanes.statements import LaneStatements
 from app.lanes.time_limit import time_limit
 
@@ -30,13 +30,50 @@ class AttemptsExhaustedError(Exception):
 class Attempt:
     """A job: its event, its handler, and how often it was tried."""
 
-    job_id: int
+    head: Head
     event: Event
     handler: Handler
     number: int  # ever, the fence
     since_retry: int  # since the last retry by a person, from 1: what the policy counts
     before_lost: bool = False  # the attempt before has no end
-    replayed: bool = False
+    burst: tuple[Event, ...] = ()  # of a handler that joins: all of its events, ``event`` the first
+
+    @classmethod
+    def of(cls, head: Head, handler: Handler, begun: Begun) -> "Attempt":
+        """Return the attempt of a job that has begun."""
+        event = Event(
+            id=head.event_id,
+            key=head.key,
+            kind=head.kind,
+            type=head.type,
+            conversation=head.conversation,
+            occurred_at=head.occurred_at,
+            accepted_at=head.accepted_at,
+            late=begun.late,
+            payload=head.payload,
+        )
+        return cls(
+            head=head,
+            event=event,
+            handler=handler,
+            number=begun.number,
+            since_retry=begun.number - begun.number_at_retry,
+            before_lost=begun.before_lost,
+        )
+
+    @property
+    def job_id(self) -> int:
+        return self.head.id
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Return what the handler is to run."""
+        return self.burst or (self.event,)
+
+    @property
+    def payloads(self) -> str:
+        """Return what is hidden from logs while it runs, as JSON."""
+        return f"[{','.join(event.payload for event in self.events)}]"
 
     @property
     def blocks_lane(self) -> bool:
@@ -49,24 +86,36 @@ class Attempt:
         return self.since_retry > self.handler.policy.max_attempts
 
     def run(
-        self, statements: LaneStatements, limit_seconds: float, wake_senders: Callable[[], object]
-    ) -> bool:
-        """Run the handler to its end, inside the transaction of its effects; return whether it wrote sends."""
+        self,
+        statements: LaneStatements,
+        limit_seconds: float,
+        wake_senders: Callable[[], object],
+        dialog: Dialog,
+        *,
+        in_group: bool = False,
+    ) -> Context:
+        """Run the handler to its end, inside the transaction of its effects; return what it was given.
+
+        ``in_group``: the transaction is that of other handlers too.
+        """
         context = Context(
             statements.connection,
             self.since_retry,
-            self.event,
+            self.events[-1],  # an answer is to what was said last
             self.handler.name,
             wake_senders,
-            replayed=self.replayed,
+            replayed=self.head.replayed,
+            sends_again_as=self.head.sends_again_as,
+            dialog=dialog,
+            in_group=in_group,
         )
         try:
             with time_limit(limit_seconds), statements.guarded():
-                self.handler.call(self.event, context)
+                self.handler.call(self.events, context)
                 context.close()
         finally:
             context.end()
-        return context.has_sends
+        return context
 
     def failure(self, error: BaseException, *, costs_nothing: bool = False) -> Failure:
         """What is to be recorded: when it is tried again, by its handler's policy, and why it failed.
@@ -95,6 +144,7 @@ class Attempt:
             "conversation": self.event.conversation,
             "handler": self.handler.name,
             "attempt": self.number,
+            **({"joined": len(self.burst)} if len(self.burst) > 1 else {}),
         }
 
     def _decide(self, error: BaseException) -> RetryDecision:

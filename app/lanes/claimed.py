@@ -30,11 +30,11 @@ class Claimed:
     """What a worker has claimed. Times are seconds of ``time.monotonic``."""
 
     waiting: deque[ClaimedLane] = field(default_factory=deque)
-    running: ClaimedLane | None = None
+    running: list[ClaimedLane] = field(default_factory=list)  # several where they run in a group
     finished: list[ClaimedLane] = field(default_factory=list)
     claimed_at: float = 0.0
     running_since: float = 0.0
-    renew_until: float = 0.0  # the running lane's lease is renewed no longer: a hung handler loses its claim
+    renew_until: float = 0.0  # running lanes' leases are renewed no longer: a hung handler loses its claim
 
     def add(self, lanes: Iterable[ClaimedLane], now: float) -> None:
         """Add lanes that were claimed just now, to be run in this order."""
@@ -42,14 +42,22 @@ class Claimed:
         self.claimed_at = now
 
     def start_next(self, now: float) -> ClaimedLane | None:
-        """Move on to the next waiting lane and return it; None if none is left."""
-        self.finished += [self.running] if self.running else []
-        self.running = self.waiting.popleft() if self.waiting else None
-        self.running_since = self.renew_until = now
-        return self.running
+        """Begin to run the next waiting lane, beside those that run, and return it; None if none is left."""
+        if not self.waiting:
+            return None
+        lane = self.waiting.popleft()
+        self.renew_until = max(self.renew_until, now) if self.running else now
+        self.running.append(lane)
+        self.running_since = now
+        return lane
+
+    def end(self, lane: ClaimedLane) -> None:
+        """Run a lane no longer."""
+        self.running.remove(lane)
+        self.finished.append(lane)
 
     def pop_not_running(self) -> list[ClaimedLane]:
-        """Remove all lanes but the running one, and return them."""
+        """Remove all lanes but those that run, and return them."""
         removed = [*self.waiting, *self.finished]
         self.waiting.clear()
         self.finished.clear()
@@ -57,13 +65,13 @@ class Claimed:
 
     def pop_all(self) -> list[ClaimedLane]:
         """Remove all lanes and return them."""
-        running, self.running = self.running, None
-        return [*([running] if running else []), *self.pop_not_running()]
+        running, self.running = self.running, []
+        return [*running, *self.pop_not_running()]
 
 
 def lanes_to_renew(now: float, claimed: Claimed) -> list[ClaimedLane]:
-    """Return the lanes whose lease is to be renewed: all, without the running one after its deadline."""
-    running = [claimed.running] if claimed.running is not None and now < claimed.renew_until else []
+    """Return the lanes whose lease is to be renewed: all, without those that run after their deadline."""
+    running = claimed.running if now < claimed.renew_until else []
     return [*claimed.waiting, *claimed.finished, *running]
 
 
@@ -73,4 +81,4 @@ def lanes_to_give_back(now: float, claimed: Claimed) -> list[ClaimedLane]:
     The finished lanes too: a worker that was refused such a lane relies on its being looked at once more.
     """
     quick = now - claimed.running_since <= PATIENCE_SECONDS and now - claimed.claimed_at <= ROUND_SECONDS
-    return [] if claimed.running is None or quick else [*claimed.waiting, *claimed.finished]
+    return [] if not claimed.running or quick else [*claimed.waiting, *claimed.finished]

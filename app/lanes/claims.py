@@ -13,8 +13,11 @@ from enum import StrEnum
 from redis import Redis
 from redis.exceptions import RedisError
 
-from app.stores import JOURNAL_INDEX, script
+from app.lanes.claim_holder import ClaimHolder
+from app.stores import JOURNAL_INDEX, claimed_by, script
 from config.logging import get_logger
+
+CLAIMED_MS = 3_600_000  # that a list of a worker's claims is kept after the last of them
 
 log = get_logger(__name__)
 
@@ -45,10 +48,19 @@ class Taken:
 
 
 class Claims:
-    """The claims that this process takes. Each call is one round trip, for as many claims as are given."""
+    """The claims that this process takes. Each call is one round trip, for as many claims as are given.
 
-    def __init__(self, redis: "Redis", lease_seconds: float, settle_seconds: float) -> None:
+    What it has is listed in Redis, so that it can be released at once when the process dies: see ``lost_claims``.
+    """
+
+    def __init__(
+        self, redis: "Redis", lease_seconds: float, settle_seconds: float, holder: ClaimHolder | None = None
+    ) -> None:
+        holder = holder or ClaimHolder()
         self.lease_seconds = lease_seconds
+        self._redis = redis
+        self._process = holder.process
+        self._claimed = claimed_by(holder.worker)
         self._lease_ms = int(lease_seconds * 1000)
         self._settle_ms = int(settle_seconds * 1000)
         self._claim = script(redis, __package__, "claim")
@@ -58,10 +70,12 @@ class Claims:
     def take(self, claims: Sequence[Claim]) -> Taken:
         """Of each claim all keys or none, in this order."""
         awaiting, *results = self._claim(
-            keys=[JOURNAL_INDEX, *_keys(claims)],
+            keys=[JOURNAL_INDEX, self._claimed, *_keys(claims)],
             args=[
                 self._lease_ms,
                 self._settle_ms,
+                self._process,
+                CLAIMED_MS,
                 *(part for claim in claims for part in (claim.token, claim.delivery_id, len(claim.keys))),
             ],
         )
@@ -72,12 +86,16 @@ class Claims:
         renewed: int = self._renew(keys=_keys(claims), args=[self._lease_ms, *_tokens(claims)])
         return len(_keys(claims)) - renewed
 
+    def beat(self) -> None:
+        """Give a sign of life while something is claimed. RedisError while Redis is away."""
+        self._redis.hincrby(self._claimed, f"beat:{self._process}", 1)
+
     def release(self, claims: Sequence[Claim]) -> None:
         """Give the keys back; when Redis is away their leases run out by themselves."""
         if not claims:
             return
         try:
-            self._release(keys=_keys(claims), args=_tokens(claims))
+            self._release(keys=[self._claimed, *_keys(claims)], args=[self._process, *_tokens(claims)])
         except RedisError as error:
             log.warning("claim.release_failed", error=str(error))
 

@@ -19,6 +19,7 @@ from app.handlers import Registry
 from app.lanes.batch_sizer import BatchSizer
 from app.lanes.claims import Claims
 from app.lanes.execution import Execution
+from app.lanes.group import Group, Rest
 from app.lanes.lease_renewer import LeaseRenewer
 from app.lanes.outcome import Step
 from app.lanes.runner import Runner
@@ -43,6 +44,7 @@ class Lanes:
     record_unknown: Callable[[Iterable[str]], object]  # told of handlers that are not known here
     must_end: tuple[type[BaseException], ...] = ()  # exceptions that end the process, whoever raises them
     batch_sizer: BatchSizer = field(default_factory=BatchSizer)
+    group_rest: Rest = field(default_factory=Rest)
 
     @contextmanager
     def runner(self) -> Iterator[Runner]:
@@ -67,6 +69,7 @@ class Lanes:
                 self.claims,
                 renewer,
                 execution,
+                Group(execution, self.group_rest),
                 self.batch_sizer,
                 self.settle_seconds,
                 self.record_unknown,

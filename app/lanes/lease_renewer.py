@@ -4,6 +4,7 @@ A thread beside the worker renews them, for at most as long as the handler that 
 lanes that ``claimed`` says wait behind a slow handler.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +17,7 @@ from app.lanes.claims import Claims
 from config.logging import get_logger
 
 RENEWALS_PER_LEASE = 3
+BEAT_SECONDS = 1.0  # between signs of life
 
 log = get_logger(__name__)
 
@@ -49,12 +51,17 @@ class LeaseRenewer:
             self._claimed.add(lanes, time.monotonic())
 
     def start_next(self) -> ClaimedLane | None:
-        """Return the next lane to run; None if no lane is left that was not given back."""
+        """Begin to run the next lane and return it; None if no lane is left that was not given back."""
         with self._changing:
             return self._claimed.start_next(time.monotonic())
 
+    def end(self, lane: ClaimedLane) -> None:
+        """Run a lane no longer; its claim is held until the others are released or given back."""
+        with self._changing:
+            self._claimed.end(lane)
+
     def set_deadline(self, seconds: float) -> None:
-        """Renew the lease of the running lane for this long from now on."""
+        """Renew the leases of the lanes that run for this long from now on."""
         with self._changing:
             self._claimed.renew_until = time.monotonic() + seconds
 
@@ -74,9 +81,13 @@ class LeaseRenewer:
 
     def _watch(self) -> None:
         renewal_seconds = self._claims.lease_seconds / RENEWALS_PER_LEASE
+        beat_at = time.monotonic() + BEAT_SECONDS
         renew_at = time.monotonic() + renewal_seconds
         while not self._ended.wait(min(renewal_seconds, rules.PATIENCE_SECONDS)):
             self._release_if_slow()
+            if time.monotonic() >= beat_at:
+                beat_at = time.monotonic() + BEAT_SECONDS
+                self._beat()
             if time.monotonic() >= renew_at:
                 renew_at = time.monotonic() + renewal_seconds
                 self._renew()
@@ -89,6 +100,10 @@ class LeaseRenewer:
         with self._changing:
             slow = rules.lanes_to_give_back(time.monotonic(), self._claimed)
             return self._claimed.pop_not_running() if slow else []
+
+    def _beat(self) -> None:
+        with contextlib.suppress(RedisError):  # then the worker's own beat counts
+            self._claims.beat()
 
     def _renew(self) -> None:
         with self._changing:

@@ -1,4 +1,4 @@
-"""What can become of one step in a lane."""
+"""What can become of one step in a lane. Pure: no I/O."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,6 +9,7 @@ class Outcome(StrEnum):
 
     EMPTY = "empty"  # nothing is left to run
     WAITING = "waiting"  # the first event is not due yet; a sweep wakes the lane
+    GATHERING = "gathering"  # further messages may belong to its burst; a sweep wakes the lane
     PAUSED = "paused"  # its events wait until a person resumes the conversation
     UNKNOWN_HANDLER = "unknown_handler"  # its handler is not of this release: left for a worker that knows it
     CLAIMED_ELSEWHERE = "claimed_elsewhere"  # another worker runs it, and goes on when done
@@ -19,7 +20,7 @@ class Outcome(StrEnum):
     DONE = "done"
     FAILED = "failed"
     DEAD = "dead"
-    STALE = "stale"  # it was older than its handler allows
+    STALE = "stale"  # it was older than its handler allows, or of no use any more: no handler was to run it
 
 
 # After these the lane may have a next event to run at once

@@ -29,6 +29,11 @@ class Head:
     occurred_at: datetime
     accepted_at: datetime
     payload: str
+    expected_handler: str | None = None  # of the answer that the lane waits for
+    turned_by: int | None = None  # the job that made the last turn of the lane's dialog
+    after_turn: bool = True  # its place is after that of the last turn
+    joined_to: int | None = None  # the first job of its burst, once that is fixed
+    sends_again_as: int | None = None  # the replay for which what was sent before leaves again
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class Begun:
     """An attempt that was counted."""
 
     number: int
+    number_at_retry: int  # at the last retry by a person, and more for each that cost nothing
     late: bool
     before_lost: bool  # the attempt before has no end: its worker died, or lost its claim
 

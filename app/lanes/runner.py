@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
+from app.lanes.agenda import Agenda
 from app.lanes.batch_sizer import BatchSizer
-from app.lanes.claimed import PATIENCE_SECONDS, ClaimedLane
+from app.lanes.claimed import ClaimedLane
 from app.lanes.claims import Claim, ClaimResult, Claims
 from app.lanes.execution import Execution
+from app.lanes.group import Group
 from app.lanes.lease_renewer import LeaseRenewer
 from app.lanes.outcome import HAS_MORE, Outcome, Step
 from app.lanes.rows import Head
@@ -35,6 +37,7 @@ class Runner:
     claims: Claims
     renewer: LeaseRenewer
     execution: Execution
+    group: Group
     batch_sizer: BatchSizer
     settle_seconds: float
     record_unknown: Callable[
@@ -67,7 +70,7 @@ class Runner:
 
         1. read the heads: the first events of each lane;
         2. claim lanes and events in Redis: other workers stay away while the leases are renewed;
-        3. execute the events one after the other, see ``Execution.execute``;
+        3. execute the events one after the other, see ``Execution.execute``, or in groups, see ``Group.execute``;
         4. release the claims.
 
         Dying after 2 costs the lease: then a sweep finds the events pending and unclaimed. What was committed in 3 is
@@ -81,8 +84,12 @@ class Runner:
         self._record_unknown(heads, steps)
         try:
             steps |= {step.lane: step for step in self._claim(ready)}
-            while (claimed := self.renewer.start_next()) is not None:
-                steps[claimed.lane] = self._run_alone(claimed.lane, ready[claimed.lane], stop_at)
+            agenda = Agenda(self.renewer, ready, stop_at, self.group.may_share)
+            turn = agenda.next()
+            while turn:
+                ran = self._run(turn, agenda)
+                steps |= {step.lane: step for step in ran}
+                turn = agenda.next([step.lane for step in ran if step.has_more], self.execution.begun)
         finally:
             self.renewer.release()
         return list(steps.values())
@@ -100,29 +107,24 @@ class Runner:
         self.renewer.add(ClaimedLane(*claim) for claim, result in answers if result is ClaimResult.CLAIMED)
         return [Step(lane, REFUSED[result]) for (lane, _), result in answers if result in REFUSED]
 
-    def _run_alone(self, lane: int, heads: Sequence[Head], stop_at: float) -> Step:
-        """Run the events of one lane; an error of its own does not reach the other lanes of the round.
+    def _run(self, heads: Sequence[Head], agenda: Agenda) -> list[Step]:
+        """Run a job, or a group; an error of its own does not reach the other lanes of the round.
 
         Raises what concerns all lanes: a store is away, or the connection died.
         """
         try:
-            return self._run(heads, stop_at)
+            if len(heads) == 1:
+                return [self.execution.execute(heads[0], agenda.look_ahead)]
+            steps = self.group.execute(heads, agenda.look_ahead)
         except Exception as error:
             store_wide = isinstance(error, STORE_ERRORS) and judge(error) in STORE_WIDE_FAULTS
             if store_wide or not self.statements.usable:
                 raise
-            log.exception("lane.failed", lane=lane, error=type(error).__name__)
-            return Step(lane, Outcome.INTERRUPTED)
-
-    def _run(self, heads: Sequence[Head], stop_at: float) -> Step:
-        """Run the events one after the other while the lane has more, until one was slow or it is ``stop_at``."""
-        for head in heads:
-            began = time.monotonic()
-            step = self.execution.execute(head)
-            now = time.monotonic()
-            if not step.has_more or now >= stop_at or now - began > PATIENCE_SECONDS:
-                break
-        return step
+            lanes = [head.asked for head in heads]
+            log.exception("lane.failed", lanes=lanes, error=type(error).__name__)
+            return [Step(lane, Outcome.INTERRUPTED) for lane in lanes]
+        ran = {step.lane for step in steps}
+        return steps + [step for head in heads if head.asked not in ran for step in self._run([head], agenda)]
 
     def _may_run(self, head: Head) -> bool:
         return head.due and head.settled and not head.paused and self.execution.handler_of(head) is not None

@@ -1,18 +1,17 @@
-"""The seven statements of a lane. Pure: no I/O."""
+"""The statements of a lane. Pure: no I/O."""
 
-# A session that died with its machine keeps its row locks until Postgres misses it. Whoever waits for such a lock is
-# a worker less, so no statement waits for long; the job stays as it is, and a sweep wakes its lane.
-BEGIN_LOCK_MS = 1000  # nothing has been done yet
-FINISH_LOCK_MS = 10_000  # a handler's work would be lost
+# A session that died with its machine keeps its row locks until Postgres misses it, and whoever waits for such a lock
+# is a worker less
+FINISH_LOCK_MS = 10_000
 
 # A job that was stored while its conversation was being merged may have stayed behind in the merged lane: a lane's
-# jobs are those of all lanes that belong to it.
+# jobs are those of all lanes that belong to it. Names of targets' lanes have numbers below zero: a forwarder runs them.
 FIRST = """
   SELECT j.* FROM (
     SELECT root.lane UNION ALL SELECT m.id FROM lanes m WHERE m.merged_into = root.lane
   ) AS member (lane) CROSS JOIN LATERAL (
     SELECT * FROM jobs
-    WHERE lane = member.lane AND (holds OR due_at <= clock_timestamp())
+    WHERE lane = member.lane AND (holds OR due_at <= clock_timestamp()) AND lane_name_id > 0
     ORDER BY occurred_at, delivery_id, position, id
     LIMIT {count}
   ) AS j
@@ -32,7 +31,12 @@ SELECT root.asked, root.lane, ARRAY(SELECT m.id FROM lanes m WHERE m.merged_into
                    AND d.accepted_at > clock_timestamp() - make_interval(secs => $3)),
        j.attempts, j.attempts_at_retry, CAST(j.delivery_id AS text), j.id, j.event_id,
        (SELECT name FROM lane_names n WHERE n.id = j.lane_name_id), j.handler, j.replay_id IS NOT NULL,
-       e.key, e.kind, e.type, l.key, e.occurred_at, e.accepted_at, coalesce(j.payload, e.payload)
+       e.key, e.kind, e.type, l.key, e.occurred_at, e.accepted_at, coalesce(j.payload, e.payload),
+       d.answer_handler, d.turned_by,
+       coalesce((j.occurred_at, j.delivery_id, j.position)
+                > (d.turned_occurred_at, d.turned_delivery_id, d.turned_position), true),
+       j.joined_to,
+       (SELECT r.id FROM replays r WHERE r.id = j.replay_id AND r.sends_again)
 FROM (
   SELECT asked, coalesce((SELECT merged_into FROM lanes WHERE id = asked), asked) AS lane
   FROM unnest($1) AS asked OFFSET 0
@@ -43,76 +47,27 @@ LEFT JOIN LATERAL (
 ) AS l ON true
 CROSS JOIN LATERAL ({FIRST.format(count="$2")}) AS j
 CROSS JOIN LATERAL (SELECT * FROM events WHERE id = j.event_id OFFSET 0) AS e
+LEFT JOIN LATERAL (SELECT * FROM dialogs WHERE lane = root.lane OFFSET 0) AS d ON true
 ORDER BY j.occurred_at, j.delivery_id, j.position, j.id
 """  # noqa: S608  (FIRST is a constant)
 
-# The fence: a row changes only for the attempt that it counts now (`attempts` never goes back), and a job is done
-# only if it is the one that was begun last in its lane. Both hold whatever becomes of the claims.
-# What was true when the head was read is looked at again under the claim: a job that was stored meanwhile may
-# be the first now, one that was done meanwhile makes this one late, and a person may have paused the lane.
-# An attempt that was begun before and has no end is lost: it becomes a past attempt here.
-BEGIN = f"""
-PREPARE lane_begin (bigint, bigint, smallint, text, text) AS
-WITH root AS MATERIALIZED (
-  SELECT coalesce((SELECT merged_into FROM lanes WHERE id = $1), $1) AS lane,
-         set_config('lock_timeout', '{BEGIN_LOCK_MS}', true)
-), before AS MATERIALIZED (
-  SELECT id, attempts, worker, begun_at FROM jobs WHERE id = $2 AND attempts = $3 AND begun_at IS NOT NULL
-), begun AS (
-  UPDATE jobs j SET
-    attempts = attempts + 1, due_at = NULL, holds = true, handler = $5, worker = $4, begun_at = clock_timestamp(),
-    late = j.replay_id IS NULL AND coalesce(
-      (SELECT (l.watermark_occurred_at, l.watermark_delivery_id, l.watermark_position)
-                > (j.occurred_at, j.delivery_id, j.position)
-       FROM lanes l WHERE l.id = (SELECT lane FROM root)), false)
-  WHERE id = $2 AND attempts = $3
-    AND id = (SELECT first.id FROM root CROSS JOIN LATERAL ({FIRST.format(count="1")}) AS first)
-    AND NOT EXISTS (SELECT FROM lanes l WHERE l.id = (SELECT lane FROM root) AND l.paused_at IS NOT NULL)
-    AND NOT EXISTS (SELECT FROM lanes m
-                    WHERE m.merged_into = (SELECT lane FROM root) AND m.paused_at IS NOT NULL)
-  RETURNING id, attempts, late
-), fence AS (
-  UPDATE lanes l SET current_job_id = begun.id FROM begun WHERE l.id = (SELECT lane FROM root)
-), lost AS (
-  INSERT INTO past_attempts (job_id, number, worker, started_at)
-  SELECT before.id, before.attempts, before.worker, before.begun_at FROM before JOIN begun USING (id)
-  ON CONFLICT DO NOTHING
-)
-SELECT attempts, late, EXISTS (SELECT FROM before) FROM begun
-"""  # noqa: S608  (FIRST is a constant)
+# These three are functions of the migration 0019, which say what they look at.
+BEGIN = """
+PREPARE lane_begin (bigint[], bigint[], smallint[], text[], bigint[], text, boolean, boolean) AS
+SELECT * FROM begin_jobs_1($1, $2, $3, $4, $5, $6, $7, $8)
+"""
 
-# The fence is read from the row as it is after a merge that this waited for: in a WHERE it would be looked for in the
-# row as it was when the statement began.
-FINISH = f"""
-PREPARE lane_finish (bigint, smallint) AS
-WITH bounded AS MATERIALIZED (
-  SELECT set_config('lock_timeout', '{FINISH_LOCK_MS}', true)
-), finished AS (
-  DELETE FROM jobs WHERE id = $1 AND attempts = $2 AND begun_at IS NOT NULL AND EXISTS (SELECT FROM bounded)
-  RETURNING *, coalesce((SELECT m.merged_into FROM lanes m WHERE m.id = jobs.lane), jobs.lane) AS root
-), outcome AS (
-  INSERT INTO outcomes (id, event_id, lane, lane_name_id, begun_at, finished_at, attempts, attempts_at_retry, state,
-  late,
-                        handler, worker, payload, replay_id)
-  SELECT id, event_id, lane, lane_name_id, begun_at, clock_timestamp(), attempts, attempts_at_retry, 'done', late,
-         handler, worker, payload, replay_id
-  FROM finished
-), mark AS (
-  UPDATE lanes l
-  SET (watermark_occurred_at, watermark_delivery_id, watermark_position) = (
-    SELECT occurred_at, delivery_id, position
-    FROM (VALUES (l.watermark_occurred_at, l.watermark_delivery_id, l.watermark_position),
-                 (f.occurred_at, f.delivery_id, f.position)) AS either (occurred_at, delivery_id, position)
-    WHERE occurred_at IS NOT NULL
-    ORDER BY occurred_at DESC, delivery_id DESC, position DESC LIMIT 1
-  )
-  FROM finished f
-  WHERE l.id = f.root
-  RETURNING l.current_job_id = f.id AND l.merged_into IS NULL AS is_ours
-)
-SELECT count(*) FROM finished f
-WHERE EXISTS (SELECT FROM mark WHERE is_ours) OR NOT EXISTS (SELECT FROM lanes l WHERE l.id = f.root)
-"""  # noqa: S608  (the time is a constant)
+FINISH = """
+PREPARE lane_finish (bigint[], smallint[]) AS SELECT finish_jobs_1($1, $2)
+"""
+
+# The first are done, then the next are begun, of which those are left out that somebody has locked. OFFSET 0 keeps
+# the second function behind the first.
+HAND_OVER = """
+PREPARE lane_hand_over (bigint[], smallint[], bigint[], bigint[], smallint[], text[], bigint[], text, boolean) AS
+SELECT done, begun.* FROM finish_jobs_1($1, $2) AS done
+LEFT JOIN LATERAL (SELECT * FROM begin_jobs_1($3, $4, $5, $6, $7, $8, $9, false) WHERE done OFFSET 0) AS begun ON true
+"""
 
 RETRY = f"""
 PREPARE lane_retry (bigint, smallint, float8, boolean, text, text, smallint) AS
@@ -140,6 +95,14 @@ WITH bounded AS MATERIALIZED (
   SELECT set_config('lock_timeout', '{FINISH_LOCK_MS}', true)
 ), failed AS (
   DELETE FROM jobs WHERE id = $1 AND attempts = $2 AND EXISTS (SELECT FROM bounded) RETURNING *
+), members AS (
+  DELETE FROM jobs j USING failed f WHERE j.joined_to = f.id AND j.id <> f.id RETURNING j.*
+), outcome_of_members AS (
+  INSERT INTO outcomes (id, event_id, lane, lane_name_id, finished_at, attempts, attempts_at_retry, state, handler,
+                        error, payload, replay_id)
+  SELECT m.id, m.event_id, m.lane, m.lane_name_id, clock_timestamp(), m.attempts, m.attempts_at_retry, 'dead',
+         f.handler, $3, m.payload, m.replay_id
+  FROM members m CROSS JOIN failed f
 ), outcome AS (
   INSERT INTO outcomes (id, event_id, lane, lane_name_id, finished_at, attempts, attempts_at_retry, state, late,
   handler,

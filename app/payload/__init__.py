@@ -8,6 +8,7 @@ Cannot see: what came before, so duplicates are for ``ingest`` to find.
 from app.payload.difference import item_digest
 from app.payload.identity import UNSTORABLE, build_key, canonical, ids_of, message_id_of, message_key_ranges
 from app.payload.parse import ParsedBody, ParsedEvent, StatusUpdate, parse, unreadable_body
+from app.payload.participants import own_phone_of
 
 __all__ = [
     "UNSTORABLE",
@@ -20,6 +21,7 @@ __all__ = [
     "item_digest",
     "message_id_of",
     "message_key_ranges",
+    "own_phone_of",
     "parse",
     "unreadable_body",
 ]

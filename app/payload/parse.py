@@ -53,13 +53,20 @@ class ParsedEvent:
     # stood in the body, the entry and the change}; "entry_time" and "beside" only if there were any
     payload: str
     status: StatusUpdate | None = None
-    subject: str | None = None  # of an item without ids or a time of its own: what its state is a state of
+    # Of an item without ids: what its state is a state of. None if it has a conversation and a time of its own
+    subject: str | None = None
+    has_own_time: bool = False
     entry_time: int | None = None  # Meta's time of the entry, Unix seconds
     change_notice: bool = False  # it tells that the user's names have changed
 
     @property
     def conversation(self) -> str | None:
         return self.aliases[0] if self.aliases else None
+
+    @property
+    def may_recur(self) -> bool:
+        """Whether the same item may be a new event: nothing in it tells a repeat from a state that came back."""
+        return self.subject is not None and not self.has_own_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +137,19 @@ def _event(index: int, item: BodyItem, limit: int) -> ParsedEvent:
     key, complete = event_key(
         change.key_prefix, list_name, raw, partial(change.content, list_name, item_json)
     )
+    names = aliases(change.account, participant, contact)
+    has_own_time = own_time is not None
     return ParsedEvent(
         index,
         kind,
         _type(kind, item),
         key,
-        aliases(change.account, participant, contact),
+        names,
         occurred_at,
         _payload(change, item_json, contact, limit),
         _status_update(fields, occurred_at) if kind == "status" else None,
-        None if complete or own_time is not None else change.subject(list_name),
+        None if complete or (has_own_time and names) else change.subject(list_name),
+        has_own_time,
         entry_time,
         participant.change_notice,
     )

@@ -5,7 +5,7 @@ Relies on: beat and a consumer of ``maintenance``; Postgres keeping its data.
 Cannot see: what Redis lost before it reached Postgres.
 """
 
-from app.recovery import retention, sweeper
+from app.recovery import left_members, retention, sweeper
 from app.recovery.retention import Purged
 
-__all__ = ["Purged", "retention", "sweeper"]
+__all__ = ["Purged", "left_members", "retention", "sweeper"]

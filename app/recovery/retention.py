@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from redis import Redis
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, TextClause, text
 
 from app.payload import build_key, message_id_of
 from app.stores import JOURNAL_INDEX
@@ -28,6 +28,7 @@ from config.logging import get_logger
 AT_ONCE = 1000  # rows of a table in one transaction: a statement of others waits for less than 0.1 s
 UNACKED_INDEX = f"{UNACKED}_index"  # kombu's zset: message that a worker has taken → since when, Unix seconds
 REPEATED_DAYS = 8  # Meta repeats a webhook for 7 days
+ERASED_KEYS_DAYS = 40  # and sends statuses of a message for 30
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 log = get_logger(__name__)
@@ -55,6 +56,7 @@ WITH old AS MATERIALIZED (
   WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.event_id = found.id)
     AND NOT EXISTS (SELECT FROM outcomes o
                     WHERE o.event_id = found.id AND (o.state = 'dead' OR o.finished_at >= :before))
+    AND NOT EXISTS (SELECT FROM dialogs d WHERE d.asked_event_id = found.id AND d.due_at IS NOT NULL)
 ), gone AS (
   DELETE FROM events e USING old WHERE e.id = old.id RETURNING e.id, e.key, e.kind
 ), jobs_gone AS (
@@ -62,6 +64,8 @@ WITH old AS MATERIALIZED (
   RETURNING o.id, CASE WHEN o.begun_at IS NULL THEN 0 ELSE 1 END AS succeeded
 ), attempted AS (
   DELETE FROM past_attempts a USING jobs_gone WHERE a.job_id = jobs_gone.id RETURNING a.job_id
+), joined AS (
+  DELETE FROM joined_jobs j USING jobs_gone WHERE j.job_id = jobs_gone.id
 ), repeated AS (
   DELETE FROM changed_duplicates d USING gone WHERE d.event_id = gone.id
 ), decided AS (
@@ -105,6 +109,16 @@ WITH old AS MATERIALIZED (
 )
 DELETE FROM sends s USING old WHERE s.id = old.id
 """)
+# What a lane keeps, and expects; a timeout that is due later needs it
+DELETE_DIALOGS = text("""
+DELETE FROM dialogs d USING (
+  SELECT lane FROM dialogs WHERE changed_at < :before AND due_at IS NULL LIMIT :at_most FOR UPDATE SKIP LOCKED
+) AS old
+WHERE d.lane = old.lane
+""")
+DELETE_ERASED_KEYS = text("""
+DELETE FROM erased_keys WHERE erased_at < least(CAST(:before AS timestamptz), now() - make_interval(days => :days))
+""")
 DELETE_STATES = text("DELETE FROM subject_states WHERE accepted_at < :before")
 # An event is finished after its delivery was stored: up to where the events are gone, and no further
 DELETE_DELIVERIES = text("""
@@ -141,6 +155,7 @@ class Purged:
     statuses: int = 0
     deliveries: int = 0
     sends: int = 0
+    dialogs: int = 0
 
     def __add__(self, other: "Purged") -> "Purged":
         names = [field.name for field in fields(self)]
@@ -188,10 +203,12 @@ def purge(engine: Engine, before: datetime) -> Iterator[Purged]:
     Dying before a commit deletes nothing of that batch; dying between 1 and 2 leaves deliveries without events, which
     the next purge finds by their own age. Several may run at once: each passes over what another has in its hands.
     """
-    yield from _statuses(engine)
+    yield from _in_batches(engine, DELETE_STATUSES, "statuses")
     with engine.begin() as connection:
         connection.execute(DELETE_STATES, {"before": before})
-    yield from _sends(engine, before)
+        connection.execute(DELETE_ERASED_KEYS, {"before": before, "days": ERASED_KEYS_DAYS})
+    yield from _in_batches(engine, DELETE_SENDS, "sends", before=before)
+    yield from _in_batches(engine, DELETE_DIALOGS, "dialogs", before=before)
     event = delivery = BEGINNING
     while True:
         with engine.begin() as connection:
@@ -252,23 +269,12 @@ def _mark_statuses(connection: Connection, keys: Sequence[str]) -> None:
     connection.execute(MARK_STATUSES, {"ids": ids, "keys": prefixes, "days": REPEATED_DAYS})
 
 
-def _sends(engine: Engine, before: datetime) -> Iterator[Purged]:
-    """Delete what was sent long ago, with its attempts and what people decided."""
+def _in_batches(engine: Engine, statement: TextClause, counted: str, **parameters: Any) -> Iterator[Purged]:
+    """Run a statement that deletes AT_ONCE rows at most until it finds fewer."""
     while True:
         with engine.begin() as connection:
-            deleted = connection.execute(DELETE_SENDS, {"before": before, "at_most": AT_ONCE}).rowcount
+            deleted = connection.execute(statement, {"at_most": AT_ONCE, **parameters}).rowcount
         if deleted:
-            yield Purged(sends=deleted)
-        if deleted < AT_ONCE:
-            return
-
-
-def _statuses(engine: Engine) -> Iterator[Purged]:
-    """Delete the statuses that were marked long enough ago."""
-    while True:
-        with engine.begin() as connection:
-            deleted = connection.execute(DELETE_STATUSES, {"at_most": AT_ONCE}).rowcount
-        if deleted:
-            yield Purged(statuses=deleted)
+            yield Purged(**{counted: deleted})
         if deleted < AT_ONCE:
             return

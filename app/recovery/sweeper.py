@@ -18,38 +18,43 @@ from sqlalchemy import Connection, Engine, text
 
 from app.broker import arguments_of, ingest_message, wake
 from app.ingest import MAX_REQUEUES, Incoming
-from app.recovery.journal_marks import drop_marks_without_body
+from app.recovery.journal_marks import drop_marks_without_body, drop_what_is_no_delivery, requeue_counts
+from app.recovery.lost_wakes import remove_lost_wakes, unclaimed
+from app.recovery.redis_time import date_no_later_than, now_ms
 from app.stores import (
     JOURNAL,
     JOURNAL_INDEX,
     JOURNAL_REQUEUED,
     JOURNAL_REQUEUES,
+    MAX_ID,
     SWEPT_LANE,
-    WAKES,
     StoredIn,
     accepted_ms,
     chunks,
-    lane_claim,
 )
-from config.celery import CONVERSATIONS, WEBHOOKS
+from config.celery import WEBHOOKS
 from config.logging import get_logger
 
 KEYS_A_CALL = 500
-AHEAD_MS = 5_000  # web processes agree on Redis's time to within a round trip
-NO_KEY = -2  # PTTL's answer
 BODIES_A_MESSAGE = 50
 BYTES_A_MESSAGE = 1_000_000
 LANES_AT_ONCE = 5_000
+URGENT_LOOKED_AT = (
+    200  # messages at the front of the queue; behind more urgent ones no other lane is looked for
+)
 MANY_LOST = 0.1  # of the lanes that were looked at
 STORED_AT_ONCE = 500
 STORED_BYTES_AT_ONCE = 8_000_000
 
 log = get_logger(__name__)
 
-# Nobody is to work on a paused lane, so it is not woken either; resuming it does
+# Nobody is to work on a paused lane, so it is not woken either; resuming it does. Names of targets' lanes have numbers
+# below zero: their jobs are a forwarder's, which looks for them itself.
 DUE_LANES = text("""
-SELECT DISTINCT lane FROM jobs
-WHERE due_at IS NOT NULL AND due_at <= clock_timestamp() AND lane NOT IN (SELECT lane FROM paused_lanes)
+SELECT lane FROM jobs WHERE due_at IS NOT NULL AND due_at <= clock_timestamp() AND lane_name_id > 0
+  AND lane NOT IN (SELECT lane FROM paused_lanes)
+UNION SELECT lane FROM jobs WHERE quiet_at IS NOT NULL AND quiet_at <= clock_timestamp() AND lane_name_id > 0
+  AND lane NOT IN (SELECT lane FROM paused_lanes)
 """)
 # Those that have a time of their own are few, which the statistics of a quiet hour do not say
 BY_INDEX = text("SET LOCAL enable_seqscan = off")
@@ -66,11 +71,11 @@ WITH RECURSIVE waiting_lanes (lane) AS (
   SELECT lane FROM waiting_lanes WHERE lane IS NOT NULL LIMIT :at_most
 )
 SELECT part.lane,
-       coalesce(head.due_at IS NULL AND part.lane NOT IN (SELECT lane FROM paused_lanes)
+       coalesce(head.due_at IS NULL AND head.lane_name_id > 0 AND part.lane NOT IN (SELECT lane FROM paused_lanes)
                 AND head.since NOT BETWEEN clock_timestamp() - make_interval(secs => :grace_seconds)
                 AND clock_timestamp() + interval '5 s', false) AS ready
 FROM part LEFT JOIN LATERAL (
-  SELECT due_at, since FROM jobs j
+  SELECT due_at, since, lane_name_id FROM jobs j
   WHERE j.lane = part.lane AND (j.holds OR j.due_at <= clock_timestamp())
   ORDER BY occurred_at, delivery_id, position, id LIMIT 1
 ) AS head ON true
@@ -88,7 +93,7 @@ WHERE before < :bytes ORDER BY id
 
 
 def due_lanes(connection: Connection) -> list[int]:
-    """Lanes with a job whose next attempt is due."""
+    """Lanes with a job whose next attempt is due, or that has waited long enough for further messages."""
     connection.execute(BY_INDEX)
     return list(connection.execute(DUE_LANES).scalars())
 
@@ -110,7 +115,7 @@ def sweep_lanes(engine: Engine, redis: "Redis", grace_seconds: float, lease_seco
     for lanes in _lanes_in_turn(engine, redis, grace_seconds):
         ready = [lane for lane, is_ready in lanes if is_ready]
         lost = [
-            lane for chunk in chunks(ready, KEYS_A_CALL) for lane in _unclaimed(redis, chunk, lease_seconds)
+            lane for chunk in chunks(ready, KEYS_A_CALL) for lane in unclaimed(redis, chunk, lease_seconds)
         ]
         enqueued += wake(redis, lost)
         if len(lost) < len(lanes) * MANY_LOST:
@@ -122,7 +127,8 @@ def sweep_lanes(engine: Engine, redis: "Redis", grace_seconds: float, lease_seco
 
 def _lanes_in_turn(engine: Engine, redis: "Redis", grace_seconds: float) -> Iterator[list[tuple[int, bool]]]:
     """Lanes with jobs, and whether each is ready: in parts, each lane once, from where a sweep ended."""
-    began_after = after = int(redis.get(SWEPT_LANE) or 0)
+    noted = cast(bytes, redis.get(SWEPT_LANE) or b"")
+    began_after = after = int(noted) if noted.isdigit() and len(noted) < len(str(MAX_ID)) else 0
     wrapped = False
     while True:
         parameters = {"after": after, "at_most": LANES_AT_ONCE, "grace_seconds": grace_seconds}
@@ -140,39 +146,6 @@ def _lanes_in_turn(engine: Engine, redis: "Redis", grace_seconds: float) -> Iter
         wrapped = wrapped or at_the_end
 
 
-def remove_lost_wakes(redis: "Redis", grace_seconds: float) -> int:
-    """Remove the wakes that are older than the oldest in the queue: their messages are gone."""
-    now = now_ms(redis)
-    _date_no_later_than(redis, WAKES, now)
-    before = now - grace_seconds * 1000
-    oldest = redis.lindex(CONVERSATIONS, -1)
-    if oldest is not None:
-        waits_since = redis.zscore(WAKES, arguments_of(cast(bytes, oldest))[0])
-        before = min(before, waits_since if waits_since is not None else 0)
-    return redis.zremrangebyscore(WAKES, "-inf", f"({before}")
-
-
-def _unclaimed(redis: "Redis", lanes: Sequence[int], lease_seconds: float) -> list[int]:
-    """Return the lanes that have no wake and no claim, and let no claim outlast a lease.
-
-    A longer one was taken before Redis's clock was set back.
-    """
-    lease_ms = int(lease_seconds * 1000)
-    with redis.pipeline(transaction=False) as pipe:
-        pipe.zmscore(WAKES, lanes)  # type: ignore[arg-type]
-        for lane in lanes:
-            pipe.pttl(lane_claim(lane))
-        woken, *left = pipe.execute()
-    for lane, milliseconds in zip(lanes, left, strict=True):
-        if milliseconds > lease_ms:
-            redis.pexpire(lane_claim(lane), lease_ms)
-    return [
-        lane
-        for lane, waits, milliseconds in zip(lanes, woken, left, strict=True)
-        if waits is None and milliseconds == NO_KEY
-    ]
-
-
 def sweep_journal(redis: "Redis", grace_seconds: float) -> int:
     """Enqueue again the deliveries in the journal whose message is gone; how many.
 
@@ -183,7 +156,7 @@ def sweep_journal(redis: "Redis", grace_seconds: float) -> int:
     now = now_ms(redis)
     drop_marks_without_body(redis)
     for key in (JOURNAL_INDEX, JOURNAL_REQUEUED):
-        _date_no_later_than(redis, key, now)
+        date_no_later_than(redis, key, now)
     exhausted = set(_exhausted_ids(redis))
     lost = [id_ for id_ in lost_deliveries(redis, now - grace_seconds * 1000) if id_ not in exhausted]
     again = _requeued(redis, lost)
@@ -216,8 +189,7 @@ def exhausted_deliveries(redis: "Redis", grace_seconds: float) -> list[Incoming]
 
 
 def _exhausted_ids(redis: "Redis") -> list[str]:
-    counts: Any = redis.hgetall(JOURNAL_REQUEUES)
-    return [id_.decode() for id_, count in counts.items() if int(count) >= MAX_REQUEUES]
+    return [id_ for id_, count in requeue_counts(redis).items() if count >= MAX_REQUEUES]
 
 
 def lost_deliveries(redis: "Redis", before: float) -> list[str]:
@@ -228,7 +200,7 @@ def lost_deliveries(redis: "Redis", before: float) -> list[str]:
         since = _enqueued_ms(redis, waiting)  # one that was ingested already is as old as its acceptance
         before = min([before, *(since.get(id_, accepted_ms(id_)) for id_ in waiting)])
     found: Any = redis.zrangebyscore(JOURNAL_INDEX, "-inf", f"({before}")
-    old = [id_.decode() for id_ in found]
+    old = drop_what_is_no_delivery(redis, found)
     return [
         id_
         for chunk in chunks(old, KEYS_A_CALL)
@@ -278,20 +250,3 @@ def _groups(redis: "Redis", ids: Sequence[str], most: int | None = None) -> Iter
             size += len(body)
     if group:
         yield group
-
-
-def _date_no_later_than(redis: "Redis", key: str, now: float) -> None:
-    """Date members of a zset that lie in the future to now, so that each is lost a grace later at most.
-
-    They were written before Redis's clock was set back, and would look new until it is there again. LT and XX: what
-    was dated anew or deleted meanwhile stays so.
-    """
-    ahead: Any = redis.zrangebyscore(key, now + AHEAD_MS, "+inf")
-    for chunk in chunks(ahead, KEYS_A_CALL):
-        redis.zadd(key, dict.fromkeys(chunk, now), xx=True, lt=True)
-
-
-def now_ms(redis: "Redis") -> float:
-    """Redis's clock, Unix milliseconds: the one that wakes and acceptances are dated by."""
-    seconds, microseconds = redis.time()
-    return seconds * 1000 + microseconds / 1000

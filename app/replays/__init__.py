@@ -7,6 +7,21 @@ Cannot see: whether a handler may run twice for an event; ``ctx.replayed`` tells
 """
 
 from app.replays.choice import Choice, Pair, chosen, pairs
+from app.replays.counts import ReplayCounts, count
 from app.replays.replay import Replay, make_jobs, outstanding, start, stop
+from app.replays.running import run
 
-__all__ = ["Choice", "Pair", "Replay", "chosen", "make_jobs", "outstanding", "pairs", "start", "stop"]
+__all__ = [
+    "Choice",
+    "Pair",
+    "Replay",
+    "ReplayCounts",
+    "chosen",
+    "count",
+    "make_jobs",
+    "outstanding",
+    "pairs",
+    "run",
+    "start",
+    "stop",
+]

@@ -11,13 +11,14 @@ from app.broker import wake
 from app.handlers import Registry
 from app.ingest import lanes_of, name_ids, new_lanes
 from app.replays.choice import Choice, Pair, pairs
-from app.stores import recordset
+from app.stores import FIRST_NUMBERS, recordset
 from config.logging import get_logger
 
 log = get_logger(__name__)
 
 START = text("""
-INSERT INTO replays (who, reason, chosen) VALUES (:who, :reason, :chosen) RETURNING id
+INSERT INTO replays (who, reason, chosen, events, sends_again, advanced_at)
+VALUES (:who, :reason, :chosen, :events, :sends_again, clock_timestamp()) RETURNING id
 """)
 # Whoever stops it waits for the part that is being made, and takes it back too
 GO_ON = text("SELECT stopped_at IS NULL FROM replays WHERE id = :id FOR UPDATE")
@@ -30,14 +31,48 @@ SELECT nextval('events_id_seq'), e.id, new.lane, new.name, e.occurred_at, e.deli
 FROM json_to_recordset(CAST(:jobs AS json)) AS new (event bigint, lane bigint, name smallint, handler text)
 JOIN events e ON e.id = new.event
 WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.event_id = e.id AND j.lane_name_id = new.name)
+  -- A part may have made the jobs of a whole burst already
+  AND NOT EXISTS (
+    SELECT FROM outcomes o WHERE o.event_id = e.id AND o.lane_name_id = new.name AND o.replay_id = :replay)
 RETURNING lane
 """)
-COUNT = text("UPDATE replays SET jobs = jobs + :more WHERE id = :id")
+OF_BURSTS = text("""
+SELECT DISTINCT mate.event_id
+FROM outcomes o JOIN joined_jobs j ON j.job_id = o.id JOIN joined_jobs m ON m.leader = j.leader
+JOIN outcomes mate ON mate.id = m.job_id
+WHERE o.event_id = ANY(:ids)
+""")
+# What was one list is the same list again, for handlers that join today
+JOIN_AGAIN = text("""
+WITH again AS (
+  SELECT DISTINCT ON (new.id) new.id, first.id AS leader
+  FROM jobs new
+  JOIN outcomes o ON o.event_id = new.event_id AND o.lane_name_id = new.lane_name_id
+  JOIN joined_jobs j ON j.job_id = o.id JOIN outcomes led ON led.id = j.leader
+  JOIN jobs first ON first.event_id = led.event_id AND first.lane_name_id = led.lane_name_id
+    AND first.replay_id = :replay AND first.attempts = 0
+  WHERE new.event_id = ANY(:ids) AND new.replay_id = :replay AND new.attempts = 0 AND new.handler = ANY(:joining)
+  ORDER BY new.id, j.leader DESC
+), joined AS (
+  UPDATE jobs SET joined_to = again.leader, holds = jobs.id = again.leader FROM again WHERE jobs.id = again.id
+)
+INSERT INTO joined_jobs (job_id, leader) SELECT id, leader FROM again
+""")
+COUNT = text("""
+UPDATE replays SET jobs = jobs + :more, looked_at = looked_at + :events, advanced_at = clock_timestamp() WHERE id = :id
+""")
+FINISH = text("UPDATE replays SET finished_at = clock_timestamp() WHERE id = :id AND stopped_at IS NULL")
 OUTSTANDING = text("SELECT count(*) FROM jobs WHERE replay_id = :id")
 STOP = text("""
-UPDATE replays SET stopped_at = clock_timestamp(), stopped_by = :who WHERE id = :id AND stopped_at IS NULL RETURNING id
+UPDATE replays SET stopped_at = clock_timestamp(), stopped_by = :who WHERE id = :id AND stopped_at IS NULL
+  AND (finished_at IS NULL OR EXISTS (SELECT FROM jobs WHERE replay_id = :id AND attempts = 0))
+RETURNING id
 """)
-TAKE_BACK = text("DELETE FROM jobs WHERE replay_id = :id AND attempts = 0")
+# The others of a burst go with its first, which may have begun
+TAKE_BACK = text("""
+DELETE FROM jobs j WHERE replay_id = :id AND attempts = 0
+  AND NOT EXISTS (SELECT FROM jobs leader WHERE leader.id = j.joined_to AND leader.attempts > 0)
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +83,25 @@ class Replay:
     choice: Choice
 
 
-def start(engine: Engine, choice: Choice, who: str, reason: str) -> Replay:
-    """Record who begins a replay, of what and why; no job is made yet."""
+def start(
+    engine: Engine, choice: Choice, who: str, reason: str, events: int, *, sends_again: bool = False
+) -> Replay:
+    """Record who begins a replay, of how many events and why; no job is made yet.
+
+    ``sends_again``: what its handlers sent before leaves once more.
+    """
     with engine.begin() as connection:
-        parameters = {"who": who, "reason": reason, "chosen": choice.as_json()}
-        replay = Replay(connection.execute(START, parameters).scalar_one(), choice)
-    log.info("replay.started", replay=replay.id, who=who, reason=reason)
+        parameters = {"who": who, "reason": reason, "chosen": choice.as_json(), "events": events}
+        row = connection.execute(START, parameters | {"sends_again": sends_again})
+        replay = Replay(row.scalar_one(), choice)
+    log.info("replay.started", replay=replay.id, who=who, reason=reason, sends_again=sends_again)
     return replay
+
+
+def finish(engine: Engine, replay: Replay) -> None:
+    """Record that all jobs of a replay are made."""
+    with engine.begin() as connection:
+        connection.execute(FINISH, {"id": replay.id})
 
 
 def make_jobs(
@@ -62,18 +109,27 @@ def make_jobs(
 ) -> int | None:
     """Make the jobs of some events, in their order; return how many, None if somebody has stopped the replay.
 
+    Events that were run together with these, in one burst, are run again with them.
+
     1. commit the jobs; 2. wake their lanes. Dying in between costs time: the sweep finds the lanes.
     """
     with engine.begin() as connection:
         if not connection.execute(GO_ON, {"id": replay.id}).scalar_one():
             return None
-        connection.execute(LOCK_OUTCOMES, {"ids": list(ids)})
+        num_events = len(ids)
+        joined = connection.execute(OF_BURSTS, {"ids": list(ids)}).scalars()
+        ids = list(dict.fromkeys([*ids, *joined]))
+        connection.execute(LOCK_OUTCOMES, {"ids": ids})
         found = pairs(connection, registry, replay.choice, ids)
         parameters = {"replay": replay.id, "jobs": recordset(_rows(connection, found))}
         lanes = list(connection.execute(ADD_JOBS, parameters).scalars()) if found else []
-        connection.execute(COUNT, {"id": replay.id, "more": len(lanes)})
+        joining = [pair.handler.name for pair in found if pair.handler.join_seconds is not None]
+        if joining:
+            again = {"replay": replay.id, "ids": ids, "joining": joining}
+            connection.execute(JOIN_AGAIN, again)
+        connection.execute(COUNT, {"id": replay.id, "more": len(lanes), "events": num_events})
     try:
-        wake(redis, lanes)
+        wake(redis, lanes, bulk=True)
     except RedisError as error:
         log.warning("replay.not_woken", replay=replay.id, error=type(error).__name__)
     return len(lanes)
@@ -99,15 +155,19 @@ def stop(engine: Engine, replay_id: int, who: str) -> int | None:
 
 
 def _rows(connection: Connection, found: Sequence[Pair]) -> list[dict[str, object]]:
-    names = name_ids(connection, {pair.handler.lane for pair in found})
-    lanes = lanes_of(connection, {(pair.lane, names[pair.handler.lane]) for pair in found if pair.named})
+    names = name_ids(connection, {pair.lane_name for pair in found})
+    lanes = lanes_of(connection, {(pair.lane, names[pair.lane_name]) for pair in found if pair.named})
     alone = iter(new_lanes(connection, sum(not pair.named for pair in found)))
     return [
         {
             "event": pair.event_id,
-            "lane": lanes[pair.lane, names[pair.handler.lane]] if pair.named else next(alone),
-            "name": names[pair.handler.lane],
+            "lane": lanes[pair.lane, names[pair.lane_name]] if pair.named else _first(pair) + next(alone),
+            "name": names[pair.lane_name],
             "handler": pair.handler.name,
         }
         for pair in found
     ]
+
+
+def _first(pair: Pair) -> int:
+    return FIRST_NUMBERS[pair.priority]

@@ -12,7 +12,9 @@ from app.watch import (
     backlog,
     beat_signal,
     heartbeats,
+    releases,
     reporting,
+    target_health,
     unknown_handlers,
 )
 from app.watch.backlog import DIED, UNACKED, Backlog, PostgresBacklog, RedisBacklog
@@ -21,11 +23,15 @@ from app.watch.observation import FALLBACK_SECONDS, SIGNATURES_SECONDS, RecentCo
 from app.watch.outbox_backlog import OutboxBacklog
 from app.watch.partial import PartialBacklog, PartialProbe
 from app.watch.probe import Probe
+from app.watch.remedies import REMEDIES
+from app.watch.target_health import TargetHealth
+from app.watch.targets_backlog import TargetsBacklog
 
 __all__ = [
     "DIED",
     "FALLBACK_SECONDS",
     "JUDGED_BY_EACH",
+    "REMEDIES",
     "SIGNATURES_SECONDS",
     "UNACKED",
     "AlertName",
@@ -37,12 +43,16 @@ __all__ = [
     "Probe",
     "RecentCount",
     "RedisBacklog",
+    "TargetHealth",
+    "TargetsBacklog",
     "alert_marks",
     "alert_timer",
     "alerts",
     "backlog",
     "beat_signal",
     "heartbeats",
+    "releases",
     "reporting",
+    "target_health",
     "unknown_handlers",
 ]

@@ -5,6 +5,7 @@ why there is one in each. It needs no message, no beat and no other process. It 
 that hangs as a whole, itself included: a monitor outside watches ``/readyz``.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import Engine
 
 from app.stores import engine, web_redis
-from app.watch import alerts
+from app.watch import alerts, releases
 from app.watch.alert_board import AlertBoard
 from app.watch.conditions import Action, AlertChange, AlertName, AlertState, Condition, judge
 from app.watch.observation import Observation, Observer, PostgresView, RecentCount, RedisView, conditions_of
@@ -50,8 +51,10 @@ class AlertTimer:
         settings: Settings,
         recent: Mapping[AlertName, RecentCount] = {},
         clock: Callable[[], float] = time.monotonic,
+        kind: str = "",
     ) -> None:
         self._engine, self._redis, self._settings, self._clock = engine, redis, settings, clock
+        self._kind = kind  # of a process that is no worker: nobody can ask it for its release
         self._observer = Observer(engine, redis, recent)
         self._board = AlertBoard(engine, redis, settings, clock)
         self._watch_probe: Probe[list[AlertChange]] = Probe()
@@ -68,6 +71,9 @@ class AlertTimer:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS)
+            if self._kind:
+                with contextlib.suppress(RedisError):  # then its age ends it
+                    releases.leave(self._redis, self._kind)
 
     def look(self) -> None:
         """Observe, judge, publish; measure the backlog if nobody else does."""
@@ -107,6 +113,8 @@ class AlertTimer:
         while not self._stopped.wait(INTERVAL_SECONDS):
             try:
                 self.look()
+                if self._kind:
+                    releases.say(self._redis, self._kind)
             except (RedisError, TimeoutError):
                 continue  # it went away during the look; the next one sees it
             except Exception as error:  # whatever it is, alerts are judged on
@@ -119,9 +127,9 @@ def _next_state(action: Action, now: datetime) -> AlertState:
     return AlertState(pending_since=now if action is Action.MARK_PENDING else None)
 
 
-def for_process(recent: Mapping[AlertName, RecentCount] = {}) -> AlertTimer:
-    """Return the timer of this process, with the process's own stores."""
-    return AlertTimer(engine(), web_redis(), settings(), recent)
+def for_process(recent: Mapping[AlertName, RecentCount] = {}, kind: str = "") -> AlertTimer:
+    """Return the timer of this process, with the process's own stores; ``kind``: of one that is no worker."""
+    return AlertTimer(engine(), web_redis(), settings(), recent, kind=kind)
 
 
 class AlertTimerStep(bootsteps.StartStopStep):

@@ -11,10 +11,12 @@ from redis import Redis
 from sqlalchemy import Connection, Engine, text
 
 from app.stores import JOURNAL, JOURNAL_INDEX, QUARANTINE, QUARANTINE_COUNTS
-from app.watch import alert_marks, outbox_backlog
+from app.watch import alert_marks, outbox_backlog, target_health, targets_backlog
 from app.watch.heartbeats import ALIVE_SECONDS, alive
 from app.watch.outbox_backlog import OutboxBacklog
-from config.celery import CONVERSATIONS, OUTBOX, QUEUES, WEBHOOKS
+from app.watch.target_health import TargetHealth
+from app.watch.targets_backlog import TargetsBacklog
+from config.celery import CONVERSATIONS, OUTBOX, QUEUES, TARGETS, WEBHOOKS
 
 COUNT_LIMIT = 1_000_000
 STATEMENT_TIMEOUT_MS = 5_000
@@ -43,6 +45,7 @@ class PostgresBacklog:
     unhandled: int = 0  # messages of the last UNHANDLED_SECONDS that no handler took
     stale: int = 0  # jobs of the last hour that were older than their handlers allow
     outbox: OutboxBacklog = field(default_factory=OutboxBacklog)
+    targets: TargetsBacklog = field(default_factory=TargetsBacklog)
     raised: frozenset[str] = frozenset()  # names of alerts
 
 
@@ -58,6 +61,7 @@ class RedisBacklog:
     quarantined: int = 0  # messages that could not be run, and that nobody has dropped
     quarantined_ever: Mapping[str, int] = field(default_factory=dict)  # by the queue that they were in
     raised: frozenset[str] = frozenset()  # names of alerts that are raised while Postgres is away
+    targets: Mapping[str, TargetHealth] = field(default_factory=dict)  # by name, as forwarders see them
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,11 @@ class Backlog:
         """Alive, and consuming the outbox."""
         return consumers(self.transport, OUTBOX)
 
+    @property
+    def forwarders(self) -> int:
+        """Alive, and posting to targets."""
+        return consumers(self.transport, TARGETS)
+
 
 def consumers(transport: RedisBacklog, queue: str) -> int:
     """How many workers alive consume a queue."""
@@ -118,7 +127,7 @@ def consumers(transport: RedisBacklog, queue: str) -> int:
 
 # Only what is unfinished is read: the jobs, and the partial indexes deliveries_stored and outcomes_dead. The age of a
 # job that a person retried counts from there, or from when its turn was set for: its acceptance may be days ago. What
-# waits in a paused lane waits for a person who knows, and makes nothing look stuck.
+# waits in a paused lane, or for a paused target, waits for a person who knows, and makes nothing look stuck.
 MEASURE = text("""
 WITH paused AS (SELECT lane FROM paused_lanes)
 SELECT
@@ -141,8 +150,10 @@ SELECT
    WHERE state = 'stale' AND finished_at > clock_timestamp() - make_interval(secs => :unhandled_seconds)) AS stale,
   ARRAY(SELECT name FROM alerts WHERE raised) AS raised
 FROM (
-  SELECT count(*) AS pending, min(since) FILTER (WHERE lane NOT IN (SELECT lane FROM paused)) AS since
-  FROM (SELECT lane, since FROM jobs LIMIT :limit) AS jobs
+  SELECT count(*) AS pending,
+         min(since) FILTER (WHERE lane NOT IN (SELECT lane FROM paused)
+                            AND handler NOT IN (SELECT 'target:' || name FROM paused_targets)) AS since
+  FROM (SELECT lane, since, handler FROM jobs LIMIT :limit) AS jobs
 ) AS counted
 """)
 
@@ -200,6 +211,7 @@ def stored(engine: Engine, window_seconds: float) -> PostgresBacklog:
         }
         row = connection.execute(MEASURE, parameters).one()
         outbox = outbox_backlog.measure(connection, COUNT_LIMIT)
+        targets = targets_backlog.measure(connection, COUNT_LIMIT)
     return PostgresBacklog(
         deliveries=row.deliveries,
         deliveries_oldest_seconds=_age(row.deliveries_oldest_seconds),
@@ -213,12 +225,16 @@ def stored(engine: Engine, window_seconds: float) -> PostgresBacklog:
         unhandled=row.unhandled,
         stale=row.stale,
         outbox=outbox,
+        targets=targets,
         raised=frozenset(row.raised),
     )
 
 
+MAX_DIGITS = 19  # of a count; what has more nobody has counted
+
+
 def transport(redis: "Redis") -> RedisBacklog:
-    """Redis's part, in three round trips. Raises RedisError."""
+    """Redis's part, in few round trips. Raises RedisError."""
     with redis.pipeline(transaction=False) as pipe:
         pipe.time()
         pipe.hlen(JOURNAL)
@@ -239,8 +255,13 @@ def transport(redis: "Redis") -> RedisBacklog:
         unacked=unacked,
         workers=alive(redis, ALIVE_SECONDS),
         quarantined=quarantined,
-        quarantined_ever={queue.decode(): int(count) for queue, count in sorted(counts.items())},
+        quarantined_ever={
+            queue.decode("utf-8", "replace"): int(count)
+            for queue, count in sorted(counts.items())
+            if count.isdigit() and len(count) < MAX_DIGITS
+        },
         raised=alert_marks.raised(redis),
+        targets=target_health.read(redis),
     )
 
 

@@ -11,6 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from app.stores import BEAT, lifetimes, web_redis
+from app.watch import releases
 
 RENEW_SECONDS = 2.0  # at most as often; beat publishes several tasks a second
 EXPIRE_SECONDS = 15
@@ -25,6 +26,7 @@ def renew(**_: Any) -> None:
         return
     with contextlib.suppress(RedisError):
         web_redis().set(BEAT, 1, ex=EXPIRE_SECONDS)
+        releases.say(web_redis(), "beat")
         _renewed["at"] = now
 
 

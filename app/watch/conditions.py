@@ -27,6 +27,9 @@ class AlertName(StrEnum):
     REPLIES_DEAD = "replies_dead"  # not sent, or not known whether they were
     REPLIES_STOPPED = "replies_stopped"  # Meta refuses a number's token
     NO_SENDER = "no_sender"  # replies wait, and none is alive that sends them
+    TARGETS_STOPPED = "targets_stopped"  # they answered that they are gone
+    TARGETS_FAILING = "targets_failing"  # a breaker is open
+    NO_FORWARDER = "no_forwarder"  # jobs of targets wait, and none is alive that posts them
     UNHANDLED = "unhandled"  # messages ended without a handler
     # Judged by each process from what it sees itself
     DATABASE_DOWN = "database_down"
@@ -121,6 +124,7 @@ def conditions(measured: "Backlog", settings: "Settings") -> list[Condition]:
             f"{measured.stored.unhandled:,} messages of the last hour had no handler",
         ),
         *_outbox(measured, settings),
+        *_targets(measured, settings),
         _presence(AlertName.NO_WORKER, measured.workers, "run conversations", settings),
         _presence(AlertName.NO_INGEST, measured.ingests, "split deliveries", settings),
     ]
@@ -152,6 +156,34 @@ def _outbox(measured: "Backlog", settings: "Settings") -> list[Condition]:
             met=measured.senders == 0 and outbox.waiting > 0,
             over=measured.senders > 0 or outbox.waiting == 0,
             text=f"{outbox.waiting:,} replies wait, and {measured.senders} senders are alive",
+            lasts_seconds=settings.alert_no_worker_seconds,
+        ),
+    ]
+
+
+def _targets(measured: "Backlog", settings: "Settings") -> list[Condition]:
+    targets, known = measured.stored.targets, measured.transport.targets
+    failing = {name: health for name, health in known.items() if health.breaker != "closed"}
+    return [
+        limit(
+            AlertName.TARGETS_STOPPED,
+            len(targets.stopped),
+            1,
+            f"nothing is sent to {', '.join(targets.stopped) or 'no target'}: it answered that it is gone (410)",
+        ),
+        limit(
+            AlertName.TARGETS_FAILING,
+            len(failing),
+            1,
+            f"nearly every attempt at {', '.join(failing) or 'no target'} fails (neverdrop target stats)",
+        ),
+        Condition(
+            AlertName.NO_FORWARDER,
+            value=measured.forwarders,
+            threshold=1,
+            met=measured.forwarders == 0 and targets.waiting > 0,
+            over=measured.forwarders > 0 or targets.waiting == 0,
+            text=f"{targets.waiting:,} jobs of targets wait, and {measured.forwarders} forwarders are alive",
             lasts_seconds=settings.alert_no_worker_seconds,
         ),
     ]

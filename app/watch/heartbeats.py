@@ -79,6 +79,11 @@ def beat(redis: "Redis", worker: str) -> None:
         pipe.execute()
 
 
+def leave(redis: "Redis", worker: str) -> None:
+    """Say that the worker ends."""
+    redis.zrem(WORKERS, worker)
+
+
 def alive(redis: "Redis", within_seconds: float = ALIVE_SECONDS) -> dict[str, frozenset[str]]:
     """The workers that beat lately, each with the queues it consumes. Raises RedisError."""
     seconds, microseconds = redis.time()

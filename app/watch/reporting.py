@@ -5,15 +5,11 @@ error, grouped by handler and error. Nothing is sent of a request's body, a task
 variables, and every text goes through the same masking as the log lines. Without a DSN it does nothing.
 """
 
+import sys
 import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
-
-import sentry_sdk
-from sentry_sdk.integrations.celery import CeleryIntegration
-from sentry_sdk.integrations.flask import FlaskIntegration
-from sentry_sdk.integrations.logging import LoggingIntegration
 
 from config.logging import describe, mask_error, mask_field, mask_text
 from config.masking import OPEN_FIELDS
@@ -43,6 +39,12 @@ def start(settings: Settings, process: str = "web") -> None:
     """Start reporting, if SENTRY_DSN is set. ``process`` (web, worker ...) becomes a tag."""
     if not settings.sentry_dsn:
         return
+    # Imported only here: they bring Flask into every process, and Sentry's own is a tenth of a process's start
+    import sentry_sdk
+    from sentry_sdk.integrations.celery import CeleryIntegration
+    from sentry_sdk.integrations.flask import FlaskIntegration
+    from sentry_sdk.integrations.logging import LoggingIntegration
+
     sentry_sdk.init(
         dsn=settings.sentry_dsn,
         environment=settings.neverdrop_env,
@@ -62,6 +64,12 @@ def start(settings: Settings, process: str = "web") -> None:
     sentry_sdk.set_tag("process", process)
 
 
+def _sentry() -> Any:
+    """Return Sentry's module if reporting was started, by us or by the team's code; else None."""
+    sentry = sys.modules.get("sentry_sdk")
+    return sentry if sentry is not None and sentry.is_initialized() else None
+
+
 def release() -> str:
     """The installed version of Neverdrop."""
     try:
@@ -72,20 +80,20 @@ def release() -> str:
 
 def failed_attempt(*, error: BaseException, handler: str | None, **fields: Any) -> None:
     """An attempt that failed and will be followed by another."""
-    if not sentry_sdk.is_initialized():
+    if not (sentry := _sentry()):
         return
     known = {"handler": handler, **fields}
-    sentry_sdk.add_breadcrumb(
+    sentry.add_breadcrumb(
         category="attempt", level="warning", message=describe(error), data=_masked_fields(known)
     )
     if _may_warn(handler or "", type(error).__name__):
-        _capture("warning", "failed-attempt", error, known)
+        _capture(sentry, "warning", "failed-attempt", error, known)
 
 
 def dead_letter(*, error: BaseException | str, handler: str | None, **fields: Any) -> None:
     """An event that failed for good; ``error`` as "Class: text" where the exception is gone."""
-    if sentry_sdk.is_initialized():
-        _capture("error", "dead-letter", error, {"handler": handler, **fields})
+    if sentry := _sentry():
+        _capture(sentry, "error", "dead-letter", error, {"handler": handler, **fields})
 
 
 def unreadable_delivery(*, event_id: int) -> None:
@@ -97,33 +105,36 @@ def unreadable_delivery(*, event_id: int) -> None:
 
 def alert(name: str, text: str, *, raised: bool) -> None:
     """An alert that was raised (an error) or cleared (for the record)."""
-    if not sentry_sdk.is_initialized():
+    if not (sentry := _sentry()):
         return
-    with sentry_sdk.new_scope() as scope:
+    with sentry.new_scope() as scope:
         scope.fingerprint = ["alert", name]
         scope.set_tag("alert", name)
         state = "raised" if raised else "cleared"
-        sentry_sdk.capture_message(f"alert {state}: {name}: {text}", level="error" if raised else "info")
+        sentry.capture_message(f"alert {state}: {name}: {text}", level="error" if raised else "info")
 
 
 def flush() -> None:
     """Send what waits to be sent, at most FLUSH_SECONDS long; for processes that end."""
-    sentry_sdk.flush(timeout=FLUSH_SECONDS)
+    if sentry := _sentry():
+        sentry.flush(timeout=FLUSH_SECONDS)
 
 
-def _capture(level: Any, what: str, error: BaseException | str, fields: Mapping[str, Any]) -> None:
+def _capture(
+    sentry: Any, level: Any, what: str, error: BaseException | str, fields: Mapping[str, Any]
+) -> None:
     kind = type(error).__name__ if isinstance(error, BaseException) else error.partition(":")[0]
     handler = str(fields.get("handler") or "")
-    with sentry_sdk.new_scope() as scope:
+    with sentry.new_scope() as scope:
         scope.fingerprint = [what, handler, kind]
         scope.set_level(level)
         scope.set_tag("handler", handler)
         scope.set_tag("event_type", str(fields.get("type", "")))
         scope.set_context("attempt", _masked_fields(fields))
         if isinstance(error, BaseException):
-            sentry_sdk.capture_exception(error)
+            sentry.capture_exception(error)
         else:
-            sentry_sdk.capture_message(f"{what}: {mask_error(error)}", level=level)
+            sentry.capture_message(f"{what}: {mask_error(error)}", level=level)
 
 
 def _may_warn(handler: str, kind: str) -> bool:
