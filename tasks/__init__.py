@@ -4,6 +4,7 @@ Every task is thin: it opens what is needed, calls a function of ``app`` that is
 its answer.
 """
 
+import gc
 import sys
 from typing import Any
 
@@ -15,20 +16,33 @@ from app.broker import NeverdropCelery
 from app.broker import channel as broker_channel
 from app.errors import NeverdropError
 from app.handlers import load_handlers
+from app.lanes import worker_watch
+from app.outbox import end_leases
 from app.stores import check_database, engine, redis, redis_checks
+from app.targets import load_targets, lost
 from app.watch import alert_timer, beat_signal, heartbeats, reporting
 from config.celery import OUTBOX
 from config.logging import configure, describe, get_logger
-from config.settings import settings
+from config.settings import SettingsError, settings
 
 log = get_logger(__name__)
 
+try:
+    settings()
+except SettingsError as error:  # in words, and not as a traceback of Celery's
+    raise SystemExit(f"neverdrop cannot start:\n{error}") from None
+
 broker_channel.install()
 app = NeverdropCelery(
-    settings(), "neverdrop", include=["tasks.ingest", "tasks.lanes", "tasks.maintenance", "tasks.outbox"]
+    settings(),
+    "neverdrop",
+    include=["tasks.about", "tasks.ingest", "tasks.lanes", "tasks.maintenance", "tasks.outbox"],
 )
 heartbeats.install(app)
 alert_timer.install(app)
+worker_watch.install(
+    app, lambda engine, _redis, worker, processes: end_leases(engine, worker, processes), lost.release
+)
 
 
 def _flower(**given: Any) -> Any:
@@ -52,6 +66,7 @@ def _worker_starts(sender: str, options: Any = None, **_: Any) -> None:
     configure(settings(), sender.partition("@")[0])
     try:
         handlers = load_handlers(settings().handler_modules, settings().handler_time_limit_seconds)
+        load_targets(settings(), handlers)
         needs_handlers = str((options or {}).get("queues") or "") != OUTBOX
         if needs_handlers and settings().neverdrop_env == "production" and not settings().allow_no_handlers:
             handlers.refuse_if_empty()
@@ -59,6 +74,9 @@ def _worker_starts(sender: str, options: Any = None, **_: Any) -> None:
     except NeverdropError as error:
         raise SystemExit(f"neverdrop cannot start: {error}") from error
     reporting.start(settings(), "worker")
+    # What is loaded now lives as long as the process. Celery collects garbage before it forks each pool process, and
+    # would look at all of it each time; those share its memory for as long as nobody does
+    gc.freeze()
 
 
 @worker_process_init.connect
@@ -72,11 +90,21 @@ def _check_stores() -> None:
         redis_checks.check_durability(redis(), production=settings().neverdrop_env == "production")
         with engine().connect() as connection:
             check_database(redis(), connection)
+        _log_findings()
     except RedisError as error:
         log.warning("redis.unavailable", error=describe(error))
     except SQLAlchemyError as error:
         log.warning("database.unavailable", error=describe(error))
     engine().dispose()  # the pool's processes have connections of their own
+
+
+def _log_findings() -> None:
+    """Log what the doctor finds about the stores, but for what was checked and logged already."""
+    from app import doctor  # here, where it is needed once
+
+    for finding in doctor.stores(engine(), redis()):
+        if finding.check not in doctor.CHECKED_AT_START:
+            log.warning("doctor.found", check=finding.check, what=finding.what, fix=finding.fix)
 
 
 @beat_init.connect

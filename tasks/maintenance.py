@@ -9,7 +9,8 @@ from app import dead_letters, outbox
 from app.broker import wake, wake_senders
 from app.handlers import registry
 from app.ingest import give_up, ingest
-from app.recovery import retention, sweeper
+from app.lanes import pauses, timeouts
+from app.recovery import left_members, retention, sweeper
 from app.stores import engine, redis
 from app.watch import alerts
 from config import celery as names
@@ -48,8 +49,14 @@ class ScheduledTask(Task):  # type: ignore[misc,type-arg,unused-ignore]
 
 @app.task(base=ScheduledTask, name=names.SWEEP_DUE, time_limit=names.MAINTENANCE_TIME_LIMIT_SECONDS)
 def sweep_due() -> None:
-    """Wake the lanes whose next attempt is due."""
-    with engine().connect() as connection:
+    """Wake the lanes whose next attempt is due, whose pause is over, or in which nothing has come of what was expected.
+
+    What is changed is committed before its lane is woken. Dying in between costs time: the sweep of lanes finds it.
+    """
+    pauses.resume_due(engine(), redis())
+    wake(redis(), timeouts.make_jobs(engine()))
+    with engine().begin() as connection:
+        left_members.free(connection)
         lanes = sweeper.due_lanes(connection)
     wake(redis(), lanes)
 

@@ -5,8 +5,9 @@ import os
 from functools import cache
 
 from app.broker import receive_senders_wake, wake_senders
+from app.lanes import worker_watch
 from app.outbox import OutboxSender, OutboxStatements, Rates
-from app.stores import STORE_ERRORS, Fault, engine, judge, redis, retry_on_stale_connection
+from app.stores import STORE_ERRORS, Fault, judge, redis, retry_on_stale_connection, sender_engine
 from config.celery import SEND
 from config.logging import get_logger
 from tasks import app
@@ -27,7 +28,7 @@ def loop() -> asyncio.AbstractEventLoop:
 @cache
 def sender() -> OutboxSender:
     """The process's sender."""
-    return OutboxSender(OutboxStatements(engine()), Rates(redis()))
+    return OutboxSender(OutboxStatements(sender_engine(), worker_watch.name_of_process()), Rates(redis()))
 
 
 for each in (loop, sender):

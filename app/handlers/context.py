@@ -2,18 +2,24 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Unpack, cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, NestedTransaction
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app.graph import messages
+from app.handlers.dialog import Dialog
 from app.handlers.media import Media
+from app.handlers.outlet import Outbox, Outlet
+from app.handlers.pausing import Meanwhile, WantedPause, want
 from app.handlers.replies import Replies, Text
 from app.handlers.sending import Sending, SendOptions
+from app.stores import TransactionError
 
 
 @dataclass(frozen=True)
@@ -22,8 +28,8 @@ class Event:
 
     id: int
     key: str
-    kind: str  # message, status, payment_status, call_status or other
-    type: str  # the message's type, the status's value, or the field's name
+    kind: str  # message, status, payment_status, call_status, other, or timeout (of an expectation)
+    type: str  # the message's type, the status's value, the field's name, or the expectation's
     conversation: str | None  # <phone_number_id>/<group, BSUID or phone>
     occurred_at: datetime  # Meta's timestamp, or the time of acceptance where there is none
     accepted_at: datetime
@@ -95,11 +101,19 @@ class Context:
         wake_senders: Callable[[], object] = lambda: None,
         *,
         replayed: bool = False,
+        sends_again_as: int | None = None,
+        dialog: Dialog | None = None,
+        outlet: Outlet | None = None,
+        in_group: bool = False,
     ) -> None:
         self.connection = connection
+        self._in_group = in_group  # the transaction is that of other handlers too
+        self._nested: NestedTransaction | None = None
         self.attempt = attempt
         self.replayed = replayed
-        self._replies = Replies(connection, event, handler, wake_senders)
+        self.dialog = dialog or Dialog()
+        self.wanted_pauses: list[WantedPause] = []
+        self._replies = Replies(connection, event, handler, wake_senders, outlet or Outbox(), sends_again_as)
 
     @cached_property
     def session(self) -> Session:
@@ -109,7 +123,45 @@ class Context:
         ``session.rollback()`` nothing of the attempt can be committed any more, so raise instead. For a part
         that may fail use ``session.begin_nested()``.
         """
+        if self._in_group:
+            # An error in a flush ends this, and not the group's
+            self._nested = self.connection.begin_nested()
         return Session(bind=self.connection, join_transaction_mode="rollback_only")
+
+    @property
+    def state(self) -> Any:
+        """Return a JSON value of the conversation and lane name, at first an empty dict: change it, or set another.
+
+        It is committed with the job. InvalidDialog, a ``Permanent``, for what is no JSON or has more than 32 KiB.
+        """
+        return self.dialog.state
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        self.dialog.state = value
+
+    def expect(self, name: str, timeout: timedelta | float | None = None) -> None:
+        """Have the conversation's next message run by ``@on_answer(name)``, once this handler has committed.
+
+        ``timeout``: seconds, or a timedelta, after which ``@on_timeout(name)`` runs instead.
+        """
+        self.dialog.expect(name, timeout)
+
+    def pause(
+        self,
+        for_: timedelta | float | None = None,
+        *,
+        why: str = "",
+        meanwhile: Meanwhile = "keep",
+        lane: str | None = None,
+    ) -> None:
+        """Let a person take over, once this handler has committed: the conversation's later events wait.
+
+        ``for_``: seconds, or a timedelta, after which it is resumed by itself. ``meanwhile``: messages that come until
+        then are run afterwards (``keep``), or ended as seen by a person (``skip``). ``lane``: the name of another lane
+        than the handler's.
+        """
+        self.wanted_pauses.append(want(for_, why, meanwhile, lane))
 
     def reply(self, text: Text = None, **given: Unpack[Sending]) -> bool:
         """Send a message to the event's user, once this handler has committed; return whether the step is new.
@@ -167,7 +219,16 @@ class Context:
         if "session" in self.__dict__:
             self.session.flush()
             self.session.close()
+        if self._nested is not None:
+            if not self._nested.is_active:
+                raise TransactionError(
+                    "the handler rolled back the transaction that was to commit its effects"
+                )
+            self._nested.commit()
 
     def end(self) -> None:
         """End what runs beside the handler, however it ended."""
         self._replies.close()
+        if self._nested is not None:
+            with suppress(DBAPIError):  # it died: then nothing is left to be rolled back
+                self._nested.close()

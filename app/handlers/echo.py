@@ -7,10 +7,10 @@ phone or with ``neverdrop simulate``.
 
 from datetime import datetime
 
-from sqlalchemy import DateTime, func
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import DateTime, delete, func
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from app.handlers import Context, Event, on_message
+from app.handlers import Context, Event, on_erase, on_message
 from app.stores import Base
 from config.settings import settings
 
@@ -24,6 +24,13 @@ class Echo(Base):
     conversation: Mapped[str | None]
     text: Mapped[str]
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.clock_timestamp())
+
+
+@on_erase
+def erase(names: frozenset[str], session: Session) -> None:
+    """Delete what a person said."""
+    for name in names:
+        session.execute(delete(Echo).where(Echo.conversation.endswith(f"/{name}", autoescape=True)))
 
 
 @on_message("text", max_attempts=3, base_seconds=0.5)

@@ -2,20 +2,27 @@
 
 import binascii
 import hashlib
+import os
+import re
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
+from tempfile import NamedTemporaryFile, SpooledTemporaryFile
 from typing import IO, Any
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from app import graph
 from app.errors import NeverdropError, Permanent
 from config.settings import settings
 
 TYPES = ("image", "video", "audio", "document", "sticker")
+ID = re.compile(r"[A-Za-z0-9_-]{1,256}")  # becomes a part of Graph's address
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")  # control and direction
+MAX_NAME_BYTES = 200  # a file system takes 255
+DIRECTORY_MODE = 0o700
 IN_MEMORY_BYTES = 1024 * 1024  # what is larger is spooled to disk
 
 
@@ -36,7 +43,7 @@ class Media:
     type: str  # image, video, audio, document or sticker
     mime_type: str
     sha256: str  # hex, as the message announced it; "" where it did not
-    filename: str | None
+    filename: str | None  # as the user named it, without what would lead out of a directory
     caption: str | None
 
     def read(self) -> bytes:
@@ -62,9 +69,11 @@ class Media:
         files, path = fsspec.core.url_to_fs(location)
         if not files.exists(path):
             with self._download() as content:
-                files.makedirs(files._parent(path), exist_ok=True)
-                with files.transaction, files.open(path, "wb") as file:  # whole or not at all
-                    _copy(content, file.write)
+                if isinstance(files, LocalFileSystem):
+                    _write_privately(content, Path(path))
+                else:  # an object is there when it is whole
+                    with files.open(path, "wb") as file:
+                        _copy(content, file.write)
         return location
 
     def open(self) -> IO[bytes]:
@@ -108,7 +117,7 @@ def of_item(item: Any, number: str | None) -> Media | None:
     """Return the file of a message; None where it has none."""
     type_ = item.get("type") if isinstance(item, dict) else None
     found = item.get(type_) if type_ in TYPES else None
-    if not number or not isinstance(found, dict) or not isinstance(found.get("id"), str):
+    if not number or not isinstance(found, dict) or not ID.fullmatch(str(found.get("id"))):
         return None
     text = {
         name: value if isinstance(value := found.get(name), str) else None for name in ("filename", "caption")
@@ -119,7 +128,7 @@ def of_item(item: Any, number: str | None) -> Media | None:
         type=str(type_),
         mime_type=str(found.get("mime_type") or ""),
         sha256=_hex(found.get("sha256")),
-        filename=text["filename"],
+        filename=_safe_name(text["filename"]),
         caption=text["caption"],
     )
 
@@ -133,6 +142,34 @@ def _hex(announced: Any) -> str:
     except (binascii.Error, ValueError):
         return ""
     return digest.hex() if len(digest) == hashlib.sha256().digest_size else ""
+
+
+def _safe_name(name: str | None) -> str | None:
+    """Return a name that stays in the directory where a handler puts it: users choose names."""
+    if name is None:
+        return None
+    last = UNSAFE.sub("", name).replace("\\", "/").rpartition("/")[2].strip().lstrip(".")
+    stem, suffix = os.path.splitext(last)
+    suffix = suffix if len(suffix.encode()) < MAX_NAME_BYTES // 2 else ""
+    return stem.encode()[: MAX_NAME_BYTES - len(suffix.encode())].decode(errors="ignore") + suffix or None
+
+
+def _write_privately(content: IO[bytes], path: Path) -> None:
+    """Write a file that this user alone may read, whole or not at all; a link in its place is replaced.
+
+    1. write a file of another name beside it, and wait for the disk; 2. rename it. Dying before 2 leaves the other,
+    which nobody reads.
+    """
+    path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as file:  # 0600
+        try:
+            _copy(content, file.write)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
 
 
 def _copy(content: IO[bytes], write: Callable[[bytes], object]) -> None:

@@ -10,10 +10,13 @@ from typing import Any
 
 from app.errors import NeverdropError
 from app.handlers.known_types import KNOWN_TYPES
+from app.stores import Priority
 from config.logging import get_logger
 
 MAIN_LANE = "main"  # of handlers that name no lane
+TARGET_LANE = "target:"  # how the names of targets' lanes begin; no handler's has a colon
 LANE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+MAX_JOIN_SECONDS = 8.0  # that the first message of a burst waits for further ones
 SIMILAR = 0.6  # of a type's letters
 
 log = get_logger(__name__)
@@ -75,6 +78,23 @@ def check_lane(name: Any) -> None:
         )
 
 
+def check_priority(priority: Any) -> Priority | None:
+    """Return a priority, None for that of the event's type; HandlerError for what is none."""
+    if priority is None:
+        return None
+    try:
+        return Priority(priority)
+    except ValueError:
+        raise HandlerError(f"priority must be one of {', '.join(Priority)}, not {priority!r}") from None
+
+
+def priority_for(kind: str, type_: str) -> Priority:
+    """Return how urgent events are whose handler does not say: calls before others, history after them."""
+    if kind == "call_status" or (kind, type_) == ("other", "calls"):
+        return Priority.URGENT
+    return Priority.BULK if (kind, type_) == ("other", "history") else Priority.NORMAL
+
+
 def check_age(option: str, age: Any) -> float | None:
     """Return an age in seconds, None for none; HandlerError for what is no positive time."""
     if age is None:
@@ -82,6 +102,24 @@ def check_age(option: str, age: Any) -> float | None:
     seconds = age.total_seconds() if isinstance(age, timedelta) else age
     check_seconds(option, seconds)
     return float(seconds)
+
+
+def check_join(decorator: str, join: Any) -> float | None:
+    """Return for how many seconds messages are joined, None for not at all; HandlerError for what cannot be."""
+    if join is None:
+        return None
+    if decorator != "on_message":
+        raise HandlerError(f"join is for @on_message: what @{decorator} takes comes one by one")
+    seconds = check_age("join", join)
+    if seconds is None or seconds > MAX_JOIN_SECONDS:
+        raise HandlerError(f"join must be {MAX_JOIN_SECONDS:g} seconds at most, not {seconds}")
+    return seconds
+
+
+def check_flag(option: str, flag: Any) -> None:
+    """Raise HandlerError for what is neither True nor False."""
+    if not isinstance(flag, bool):
+        raise HandlerError(f"{option} must be True or False, not {flag!r}")
 
 
 def warn_of_unknown_type(kind: str, type_: str | None, handler: str) -> None:

@@ -1,21 +1,24 @@
-"""Which handler runs which event: registered by decorators, loaded from HANDLERS."""
+"""Registers handlers by decorators, and loads them from HANDLERS."""
 
 import importlib
-import inspect
-from collections.abc import Awaitable, Callable, Generator, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
-from app.handlers import coroutines
-from app.handlers.context import Context, Event
+from app.handlers.binding import scopes_of
+from app.handlers.dialog import ANSWER, TIMEOUT
+from app.handlers.failed_import import describe_failure
+from app.handlers.handler_registry import Handler, HandlerFunction, OnFailure, Registry, registry
 from app.handlers.options import (
     MAIN_LANE,
     HandlerError,
     check_age,
+    check_flag,
     check_function,
+    check_join,
     check_lane,
     check_names,
+    check_priority,
     check_seconds,
     check_types,
     name_of,
@@ -23,101 +26,7 @@ from app.handlers.options import (
 )
 from app.handlers.retry import BASE_SECONDS, CAP_SECONDS, MAX_ATTEMPTS, RetryPolicy
 
-HandlerFunction = Callable[[Event, Context], None] | Callable[[Event, Context], Awaitable[None]]
 F = TypeVar("F", bound=HandlerFunction)
-OnFailure = Literal["hold", "skip"]
-
-
-@dataclass(frozen=True, slots=True)
-class Handler:
-    """A registered function and how to run it."""
-
-    name: str  # module.function, as logs and dead letters show it
-    function: HandlerFunction
-    policy: RetryPolicy
-    on_failure: OnFailure  # hold: the lane waits for a failing event; skip: the lane goes on meanwhile
-    time_limit_seconds: float | None  # None: the setting HANDLER_TIME_LIMIT_SECONDS
-    formerly: tuple[str, ...] = ()  # names under which jobs were stored that it runs too
-    lane: str = MAIN_LANE  # the name of the lanes that its jobs run in
-    max_age_seconds: float | None = None  # a job whose event is older ends as stale before it is begun
-
-    def answers_to(self, name: str) -> bool:
-        """Whether jobs that were stored for this name are its own."""
-        return name == self.name or name in self.formerly
-
-    def call(self, event: Event, ctx: Context) -> None:
-        """Run the function to its end; HandlerError if it answers with code that has not run."""
-        answer: Any = self.function(event, ctx)
-        if answer is None:
-            return
-        if inspect.iscoroutine(answer) and self._is_async:
-            coroutines.run(answer)
-            return
-        _refuse_code(answer, self.name)
-
-    @property
-    def _is_async(self) -> bool:
-        function = self.function
-        return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-            getattr(function, "__call__", None)  # noqa: B004  (of an object that can be called)
-        )
-
-
-Selector = tuple[str, str | None, str]  # kind, type, lane name
-
-
-@dataclass(slots=True)
-class Registry:
-    """Handlers by (kind, type, lane name); type None stands for all of the kind that have none of their own there."""
-
-    handlers: dict[Selector, Handler] = field(default_factory=dict)
-
-    def add(self, kind: str, type_: str | None, handler: Handler) -> None:
-        """Register a handler; HandlerError if there is one for the same events under the same lane name."""
-        other = self.handlers.get((kind, type_, handler.lane))
-        if other is not None:
-            events = f"{kind} {type_!r}" if type_ else f"every {kind}"
-            raise HandlerError(
-                f"two handlers for {events} in lane {handler.lane!r}: {other.name} and {handler.name};"
-                ' keep one of them, or give one another lane="..."'
-            )
-        self.handlers[kind, type_, handler.lane] = handler
-
-    @property
-    def lane_names(self) -> list[str]:
-        """Return the names of lanes that handlers have, ``main`` first."""
-        names = {handler.lane for handler in self.handlers.values()}
-        return sorted(names, key=lambda name: (name != MAIN_LANE, name))
-
-    def refuse_if_empty(self) -> None:
-        """Raise HandlerError if there is no handler: every event would be finished without any code."""
-        if not self.handlers:
-            raise HandlerError(
-                "there is no handler, so every event would end as unhandled: set HANDLERS to the modules that register"
-                " them, or ALLOW_NO_HANDLERS=true if events are only to be stored"
-            )
-
-    def find(self, kind: str, type_: str, lane: str = MAIN_LANE) -> Handler | None:
-        """Return the handler of the very type under the lane name, else that of the kind, else None."""
-        return self.handlers.get((kind, type_, lane)) or self.handlers.get((kind, None, lane))
-
-    def find_all(self, kind: str, type_: str) -> list[Handler]:
-        """Return every handler of an event: one for each lane name that has one, ``main`` first."""
-        found = (self.find(kind, type_, lane) for lane in self.lane_names)
-        return [handler for handler in found if handler is not None]
-
-    def find_for(self, kind: str, type_: str, name: str, lane: str = MAIN_LANE) -> Handler | None:
-        """Return the handler of a job that was stored for the handler ``name``; None if none here answers to it.
-
-        Another release may know the name: a job is never run by a handler that merely is there for its type.
-        """
-        handler = self.find(kind, type_, lane)
-        if handler is not None and handler.answers_to(name):
-            return handler
-        return next((each for each in self.handlers.values() if each.answers_to(name)), None)
-
-
-registry = Registry()
 
 
 def load_handlers(modules: Iterable[str], max_seconds: float) -> Registry:
@@ -126,10 +35,8 @@ def load_handlers(modules: Iterable[str], max_seconds: float) -> Registry:
         try:
             importlib.import_module(module)
         except Exception as error:  # whatever it is: Celery would log it, and start without any handler
-            raise HandlerError(
-                f"HANDLERS: cannot import {module}: {type(error).__name__}: {error}"
-            ) from error
-    for (kind, type_, _), handler in registry.handlers.items():
+            raise HandlerError(f"HANDLERS: cannot import {module}: {describe_failure(error)}") from error
+    for (kind, type_, _), handler in registry.items():
         warn_of_unknown_type(kind, type_, handler.name)
         if (handler.time_limit_seconds or 0) > max_seconds:
             raise HandlerError(
@@ -139,18 +46,7 @@ def load_handlers(modules: Iterable[str], max_seconds: float) -> Registry:
     return registry
 
 
-def _refuse_code(answer: Any, name: str) -> None:
-    """Raise HandlerError if a handler returned code that has not run: a coroutine, another awaitable, a generator."""
-    if inspect.iscoroutine(answer):
-        answer.close()  # or Python would warn, somewhere else, that nobody awaited it
-    if isinstance(answer, Awaitable | Generator) or inspect.isasyncgen(answer):
-        raise HandlerError(
-            f"{name} returned a {type(answer).__name__}, whose code has not run: declare it with async def,"
-            " and await what it calls"
-        )
-
-
-def _decorator(kind: str, shown: str) -> Callable[..., Callable[[F], F]]:
+def _decorator(kind: str, shown: str, answer_types: tuple[str, ...] = ()) -> Callable[..., Callable[[F], F]]:
     def on(
         *types: str,
         max_attempts: int = MAX_ATTEMPTS,
@@ -161,6 +57,11 @@ def _decorator(kind: str, shown: str) -> Callable[..., Callable[[F], F]]:
         formerly: tuple[str, ...] = (),
         lane: str = MAIN_LANE,
         max_age: timedelta | float | None = None,
+        join: timedelta | float | None = None,
+        numbers: Sequence[str] = (),
+        accounts: Sequence[str] = (),
+        priority: Literal["urgent", "normal", "bulk"] | None = None,
+        grouped: bool = False,
     ) -> Callable[[F], F]:
         check_types(shown, types)
         if on_failure not in ("hold", "skip"):
@@ -170,6 +71,10 @@ def _decorator(kind: str, shown: str) -> Callable[..., Callable[[F], F]]:
         check_names("formerly", formerly)
         check_lane(lane)
         max_age_seconds = check_age("max_age", max_age)
+        join_seconds = check_join(shown, join)
+        scopes = scopes_of(numbers, accounts)
+        wanted_priority = check_priority(priority)
+        check_flag("grouped", grouped)
         policy = RetryPolicy(max_attempts, base_seconds, cap_seconds)
 
         def register(function: F) -> F:
@@ -183,6 +88,11 @@ def _decorator(kind: str, shown: str) -> Callable[..., Callable[[F], F]]:
                 tuple(formerly),
                 lane,
                 max_age_seconds,
+                join_seconds,
+                scopes,
+                answer_types,
+                wanted_priority,
+                grouped,
             )
             for type_ in types or (None,):
                 registry.add(kind, type_, handler)
@@ -197,7 +107,12 @@ def _decorator(kind: str, shown: str) -> Callable[..., Callable[[F], F]]:
     takes longer is stopped and counts as failed. formerly: names (module.function) that it had in earlier
     releases, whose jobs still wait. lane: the name of the lanes that it runs in; each name has its own order, attempts
     and dead letters, and its failures never hold another's. max_age: seconds or a timedelta; what is older when its
-    turn comes ends as stale, replays excepted. HandlerError for what cannot be run.
+    turn comes ends as stale, replays excepted. join: what one person sends within so many seconds of each other is
+    handed to the handler together, as a list. priority: ``urgent`` (before others), ``normal`` or ``bulk`` (where
+    nothing else waits); urgent and bulk jobs of a conversation have an order of their own. By default calls are
+    urgent and history is bulk. numbers, accounts: only events of these numbers (phone_number_id) or accounts (the
+    WABA's id). grouped: it shares a transaction with up to 15 others, of other lanes; what it locks is held until all
+    have run. HandlerError for what cannot be run.
     """
     return on
 
@@ -216,3 +131,23 @@ def on_status(*types: str, of: str = "message", **options: Any) -> Callable[[F],
 
 
 on_event = _decorator("other", "on_event")
+
+
+def on_answer(name: str, *types: str, **options: Any) -> Callable[[F], F]:
+    """Register the handler of the message that ``ctx.expect(name)`` waits for.
+
+    types: which messages are answers, by default all but reactions and what no user writes; others go to their own
+    handlers, and the answer is waited for on. options: as of ``on_message``; the lane is that of ``ctx.expect``.
+    """
+    check_types("on_answer", (name, *types))
+    return _decorator(ANSWER, "on_answer", types)(name, **options)
+
+
+def on_timeout(name: str, **options: Any) -> Callable[[F], F]:
+    """Register what runs when nothing has answered ``ctx.expect(name, timeout=...)`` in time.
+
+    Its event is of the kind ``timeout`` and looks otherwise like the one whose handler asked. options: as of
+    ``on_message``.
+    """
+    check_types("on_timeout", (name,))
+    return _decorator(TIMEOUT, "on_timeout")(name, **options)

@@ -12,9 +12,9 @@ from app import graph
 from app.graph import InvalidMessage, NoToken, messages
 from app.handlers import media, sending
 from app.handlers.media import Media
+from app.handlers.outlet import Outlet
 from app.handlers.sending import Sending
-from app.outbox import Address, NewSend, cancel, find_conversation, of_item, parse, write
-from app.stores import engine
+from app.outbox import Address, NewSend, of_item, parse
 from config.logging import get_logger
 
 if TYPE_CHECKING:
@@ -35,8 +35,16 @@ class Replies:
     """The sends of one attempt. Their steps are numbered in the order of the calls unless ``step=`` names them."""
 
     def __init__(
-        self, connection: Connection, event: "Event", handler: str, wake: Callable[[], object]
+        self,
+        connection: Connection,
+        event: "Event",
+        handler: str,
+        wake: Callable[[], object],
+        outlet: Outlet,
+        sends_again_as: int | None = None,
     ) -> None:
+        self._sends_again_as = sends_again_as
+        self._outlet = outlet
         self._connection = connection
         self._event = event
         self._handler = handler
@@ -51,8 +59,7 @@ class Replies:
 
     def reply_now(self, text: Text, given: Sending) -> bool:
         """Write a message in a commit of its own, so that it leaves while the handler runs; whether the step is new."""
-        with engine().begin() as connection:
-            is_new = write(connection, self._to_user(text, given))
+        is_new = self._outlet.write_now(self._to_user(text, given))
         if is_new:
             self._wake()
         return is_new
@@ -61,7 +68,7 @@ class Replies:
         """Write a message to anybody; return whether this step is new."""
         address = parse(to)
         number = number or self._number()
-        found = find_conversation(self._connection, number, address.recipient)
+        found = self._outlet.find_conversation(self._connection, number, address.recipient)
         conversation, wrote_at = found or (f"{number}/{address.recipient}", None)
         closes_at = wrote_at + WINDOW if wrote_at else None
         return self._write(self._new(text, given, number, conversation, address, closes_at))
@@ -79,7 +86,7 @@ class Replies:
 
     def cancel(self, key: str) -> int:
         """Cancel what was sent with this ``cancel_key`` and has not left; return how many, if the handler commits."""
-        return cancel(self._connection, self._number(), key)
+        return self._outlet.cancel(self._connection, self._number(), key)
 
     @property
     def window_closes_at(self) -> datetime | None:
@@ -87,7 +94,11 @@ class Replies:
         if self._event.kind == "message":
             return self._event.occurred_at + WINDOW
         address, number = self._address(), self._event.phone_number_id
-        found = find_conversation(self._connection, number, address.recipient) if address and number else None
+        found = (
+            self._outlet.find_conversation(self._connection, number, address.recipient)
+            if address and number
+            else None
+        )
         return found[1] + WINDOW if found and found[1] else None
 
     def mark_read(self) -> None:
@@ -110,7 +121,7 @@ class Replies:
             self._typing.set()
 
     def _write(self, send: NewSend) -> bool:
-        is_new = write(self._connection, send)
+        is_new = self._outlet.write(self._connection, send)
         self.written = self.written or is_new
         return is_new
 
@@ -127,12 +138,13 @@ class Replies:
         window_closes_at: datetime | None,
     ) -> NewSend:  # fmt: skip
         self._calls += 1
+        sending.check(given)
         body = sending.build(text, given)
         outside = given.get("outside_window")
         return NewSend(
             event_id=self._event.id,
             handler=self._handler,
-            step=given.get("step") or str(self._calls),
+            step=self._step(given.get("step") or str(self._calls)),
             number=number,
             conversation=conversation,
             address=address,
@@ -144,6 +156,10 @@ class Replies:
             delays_next=AFTER_MEDIA if messages.is_media(body) else None,
             after=given.get("after"),
         )
+
+    def _step(self, step: str) -> str:
+        """Return a step as it is kept: once for the event, or once for a replay that sends again."""
+        return step if self._sends_again_as is None else f"{step} (replay {self._sends_again_as})"
 
     def _address(self) -> Address | None:
         return of_item(self._event.kind, self._event.item)

@@ -7,6 +7,8 @@ from typing import Any, Literal, TypedDict
 from app.graph import InvalidMessage, Message, messages
 
 MEDIA = messages.MEDIA
+MAX_NAME = 500  # characters of a step or cancel_key: an index holds them
+STATUSES = ("sent", "delivered")  # that a send can wait for
 
 
 class MessageContent(TypedDict, total=False):
@@ -72,11 +74,29 @@ def template(given: Mapping[str, Any]) -> Message:
     return messages.template(str(given.get("name") or ""), str(code or ""), given.get("components") or ())
 
 
+def check(given: SendOptions) -> None:
+    """Raise InvalidMessage for an option that cannot be kept."""
+    for name in ("step", "cancel_key"):
+        value = given.get(name)
+        if value is not None and not (isinstance(value, str) and len(value) <= MAX_NAME):
+            raise InvalidMessage(f"{name}= is a text of at most {MAX_NAME} characters")
+    if given.get("after") not in (None, *STATUSES):
+        raise InvalidMessage(f"after= is {' or '.join(STATUSES)}")
+
+
 def due_at(given: SendOptions) -> datetime | None:
-    """Return when it is to leave, with a zone; None for at once."""
+    """Return when it is to leave, in UTC; None for at once."""
     at = given.get("at")
     if at is None:
         return None
     if not isinstance(at, datetime):
         raise InvalidMessage(f"at= is a datetime, not {type(at).__name__}")
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    try:
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except OverflowError as error:
+        raise InvalidMessage("at= is beyond the years that there are") from error
+
+
+def reply_names() -> frozenset[str]:
+    """Return the names of everything that ``ctx.reply`` can be given beside the text."""
+    return frozenset(Sending.__annotations__)

@@ -23,7 +23,7 @@ class StartHooks:
     """The hooks of a process, in the order in which they were registered."""
 
     def __init__(self) -> None:
-        self._hooks: list[Callable[[], Any]] = []
+        self.hooks: list[Callable[[], Any]] = []
         self._started = 0  # hooks that have run in this process
         self._running = threading.Lock()
 
@@ -36,15 +36,15 @@ class StartHooks:
             raise HandlerError(f"{name}: a function of @on_start takes no arguments: {error}") from error
         if inspect.isgeneratorfunction(hook) or inspect.isasyncgenfunction(hook):
             raise HandlerError(f"{name} is a generator, whose code would not run: take the yield out of it")
-        self._hooks.append(hook)
+        self.hooks.append(hook)
 
     def run(self) -> None:
         """Run the hooks that have not run in this process; raises what a hook raises, which is run again next time."""
-        if self._started == len(self._hooks):
+        if self._started == len(self.hooks):
             return
         with self._running:
-            while self._started < len(self._hooks):
-                hook = self._hooks[self._started]
+            while self._started < len(self.hooks):
+                hook = self.hooks[self._started]
                 answer = hook()
                 if inspect.iscoroutine(answer):
                     coroutines.run(answer)
