@@ -4,12 +4,15 @@ Unknown is what may have been sent without our hearing of it: it is never sent a
 """
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from app.graph.codes import Remedy, remedy_for
 
 MAX_SHOWN = 4096  # characters of an answer that are kept
+MAX_CODE = 2**31 - 1  # that a column holds
+MAX_RETRY_AFTER_SECONDS = 3600.0  # above what Meta asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def read(status: int, body: bytes, retry_after: str | None = None) -> Answer:
     """Judge an HTTP answer to POST /messages by what is in it; the status counts only where there is no JSON."""
     content = _json(body)
     error = content.get("error") if content else None
-    if isinstance(error, dict) and isinstance(error.get("code"), int):
+    if isinstance(error, dict) and isinstance(error.get("code"), int) and 0 <= error["code"] <= MAX_CODE:
         return _refused(error, retry_after)
     if 200 <= status < 300:
         message_id = _message_id(content)
@@ -90,6 +93,7 @@ def _message_id(content: dict[str, Any] | None) -> str | None:
 
 def _seconds(text: str | None) -> float | None:
     try:
-        return max(0.0, float(text)) if text else None
+        seconds = float(text) if text else math.nan
     except ValueError:  # a date: our own backoff will do
         return None
+    return None if math.isnan(seconds) else min(max(0.0, seconds), MAX_RETRY_AFTER_SECONDS)

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from app.graph import double
 from app.graph.answers import Answer, NotSent, Unknown, read
 from app.graph.codes import Remedy
 from config.settings import settings
@@ -21,6 +22,7 @@ SIGNAL_SECONDS = 2.0  # typing and read marks: a handler waits for them
 # A client looks through all its connections for each request, so several with few are faster than one with many
 CLIENTS = 8
 MAX_CONNECTIONS = 32  # of each
+MIN_SECRET = 16  # characters; an app's id is public and may have so many too
 # The request had not left when these were raised
 NOT_SENT = (
     httpx.ConnectError,
@@ -64,7 +66,12 @@ def senders() -> "itertools.cycle[httpx.AsyncClient]":
     return itertools.cycle(
         [
             httpx.AsyncClient(
-                timeout=timeout, limits=limits, verify=context, trust_env=False, follow_redirects=False
+                timeout=timeout,
+                limits=limits,
+                verify=context,
+                trust_env=False,
+                follow_redirects=False,
+                transport=double.transport(),
             )
             for _ in range(CLIENTS)
         ]
@@ -81,7 +88,9 @@ async def close_senders() -> None:
 @cache
 def signaller() -> httpx.Client:
     """The client of handlers, for what goes out at once and may be lost."""
-    return httpx.Client(timeout=SIGNAL_SECONDS, trust_env=False, follow_redirects=False)
+    return httpx.Client(
+        timeout=SIGNAL_SECONDS, trust_env=False, follow_redirects=False, transport=double.transport()
+    )
 
 
 async def post(number: str, body: Mapping[str, Any]) -> Answer:
@@ -96,7 +105,8 @@ async def post(number: str, body: Mapping[str, Any]) -> Answer:
         return NotSent(Remedy.AGAIN, _words(error))
     except httpx.HTTPError as error:
         return Unknown(_words(error))
-    return read(answer.status_code, answer.content, answer.headers.get("Retry-After"))
+    content = without_token(answer.content, token)
+    return read(answer.status_code, content, answer.headers.get("Retry-After"))
 
 
 def signal(number: str, body: Mapping[str, Any]) -> None:
@@ -129,6 +139,14 @@ def headers(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+def without_token(content: bytes, token: str) -> bytes:
+    """Return an answer without the token, which Meta quotes when it does not take it."""
+    for secret in token.split("|"):  # an app's own is its id and its secret
+        if len(secret) >= MIN_SECRET:
+            content = content.replace(secret.encode(), b"...")
+    return content
+
+
 def _words(error: httpx.HTTPError) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
@@ -139,3 +157,4 @@ def _reset() -> None:
 
 
 os.register_at_fork(after_in_child=_reset)
+double.when_changed(_reset)

@@ -9,24 +9,30 @@ Cannot see: what happens between Meta's answer and the user's phone but by the s
 from app.outbox.address import Address, of_item, parse
 from app.outbox.decisions import decide
 from app.outbox.rates import Rates
-from app.outbox.rows import NewSend
-from app.outbox.sender import OutboxSender, token_digest
+from app.outbox.retry import SendDecision, judge
+from app.outbox.rows import NewSend, TakenSend
+from app.outbox.sender import SURE_SECONDS, OutboxSender, token_digest
 from app.outbox.settle import Settlement, of_status, settle
 from app.outbox.statements import OutboxStatements
-from app.outbox.sweep import Swept, sweep
+from app.outbox.sweep import Swept, end_leases, sweep
 from app.outbox.writer import cancel, find_conversation, write
 
 __all__ = [
+    "SURE_SECONDS",
     "Address",
     "NewSend",
     "OutboxSender",
     "OutboxStatements",
     "Rates",
+    "SendDecision",
     "Settlement",
     "Swept",
+    "TakenSend",
     "cancel",
     "decide",
+    "end_leases",
     "find_conversation",
+    "judge",
     "of_item",
     "of_status",
     "parse",

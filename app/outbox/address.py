@@ -48,7 +48,9 @@ def of_item(kind: str, item: Any) -> Address | None:
         return None
     if group := _text(item, "group_id"):
         return Address("group", group)
-    names = ("recipient_id", "recipient_user_id") if kind.endswith("status") else ("from", "from_user_id")
+    # A timeout looks like the event whose handler asked, which may have been a status
+    is_status = kind.endswith("status") or (kind == "timeout" and "recipient_id" in item)
+    names = ("recipient_id", "recipient_user_id") if is_status else ("from", "from_user_id")
     phone, user = (_text(item, name) for name in names)
     if phone and PHONE.fullmatch(phone):
         return Address("phone", phone.removeprefix("+"))

@@ -4,6 +4,7 @@ No library: those with a token bucket on Redis need redis-py below 8, and would 
 and the breaker, which belong to the same decision.
 """
 
+import time
 from dataclasses import dataclass, field
 
 from redis import Redis
@@ -20,6 +21,7 @@ PROBE_SECONDS = 5
 # No pause is longer: one that seems to be was set before Redis's clock was set back
 MAX_PAUSE_SECONDS = 60
 FAILURES_SECONDS = 300
+KNOWN_SECONDS = 10  # that a process goes by the level it has read
 
 
 @dataclass(slots=True)
@@ -28,6 +30,9 @@ class Rates:
 
     redis: "Redis"
     _failing: set[str] = field(default_factory=set)  # numbers whose breaker counts, as far as is known here
+    _levels: dict[str, tuple[str, float]] = field(
+        default_factory=dict
+    )  # number → level, and until when it is believed
 
     def take(self, number: str, wanted: int) -> tuple[int, float]:
         """Return how many sends may leave now, of ``wanted``, and if none the seconds until one may."""
@@ -75,7 +80,14 @@ class Rates:
         """Remember the level, or for a while that Meta did not say."""
         seconds = LEVEL_SECONDS if level else 60
         self.redis.set(f"{OUTBOX_LEVEL}{number}", level or DEFAULT_LEVEL, ex=seconds)
+        self._levels.pop(number, None)
 
     def _level(self, number: str) -> str | None:
+        known, until = self._levels.get(number, ("", 0.0))
+        if time.monotonic() < until:
+            return known
         found = self.redis.get(f"{OUTBOX_LEVEL}{number}")
-        return found.decode() if isinstance(found, bytes) else None
+        if not isinstance(found, bytes):
+            return None
+        self._levels[number] = found.decode(), time.monotonic() + KNOWN_SECONDS
+        return found.decode()

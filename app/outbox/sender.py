@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import ParamSpec, TypeVar
 
 from app.graph import Accepted, NoToken, NotSent, Unknown, post, throughput_level, token_for
 from app.outbox import retry
@@ -12,8 +13,11 @@ from app.outbox.rates import Rates
 from app.outbox.retry import SendDecision
 from app.outbox.rows import TakenSend
 from app.outbox.statements import OutboxStatements, Ready
+from app.stores import STORE_ERRORS
 from config.logging import get_logger
 
+# A process that stands still for 4 s is missed: what it had begun is unknown then, others go on, and people decide
+SURE_SECONDS = 2.0
 MAX_IN_FLIGHT = 64
 MANY_IN_FLIGHT = 8
 POLL_SECONDS = 0.02  # between two looks for new sends while others are under way
@@ -21,6 +25,8 @@ IDLE_SECONDS = 0.2  # that a rate may be waited for; what takes longer is left t
 
 log = get_logger(__name__)
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Result = tuple[TakenSend, SendDecision]
 
 
@@ -46,26 +52,26 @@ class OutboxSender:
         waited for, so that a stop costs no attempt. What Postgres could not take is recorded by the next run.
         """
         stop_at = time.monotonic() + budget_seconds
-        self._record()
+        await self._record()
         more = True
         try:
             while more or self._in_flight:
                 open_ = time.monotonic() < stop_at
                 taken, wait_seconds = await self._take() if open_ else (0, 0.0)
                 await self._collect(POLL_SECONDS)
-                recorded = self._record()  # the next of these conversations may leave now
+                recorded = await self._record()  # the next of these conversations may leave now
                 more = open_ and (taken + recorded > 0 or 0 < wait_seconds <= IDLE_SECONDS)
                 if more and not taken and not self._in_flight:
                     await asyncio.sleep(wait_seconds)
         finally:
             await self._collect(None)
-            self._record()
+            await self._record()
         return time.monotonic() >= stop_at
 
     async def _take(self) -> tuple[int, float]:
         """Begin sends as far as the rates allow; return how many, and the shortest wait of a number that may not."""
         taken, waits = 0, []
-        for number, refused_token in self.statements.numbers().items():
+        for number, refused_token in (await self._beside(self.statements.numbers)).items():
             room = MAX_IN_FLIGHT - len(self._in_flight)
             if room <= 0 or not self._may_send(number, refused_token):
                 continue
@@ -73,7 +79,7 @@ class OutboxSender:
                 self.rates.set_level(number, await throughput_level(number))
             granted, wait_seconds = self.rates.take(number, room)
             if granted:
-                taken += self._begin(number, granted)
+                taken += await self._begin(number, granted)
             else:
                 waits.append(wait_seconds)
         return taken, min(waits, default=0.0)
@@ -91,23 +97,31 @@ class OutboxSender:
         log.info("outbox.resumed", phone_number_id=number, reason="it has another token")
         return self.statements.resume(number)
 
-    def _begin(self, number: str, most: int) -> int:
-        cursor = self._cursors.get(number, "")
-        ready = self.statements.take(number, cursor, most)
+    async def _begin(self, number: str, most: int) -> int:
+        cursor, asked = self._cursors.get(number, ""), time.monotonic()
+        ready = await self._beside(self.statements.take, number, cursor, most)
         if len(ready) < most and cursor:
-            ready += self.statements.take(number, "", most - len(ready))
+            ready += await self._beside(self.statements.take, number, "", most - len(ready))
         self._cursors[number] = max((each.conversation for each in ready), default="") if ready else ""
         for each in ready:
-            self._in_flight.add(asyncio.create_task(self._send(each)))
+            self._in_flight.add(asyncio.create_task(self._send(each, asked)))
         return len(ready)
 
-    async def _send(self, ready: Ready) -> Result:
-        """Post one send; whatever happens is a result."""
+    async def _beside(self, call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Ask Postgres: beside the event loop while answers of Meta's are awaited, else at once."""
+        if self._in_flight:
+            return await asyncio.to_thread(call, *arguments, **named)
+        return call(*arguments, **named)
+
+    async def _send(self, ready: Ready, asked: float) -> Result:
+        """Post one send that was ``asked`` for then (monotonic); whatever happens is a result."""
         send = ready.send
         if ready.window_closed and not self.statements.window_is_open(ready.conversation):
             if ready.outside_window is None:
                 return send, SendDecision("dead", OUTSIDE_WINDOW, 131047)
             send = send.with_body(ready.outside_window)
+        if not await self._is_ours(send, asked):
+            return send, SendDecision("queued", "not posted: its sender stood still", costs_nothing=True)
         try:
             answer = await post(send.number, send.request())
         except Exception as error:
@@ -116,6 +130,18 @@ class OutboxSender:
         if isinstance(answer, Accepted | NotSent):
             self.rates.record(send.number, reached=isinstance(answer, Accepted) or answer.code is not None)
         return send, retry.judge(answer, send.attempt, send.age_seconds)
+
+    async def _is_ours(self, send: TakenSend, asked: float) -> bool:
+        """Whether the send may be posted still, where the process may have stood still since ``asked``."""
+        while time.monotonic() - asked > SURE_SECONDS:
+            asked = time.monotonic()
+            try:
+                if not await asyncio.to_thread(self.statements.is_current, send):
+                    return False
+            except STORE_ERRORS as error:  # nobody knows
+                log.warning("outbox.interrupted", error=type(error).__name__)
+                return False
+        return True
 
     async def _collect(self, wait_seconds: float | None) -> None:
         """Take over what has come back, waiting so long for the first; None waits for all."""
@@ -128,10 +154,10 @@ class OutboxSender:
         done, self._in_flight = await asyncio.wait(self._in_flight, timeout=wait_seconds, return_when=when)
         self._unrecorded += [task.result() for task in done]
 
-    def _record(self) -> int:
+    async def _record(self) -> int:
         """Write down what has come back, then act on it; return how many."""
         if self._unrecorded:
-            self.statements.record(self._unrecorded)
+            await self._beside(self.statements.record, self._unrecorded)
         results, self._unrecorded = self._unrecorded, []
         self._act(results)
         return len(results)

@@ -36,7 +36,7 @@ FROM found LEFT JOIN stopped_numbers stopped USING (number) WHERE found.number I
 # at it at once skip each other's rows; a second send of a conversation is never the first. OFFSET 0 keeps the planner
 # from reading all that waits for a join.
 TAKE = f"""
-PREPARE outbox_take (text, text, int) AS
+PREPARE outbox_take (text, text, int, text) AS
 WITH RECURSIVE first AS (
   (SELECT conversation, id FROM sends WHERE holds AND number = $1 AND conversation > $2
    ORDER BY conversation, id LIMIT 1)
@@ -55,7 +55,7 @@ WITH RECURSIVE first AS (
   FOR UPDATE SKIP LOCKED
 )
 UPDATE sends s SET
-  state = 'sending', attempts = attempts + 1,
+  state = 'sending', attempts = attempts + 1, sender = $4,
   held_until = clock_timestamp() + interval '{LEASE_SECONDS} s'
 FROM locked WHERE s.id = locked.id
 RETURNING s.id, s.attempts, s.number, s.recipient_kind, s.recipient, s.body, CAST(s.callback AS text),
@@ -101,8 +101,12 @@ WHERE s.id = given.id AND s.attempts = given.attempt AND s.state IN ('sending', 
 RETURNING s.id
 """  # noqa: S608  (constants)
 
-# An outbox is often empty when its plan is made, and full a moment later
-BY_INDEX = "SET LOCAL enable_seqscan = off"
+IS_CURRENT = """
+PREPARE outbox_is_current (bigint, smallint, text) AS
+SELECT EXISTS (SELECT FROM sends
+               WHERE id = $1 AND attempts = $2 AND sender IS NOT DISTINCT FROM $3 AND state = 'sending')
+"""
+
 # What a crash of Postgres takes back here is ``sending`` again: a status settles it, as anything unknown
 WITHOUT_DISK = "SET LOCAL synchronous_commit = off"
 
@@ -140,17 +144,24 @@ class OutboxStatements:
     """The statements of one sender."""
 
     engine: Engine
+    sender: str | None = None  # worker/process, by which what it leaves when it dies is known
 
     def numbers(self) -> dict[str, str | None]:
         """Return the numbers that have something to send, with the digest of a token that Meta refused, if any."""
-        with self._prepared() as prepared:
+        with self._alone() as prepared:
             return dict(prepared.rows(NUMBERS, 0))
 
     def take(self, number: str, after: str, most: int) -> list[Ready]:
         """Take sends that may leave now, of conversations behind ``after``; their attempts are counted, on disk."""
-        with self._prepared(BY_INDEX) as prepared:
-            rows = prepared.rows(TAKE, number, after, most)
+        with self._alone() as prepared:
+            rows = prepared.rows(TAKE, number, after, most, self.sender)
         return [_ready(row) for row in rows]
+
+    def is_current(self, send: TakenSend) -> bool:
+        """Whether its attempt is still under way by the tables: nobody has missed this sender."""
+        with self._alone() as prepared:
+            ((current,),) = prepared.rows(IS_CURRENT, send.id, send.attempt, self.sender)
+        return bool(current)
 
     def record(self, results: Sequence[tuple[TakenSend, SendDecision]]) -> None:
         """Write down what became of sends. One that a status has settled meanwhile stays as it is."""
@@ -176,6 +187,12 @@ class OutboxStatements:
         with self._prepared() as prepared:
             ((is_open,),) = prepared.rows(WINDOW, conversation)
         return bool(is_open)
+
+    @contextmanager
+    def _alone(self) -> Iterator[Prepared]:
+        """For one statement, which is a transaction by itself: no round trips to begin and to commit."""
+        with self.engine.connect() as connection:
+            yield Prepared(connection.execution_options(isolation_level="AUTOCOMMIT"))
 
     @contextmanager
     def _prepared(self, option: str | None = None) -> Iterator[Prepared]:

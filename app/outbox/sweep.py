@@ -1,5 +1,6 @@
 """End what would wait for ever: a sender that died, an unknown that no status settles, a status that does not come."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, text
@@ -37,6 +38,12 @@ FROM old WHERE s.id = old.id
 RETURNING s.id
 """
 
+LOST = text("""
+UPDATE sends SET held_until = clock_timestamp()
+WHERE state = 'sending' AND held_until > clock_timestamp() AND split_part(sender, '/', 1) = :worker
+  AND (CAST(:processes AS text[]) IS NULL OR split_part(sender, '/', 2) = ANY (:processes))
+RETURNING id
+""")
 DUE = text(
     "SELECT EXISTS (SELECT FROM sends WHERE holds AND state = 'queued' AND due_at <= clock_timestamp())"
 )
@@ -49,6 +56,17 @@ class Swept:
 
     died: list[int]  # unknown for too long: dead letters now
     due: bool  # something may leave
+
+
+def end_leases(engine: Engine, worker: str, processes: Collection[int] | None = None) -> list[int]:
+    """End the leases of what dead processes of a worker (None: all) were posting; the next sweep ends the sends.
+
+    One that lives after all still records its answer, and what follows in the conversation waits for longer than that
+    takes.
+    """
+    names = None if processes is None else [str(process) for process in processes]
+    with engine.begin() as connection:
+        return list(connection.execute(LOST, {"worker": worker, "processes": names}).scalars())
 
 
 def sweep(engine: Engine, unknown_seconds: float) -> Swept:
