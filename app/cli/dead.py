@@ -1,11 +1,10 @@
 """``neverdrop dead``: the group, and its commands that look: list, show, export."""
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, replace
-from datetime import UTC
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.dead_decisions import discard, edit, retry
+from app.cli.decide import ID
 from app.cli.filter_options import filtered
-from app.cli.terminal import JSON, REVEAL, console, print_json, private_file, progress
+from app.cli.terminal import JSON, REVEAL, console, limited, print_json, private_file, progress, to_json
+from app.cli.times import iso
 from app.stores import engine
 from app.views import DeadLetter, Filter, masked_conversation, masked_payload, masked_text, timeline
 from app.views import dead_letters as dead_letter_list
@@ -34,7 +35,7 @@ def dead() -> None:
 
 @dead.command("list")
 @filtered("died")
-@click.option("--limit", default=SHOWN_AT_ONCE, show_default=True, help="at most so many, oldest first")
+@limited(SHOWN_AT_ONCE, "oldest first")
 @JSON
 @REVEAL
 def list_(filter_: Filter, limit: int, as_json: bool, reveal: bool) -> None:
@@ -49,13 +50,11 @@ def list_(filter_: Filter, limit: int, as_json: bool, reveal: bool) -> None:
     if not letters:
         click.echo("no dead letters")
         return
-    table = Table(
-        "id", "died (UTC)", "type", "conversation", "lane", "handler", "attempts", "error", box=None
-    )
+    table = Table("id", "died", "type", "conversation", "lane", "handler", "attempts", "error", box=None)
     for letter in letters:
         cells = (
             str(letter.id),
-            f"{letter.died_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+            iso(letter.died_at),
             letter.type,
             letter.conversation or "none",
             letter.lane_name,
@@ -80,7 +79,7 @@ def _masked(letter: DeadLetter) -> DeadLetter:
 
 
 @dead.command()
-@click.argument("job_id", metavar="ID", type=int)
+@click.argument("job_id", metavar="ID", type=ID)
 @JSON
 @REVEAL
 def show(job_id: int, as_json: bool, reveal: bool) -> None:
@@ -100,8 +99,8 @@ def show(job_id: int, as_json: bool, reveal: bool) -> None:
         payload = masked_payload(payload)
         with hiding(letters[0].payload):
             for attempt in attempts:
-                attempt["traceback"] = masked_text(attempt["traceback"])
-                attempt["error"] = masked_text(attempt["error"])
+                for name in ("traceback", "error", "answer"):
+                    attempt[name] = masked_text(attempt[name])
     shown = {**asdict(letter), "payload": payload, "tries": attempts}
     if as_json:
         print_json(shown)
@@ -112,12 +111,20 @@ def show(job_id: int, as_json: bool, reveal: bool) -> None:
 def _print_letter(console: Console, shown: dict[str, Any]) -> None:
     for name, value in shown.items():
         if name not in ("payload", "tries"):
-            console.print(f"{name:<13} {'none' if value is None else value}", markup=False, highlight=False)
+            console.print(f"{name:<13} {_shown(value)}", markup=False, highlight=False)
     console.print_json(data=shown["payload"], ensure_ascii=True)
     for attempt in shown["tries"]:
         console.rule(f"attempt {attempt['number']} by {attempt['worker']}", align="left")
         ended = attempt["traceback"] or attempt["error"] or "running, or its worker died"
         console.print(ended, markup=False, highlight=False)
+        if attempt["answer"]:
+            console.print(f"it answered: {attempt['answer']}", markup=False, highlight=False)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, datetime):
+        return iso(value)
+    return "none" if value is None else str(value)
 
 
 @dead.command()
@@ -141,7 +148,7 @@ def export(filter_: Filter, output: Path | None, reveal: bool) -> None:
             payload = dead_letter_list.content(letter)
             shown = letter if reveal else _masked(letter)
             told = {**asdict(shown), "payload": payload if reveal else masked_payload(payload)}
-            click.echo(json.dumps(told, default=str, ensure_ascii=True), file=lines)
+            click.echo(to_json(told), file=lines)
             advance(1)
 
 

@@ -1,6 +1,5 @@
 """``neverdrop dead retry``, ``discard`` and ``edit``: what a person decides about dead letters."""
 
-import getpass
 import json
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,24 +12,27 @@ from redis.exceptions import RedisError
 from app import dead_letters
 from app.cli.decide import ALL, DRY_RUN, ID, IDS, Chosen, decide, print_result
 from app.cli.filter_options import filtered
-from app.cli.terminal import JSON
+from app.cli.parameters import RATE, user
+from app.cli.terminal import JSON, YES
 from app.dead_letters import ActionResult, PayloadError, RetryRate
 from app.handlers import load_handlers, registry
 from app.stores import engine, redis
+from app.targets import load_targets
 from app.views import Filter
 from app.views import dead_letters as dead_letter_list
 from config.settings import settings
+
+MAX_PAYLOAD = 4 * 1024 * 1024  # characters: a body has 3 MB
 
 
 @click.command()
 @IDS
 @filtered("died")
 @ALL
-@click.option(
-    "--rate", type=click.FloatRange(0.001), help="at most so many a second, so that nothing is flooded"
-)
+@click.option("--rate", type=RATE, help="at most so many a second, so that nothing is flooded")
 @DRY_RUN
-@click.option("--who", default=getpass.getuser, help="recorded with the retry; by default you")
+@YES
+@click.option("--who", default=user, help="recorded with the retry; by default you")
 @JSON
 def retry(
     event_ids: tuple[int, ...],
@@ -38,11 +40,13 @@ def retry(
     everything: bool,
     rate: float | None,
     dry_run: bool,
+    yes: bool,
     who: str,
     as_json: bool,
 ) -> None:
     """Run dead letters again: they keep their place in their conversations."""
     load_handlers(settings().handler_modules, settings().handler_time_limit_seconds)
+    load_targets(settings(), registry)
     since = datetime.now(UTC)
 
     def act(ids: Sequence[int], first: int) -> ActionResult:
@@ -50,7 +54,7 @@ def retry(
         return dead_letters.retry(engine(), redis(), registry, ids, who, retry_rate)
 
     chosen = Chosen(dead_letter_list.LISTING, event_ids, everything, filter_)
-    decide(chosen, "retried", act, dry_run=dry_run, as_json=as_json, after_all=_reconcile)
+    decide(chosen, "retried", act, dry_run=dry_run, as_json=as_json, yes=yes, after_all=_reconcile)
 
 
 @click.command()
@@ -59,7 +63,8 @@ def retry(
 @ALL
 @click.option("--reason", required=True, help="why it need not be handled; recorded")
 @DRY_RUN
-@click.option("--who", default=getpass.getuser, help="recorded with the decision; by default you")
+@YES
+@click.option("--who", default=user, help="recorded with the decision; by default you")
 @JSON
 def discard(
     event_ids: tuple[int, ...],
@@ -67,6 +72,7 @@ def discard(
     everything: bool,
     reason: str,
     dry_run: bool,
+    yes: bool,
     who: str,
     as_json: bool,
 ) -> None:
@@ -76,7 +82,7 @@ def discard(
         return dead_letters.discard(engine(), redis(), ids, who, reason)
 
     chosen = Chosen(dead_letter_list.LISTING, event_ids, everything, filter_)
-    decide(chosen, "discarded", act, dry_run=dry_run, as_json=as_json, after_all=_reconcile)
+    decide(chosen, "discarded", act, dry_run=dry_run, as_json=as_json, yes=yes, after_all=_reconcile)
 
 
 @click.command()
@@ -85,15 +91,22 @@ def discard(
     "--file", type=click.File(encoding="utf-8"), help="the edited payload, - for standard input; not $EDITOR"
 )
 @click.option("--reason", help="what was wrong with it; recorded")
-@click.option("--who", default=getpass.getuser, help="recorded with the edit; by default you")
+@click.option("--who", default=user, help="recorded with the edit; by default you")
 @JSON
 def edit(event_id: int, file: TextIO | None, reason: str | None, who: str, as_json: bool) -> None:
     """Edit a dead letter's payload and run it again. The payload before is kept.
 
     It opens in $EDITOR, with what belongs to people in clear, or comes from --file.
     """
-    payload = file.read() if file else _in_editor(event_id)
+    payload = _read(file) if file else _in_editor(event_id)
     print_result(dead_letters.edit(engine(), redis(), event_id, payload, who, reason), "edited", as_json)
+
+
+def _read(file: TextIO) -> str:
+    payload = file.read(MAX_PAYLOAD + 1)
+    if len(payload) > MAX_PAYLOAD:
+        raise click.ClickException(f"{file.name} is longer than {MAX_PAYLOAD} characters: no payload is")
+    return payload
 
 
 def _in_editor(event_id: int) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from app.cli.terminal import print_json, progress
+from app.cli.terminal import confirm, print_json, progress
+from app.cli.times import iso
 from app.dead_letters import ActionResult
 from app.stores import MAX_ID, chunks, database_now, engine
 from app.views import Filter, Listing
@@ -65,6 +66,7 @@ def decide(
     *,
     dry_run: bool,
     as_json: bool,
+    yes: bool,
     after_all: Callable[[], object] | None = None,
 ) -> None:
     """Act part after part and print what came of it; ``after_all`` is called once everything that matches is done."""
@@ -73,6 +75,8 @@ def decide(
     if dry_run:
         _print({"would_be": count}, f"{count} would be {verb}", as_json)
         return
+    if chosen.everything:
+        confirm(f"{count} will be {verb}. Go on?", yes=yes)
     result = ActionResult()
     with progress(verb, count) as advance:
         for ids in chosen.parts():
@@ -88,7 +92,7 @@ def decide(
 def print_result(result: ActionResult, verb: str, as_json: bool) -> None:
     """Print which events were changed and which were left alone; then the exit code is 1."""
     refused = [{"id": id_, "why": why} for id_, why in sorted(result.refused.items())]
-    sentence = f"{len(result.changed)} {verb} at {datetime.now(UTC):%H:%M:%S} UTC"
+    sentence = f"{len(result.changed)} {verb} at {iso(datetime.now(UTC))}"
     _print({verb: result.changed, "left_alone": refused}, sentence, as_json)
     for each in refused:
         click.echo(f"event {each['id']} was left alone: {each['why']}", err=True)

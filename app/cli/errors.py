@@ -1,5 +1,8 @@
 """Say what to do about an error that is not a fault of the program."""
 
+import errno
+
+OUTPUT_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 QUERY_CANCELED = "57014"  # SQLSTATE
 
 
@@ -12,6 +15,8 @@ def sentence(error: Exception) -> str | None:
 
     if isinstance(error, NeverdropError):
         return str(error)
+    if isinstance(error, OSError) and error.errno in OUTPUT_FAULTS:
+        return f"the output cannot be written: {error.strerror}. Make room, or write it elsewhere"
     fault = judge(error)
     if fault is None:
         return None

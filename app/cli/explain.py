@@ -12,10 +12,12 @@ from typing import Any, TextIO
 
 import click
 
+from app.cli.times import iso
 from app.graph import codes
 from app.payload import ParsedBody, ParsedEvent, parse
 
 STDIN = "-"
+MAX_BODY = 64 * 1024 * 1024  # bytes that are read
 PIPE_WIDTH = 200  # columns of a table that no terminal limits
 
 
@@ -27,9 +29,12 @@ def explain(paths: Sequence[str], as_json: bool, out: TextIO) -> list[str]:
     faults = []
     for path in paths:
         try:
-            body = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
+            body = _read(path)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             faults.append(f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
+            continue
+        if len(body) > MAX_BODY:
+            faults.append(f"{path} is longer than {MAX_BODY} bytes: Meta sends 3 MB at most")
             continue
         parsed = parse(body)
         if as_json:
@@ -37,6 +42,13 @@ def explain(paths: Sequence[str], as_json: bool, out: TextIO) -> list[str]:
         else:
             _write_table(parsed, path, out)
     return faults
+
+
+def _read(path: str) -> bytes:
+    if path == STDIN:
+        return sys.stdin.buffer.read(MAX_BODY + 1)
+    with Path(path).open("rb") as file:
+        return file.read(MAX_BODY + 1)
 
 
 @click.command("explain")
@@ -91,7 +103,7 @@ def _write_json(parsed: ParsedBody, file: str | None, out: TextIO) -> None:
             "type": event.type,
             "key": event.key,
             "conversation": event.conversation,
-            "occurred_at": event.occurred_at,
+            "occurred_at": _time(event.occurred_at),
         }
         if file is not None:
             line["file"] = file
@@ -107,7 +119,7 @@ def _write_table(parsed: ParsedBody, path: str, out: TextIO) -> None:
     console = Console(file=out, width=None if out.isatty() else PIPE_WIDTH)
     table = Table(title=Text(_spelled_out(path)), title_justify="left", caption=Text(_summary(parsed)))
     table.caption_justify = "left"
-    for heading in ("", "kind", "type", "conversation", "occurred at (UTC)", "key"):
+    for heading in ("", "kind", "type", "conversation", "occurred at", "key"):
         table.add_column(heading, overflow="fold", justify="left" if heading else "right")
     for event in parsed.events:
         table.add_row(*(Text(_spelled_out(cell)) for cell in _cells(event)))
@@ -120,14 +132,14 @@ def _cells(event: ParsedEvent) -> Iterator[str]:
     yield event.kind
     yield event.type
     yield event.conversation or "–"
-    yield _time(event.occurred_at)
+    yield _time(event.occurred_at) or "–"
     yield event.key
 
 
-def _time(seconds: int | None) -> str:
+def _time(seconds: int | None) -> str | None:
     with suppress(TypeError, ValueError, OverflowError, OSError):
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")  # type: ignore[arg-type]
-    return "–"
+        return iso(datetime.fromtimestamp(seconds, UTC))  # type: ignore[arg-type]
+    return None
 
 
 def _summary(parsed: ParsedBody) -> str:

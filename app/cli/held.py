@@ -1,9 +1,7 @@
 """``neverdrop held``: events that wait for their next attempt; list them, retry them now, or skip them."""
 
-import getpass
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import UTC
 
 import click
 from rich.table import Table
@@ -12,14 +10,16 @@ from rich.text import Text
 from app import dead_letters
 from app.cli.decide import ALL, DRY_RUN, IDS, Chosen, decide
 from app.cli.filter_options import filtered
-from app.cli.terminal import JSON, REVEAL, console, print_json
+from app.cli.parameters import user
+from app.cli.terminal import JSON, REVEAL, YES, console, limited, print_json
+from app.cli.times import iso
 from app.dead_letters import ActionResult
 from app.stores import engine, redis
 from app.views import Filter, Held, masked_conversation, masked_text
 from app.views import held as held_list
 from config.logging import hiding
 
-MAX_LISTED = 50
+SHOWN_AT_ONCE = 50
 ERROR_WIDTH = 60
 
 
@@ -30,7 +30,7 @@ def held() -> None:
 
 @held.command("list")
 @filtered("failed")
-@click.option("--limit", default=MAX_LISTED, show_default=True, help="at most so many, the first due first")
+@limited(SHOWN_AT_ONCE, "the first due first")
 @JSON
 @REVEAL
 def list_(filter_: Filter, limit: int, as_json: bool, reveal: bool) -> None:
@@ -46,12 +46,12 @@ def list_(filter_: Filter, limit: int, as_json: bool, reveal: bool) -> None:
         click.echo("nothing waits for its next attempt")
         return
     table = Table(
-        "id", "due (UTC)", "type", "conversation", "lane", "handler", "attempts", "waiting", "error", box=None
+        "id", "due", "type", "conversation", "lane", "handler", "attempts", "waiting", "error", box=None
     )
     for event in events:
         cells = (
             str(event.id),
-            f"{event.due_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+            iso(event.due_at),
             event.type,
             event.conversation or "none",
             event.lane_name,
@@ -71,10 +71,17 @@ def list_(filter_: Filter, limit: int, as_json: bool, reveal: bool) -> None:
 @filtered("failed")
 @ALL
 @DRY_RUN
-@click.option("--who", default=getpass.getuser, help="recorded with the retry; by default you")
+@YES
+@click.option("--who", default=user, help="recorded with the retry; by default you")
 @JSON
 def retry(
-    event_ids: tuple[int, ...], filter_: Filter, everything: bool, dry_run: bool, who: str, as_json: bool
+    event_ids: tuple[int, ...],
+    filter_: Filter,
+    everything: bool,
+    dry_run: bool,
+    yes: bool,
+    who: str,
+    as_json: bool,
 ) -> None:
     """Run events now that wait for their next attempt, after a fix. Their attempts count from 1 again."""
 
@@ -82,7 +89,7 @@ def retry(
         return dead_letters.retry_held(engine(), redis(), ids, who)
 
     chosen = Chosen(held_list.LISTING, event_ids, everything, filter_)
-    decide(chosen, "retried", act, dry_run=dry_run, as_json=as_json)
+    decide(chosen, "retried", act, dry_run=dry_run, as_json=as_json, yes=yes)
 
 
 @held.command()
@@ -91,7 +98,8 @@ def retry(
 @ALL
 @click.option("--reason", required=True, help="why they need not be handled; recorded")
 @DRY_RUN
-@click.option("--who", default=getpass.getuser, help="recorded with the decision; by default you")
+@YES
+@click.option("--who", default=user, help="recorded with the decision; by default you")
 @JSON
 def skip(
     event_ids: tuple[int, ...],
@@ -99,6 +107,7 @@ def skip(
     everything: bool,
     reason: str,
     dry_run: bool,
+    yes: bool,
     who: str,
     as_json: bool,
 ) -> None:
@@ -108,7 +117,7 @@ def skip(
         return dead_letters.skip_held(engine(), redis(), ids, who, reason)
 
     chosen = Chosen(held_list.LISTING, event_ids, everything, filter_)
-    decide(chosen, "skipped", act, dry_run=dry_run, as_json=as_json)
+    decide(chosen, "skipped", act, dry_run=dry_run, as_json=as_json, yes=yes)
 
 
 def _masked(event: Held) -> Held:

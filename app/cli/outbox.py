@@ -1,9 +1,7 @@
 """``neverdrop outbox``: what handlers send; list it, decide about what is dead or unknown, resume a number."""
 
-import getpass
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from datetime import UTC
 from typing import Any
 
 import click
@@ -12,14 +10,18 @@ from rich.text import Text
 
 from app import outbox as outbox_package
 from app.broker import wake_senders
-from app.cli.terminal import JSON, REVEAL, console, print_json
+from app.cli.parameters import user
+from app.cli.terminal import JSON, REVEAL, YES, confirm, console, limited, print_json
+from app.cli.times import iso
 from app.outbox import OutboxStatements
 from app.stores import MAX_ID, SendState, chunks, engine, redis
 from app.views import NEED_A_DECISION, Send, SendFilter, masked_conversation, masked_id, masked_text, sends
+from config.control_characters import printable
 
-MAX_LISTED = 50
+SHOWN_AT_ONCE = 50
 ERROR_WIDTH = 70
 IDS_A_CALL = 500
+MAX_CODE = 2**31 - 1  # of an integer column
 STATE = click.Choice([state.value for state in SendState])
 
 Command = Callable[..., Any]
@@ -34,7 +36,7 @@ def filtered(command: Command) -> Command:
     """Add the options that choose sends."""
     options = (
         click.option("--number", help="from this phone_number_id only"),
-        click.option("--code", type=int, help="with this code of Meta's only"),
+        click.option("--code", type=click.IntRange(0, MAX_CODE), help="with this code of Meta's only"),
         click.option("--conversation", help="of this conversation only, as `trace` names it"),
         click.option(
             "--unsure/--sure", default=None, help="those that may have been sent, or surely were not"
@@ -48,9 +50,7 @@ def filtered(command: Command) -> Command:
 @outbox.command("list")
 @filtered
 @click.option("--state", "states", multiple=True, type=STATE, help="by default dead and unknown")
-@click.option(
-    "--limit", default=MAX_LISTED, show_default=True, type=click.IntRange(1), help="at most so many"
-)
+@limited(SHOWN_AT_ONCE, "oldest first")
 @JSON
 @REVEAL
 def list_(states: tuple[str, ...], limit: int, as_json: bool, reveal: bool, **chosen: Any) -> None:
@@ -65,19 +65,19 @@ def list_(states: tuple[str, ...], limit: int, as_json: bool, reveal: bool, **ch
             print_json({name: value for name, value in asdict(each).items() if name != "body"})
         return
     for number in stopped:
-        since = f"{number['since'].astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        click.echo(f"number {number['number']} is stopped since {since}: {number['error']}")
+        why = number["error"] if reveal else masked_text(number["error"])
+        click.echo(printable(f"number {number['number']} is stopped since {iso(number['since'])}: {why}"))
     if not shown:
         click.echo("no such replies")
         return
     table = Table(
-        "id", "event", "step", "stands at", "attempts", "written (UTC)", "conversation", "error", box=None
+        "id", "event", "step", "stands at", "attempts", "written", "conversation", "error", box=None
     )
     for each in shown:
         error = (each.error or "none").splitlines()[0][:ERROR_WIDTH]
         cells = (
             str(each.id), str(each.event_id), each.step, each.stands_at, str(each.attempts),
-            f"{each.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}", each.conversation, error,
+            iso(each.created_at), each.conversation, error,
         )  # fmt: skip
         table.add_row(*map(Text, cells))
     console().print(table)
@@ -91,18 +91,21 @@ def _decision(name: str, action: str, verb: str, documentation: str) -> None:
         "--all", "everything", is_flag=True, help="every dead or unknown one that matches the options"
     )
     @click.option("--dry-run", is_flag=True, help="say how many it would be, and change nothing")
-    @click.option("--who", default=getpass.getuser, help="recorded with the decision; by default you")
+    @YES
+    @click.option("--who", default=user, help="recorded with the decision; by default you")
     @click.option("--reason", help="recorded with the decision")
     @JSON
     def command(
-        send_ids: tuple[int, ...], everything: bool, dry_run: bool, who: str, reason: str | None, as_json: bool,
-        **chosen: Any,
+        send_ids: tuple[int, ...], everything: bool, dry_run: bool, yes: bool, who: str, reason: str | None,
+        as_json: bool, **chosen: Any,
     ) -> None:  # fmt: skip
         if bool(send_ids) == everything or (send_ids and any(value is not None for value in chosen.values())):
             raise click.UsageError("give ids of sends, or --all with options")
         filter_ = SendFilter(ids=send_ids or None, states=NEED_A_DECISION, **chosen)
         ids = _ids(filter_)
         changed: list[int] = []
+        if everything and not dry_run:
+            confirm(f"{len(ids)} will be {verb}. Go on?", yes=yes)
         if not dry_run:
             for part in chunks(ids, IDS_A_CALL):
                 changed += outbox_package.decide(engine(), action, part, who, reason)

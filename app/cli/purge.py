@@ -1,14 +1,16 @@
 """``neverdrop purge``: delete by hand what was finished long ago."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
-from app.cli.terminal import JSON, print_json, progress
+from app.cli.terminal import JSON, YES, confirm, print_json, progress
+from app.cli.times import iso
 from app.recovery import Purged, retention
 from app.stores import engine, redis
-from config.settings import check_retention, settings
+from config.settings import settings
+from config.settings_checks import check_retention
 
 
 def _days(_ctx: click.Context, _option: click.Parameter, days: int | None) -> int | None:
@@ -23,8 +25,9 @@ def _days(_ctx: click.Context, _option: click.Parameter, days: int | None) -> in
     "--older-than", type=int, callback=_days, metavar="DAYS", help="at least 8; RETENTION_DAYS if not given"
 )
 @click.option("--dry-run", is_flag=True, help="say how many events it would be, and delete nothing")
+@YES
 @JSON
-def purge(older_than: int | None, dry_run: bool, as_json: bool) -> None:
+def purge(older_than: int | None, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Delete what was finished (done or discarded) so many days ago.
 
     With everything that hangs on it: attempts, decisions, statuses of messages, deliveries. What is pending or dead
@@ -38,12 +41,13 @@ def purge(older_than: int | None, dry_run: bool, as_json: bool) -> None:
     if dry_run:
         _print_dry_run(total, before, as_json)
         return
+    confirm(f"{total} events that were finished before {iso(before)} will be deleted. Go on?", yes=yes)
     purged = _purge(total, before, not as_json)
     if as_json:
         print_json({"finished_before": before, **asdict(purged)})
         return
     click.echo(
-        f"deleted {purged.events} events that were finished before {_utc(before)}, with {purged.attempts} attempts,"
+        f"deleted {purged.events} events that were finished before {iso(before)}, with {purged.attempts} attempts,"
         f" {purged.actions} decisions, {purged.statuses} statuses of messages and {purged.deliveries} deliveries"
     )
 
@@ -64,8 +68,4 @@ def _print_dry_run(total: int, before: datetime, as_json: bool) -> None:
     if as_json:
         print_json({"finished_before": before, "events": total, "dry_run": True})
     else:
-        click.echo(f"would delete {total} events that were finished before {_utc(before)}")
-
-
-def _utc(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        click.echo(f"would delete {total} events that were finished before {iso(before)}")

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from app import broker
 from app.broker import Quarantined
-from app.cli.terminal import JSON, REVEAL, console, print_json
+from app.cli.terminal import JSON, REVEAL, YES, confirm, console, print_json
+from app.cli.times import iso
 from app.stores import redis
 from app.views import masked_text
 
@@ -33,9 +34,9 @@ def list_(as_json: bool, reveal: bool) -> None:
     if not messages:
         click.echo("no message is in quarantine")
         return
-    table = Table("id", "at (UTC)", "queue", "bytes", "error", box=None)
+    table = Table("id", "at", "queue", "bytes", "error", box=None)
     for message in messages:
-        at = f"{datetime.fromtimestamp(message.at, UTC):%Y-%m-%d %H:%M:%S}"
+        at = iso(datetime.fromtimestamp(message.at, UTC))
         error = message.error if reveal else masked_text(message.error) or ""
         cells = (message.id, at, message.queue, str(message.size), error)
         table.add_row(*map(Text, cells))  # a str would be read as rich's markup
@@ -45,12 +46,15 @@ def list_(as_json: bool, reveal: bool) -> None:
 @quarantine.command()
 @click.argument("ids", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="all that are there now")
+@YES
 @JSON
-def drop(ids: tuple[str, ...], everything: bool, as_json: bool) -> None:
+def drop(ids: tuple[str, ...], everything: bool, yes: bool, as_json: bool) -> None:
     """Drop messages for good, which ends the alert; by id, or --all."""
     if bool(ids) == everything:
         raise click.UsageError("give ids, or --all")
     chosen = [message.id for message in broker.quarantined(redis())] if everything else ids
+    if everything:
+        confirm(f"{len(chosen)} messages will be dropped. Go on?", yes=yes)
     dropped = broker.drop_quarantined(redis(), chosen)
     if as_json:
         print_json({"dropped": dropped})

@@ -1,6 +1,7 @@
 """``neverdrop status``: what waits, how old it is, who works on it, and which alerts are raised."""
 
 import sys
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -65,6 +66,9 @@ def _as_dict(measured: PartialBacklog) -> dict[str, Any]:
         "replies_unknown": stored and stored.outbox.unknown,
         "replies_dead": stored and stored.outbox.dead,
         "stopped_numbers": stored and list(stored.outbox.stopped),
+        "forwards_waiting": stored and stored.targets.waiting,
+        "stopped_targets": stored and list(stored.targets.stopped),
+        "targets": transport and {name: asdict(health) for name, health in transport.targets.items()},
         "queues": transport and dict(transport.queues),
         "quarantined": transport and transport.quarantined,
         "workers": workers,
@@ -102,6 +106,10 @@ def _add_stored(table: Table, stored: PostgresBacklog | None) -> None:
     if stored.stale:
         table.add_row("stale, in the last hour", str(stored.stale))
     _add_outbox(table, stored.outbox)
+    if stored.targets.waiting:
+        table.add_row("jobs of targets", str(stored.targets.waiting))
+    if stored.targets.stopped:
+        table.add_row("targets that are stopped", Text(", ".join(stored.targets.stopped), "red"))
     table.add_row("dead letters", Text(str(stored.dead_letters), "red" if stored.dead_letters else ""))
 
 
@@ -125,6 +133,9 @@ def _add_transport(table: Table, transport: RedisBacklog | None) -> None:
         table.add_row(f"queue {queue}", str(length))
     if transport.quarantined:
         table.add_row("messages that could not be run", Text(str(transport.quarantined), "red"))
+    failing = [name for name, health in transport.targets.items() if health.breaker != "closed"]
+    if failing:
+        table.add_row("targets that fail", Text(", ".join(failing), "red"))
     workers = "\n".join(sorted(transport.workers)) if transport.workers else Text("none", "red")
     table.add_row("workers alive", workers)
 

@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,12 +16,29 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
 
+from app.cli.times import iso
 from config.control_characters import printable
 
 PIPE_WIDTH = 200  # columns where nobody looks at a screen, so that ids stay whole
 
+MAX_LISTED = 1_000_000  # rows: a list is held in memory
+
 REVEAL = click.option("--reveal", is_flag=True, help="show phone numbers, texts and message ids")
 JSON = click.option("--json", "as_json", is_flag=True, help="one JSON object a line")
+
+
+YES = click.option("--yes", is_flag=True, help="do not ask at a terminal")
+
+
+def limited(default: int, order: str) -> Callable[..., Any]:
+    """Return the option ``--limit``; ``order`` says which rows come first."""
+    return click.option(
+        "--limit",
+        default=default,
+        show_default=True,
+        type=click.IntRange(1, MAX_LISTED),
+        help=f"at most so many, {order}",
+    )
 
 
 class SafeConsole(Console):
@@ -59,7 +77,22 @@ def console() -> Console:
 
 def print_json(value: Any) -> None:
     """One object, one line; times as ISO text."""
-    click.echo(json.dumps(value, default=str, ensure_ascii=True))
+    click.echo(to_json(value))
+
+
+def to_json(value: Any) -> str:
+    """Return one line of JSON; times as ISO text, in UTC."""
+    return json.dumps(value, default=_as_text, ensure_ascii=True)
+
+
+def _as_text(value: Any) -> str:
+    return iso(value, "microseconds") if isinstance(value, datetime) else str(value)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask at a terminal before many things are changed at once; a program is not asked. Abort for a no."""
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        click.confirm(question, abort=True, err=True)
 
 
 @contextmanager

@@ -9,9 +9,12 @@ from rich.console import Console
 from rich.text import Text
 
 from app.cli.terminal import JSON, REVEAL, console, print_json
+from app.cli.times import iso
 from app.stores import engine, redis
-from app.views import masked_conversation, masked_id, masked_text, timeline
+from app.views import QUOTING_DETAILS, masked_conversation, masked_id, masked_text, timeline
 from config.logging import hiding
+
+MICRO = "microseconds"
 
 
 @click.command()
@@ -37,12 +40,12 @@ def trace(identifier: str, as_json: bool, reveal: bool) -> None:
         return
     out = console()
     for delivery_id, at in waiting:
-        out.print(f"{at:%Y-%m-%d %H:%M:%S.%f}  received   delivery {delivery_id}, waits in the journal")
+        out.print(f"{iso(at, MICRO)}  received   delivery {delivery_id}, waits in the journal")
     for history in timelines:
         _print(out, history, reveal)
     for row in statuses:
         times = "  ".join(
-            f"{name[:-3]} {value:%H:%M:%S}" for name, value in row.items() if name.endswith("_at") and value
+            f"{name[:-3]} {iso(value)}" for name, value in row.items() if name.endswith("_at") and value
         )
         out.print(f"status of the message: {row['status']}   {times}")
 
@@ -64,7 +67,7 @@ def _masked(history: timeline.Timeline, reveal: bool) -> dict[str, Any]:
             shown["error"] = masked_text(history.error)
             for moment in shown["moments"]:
                 moment["detail"].pop("payload", None)  # of a changed duplicate
-                for name in ("error", "traceback", "answer"):
+                for name in QUOTING_DETAILS:
                     if moment["detail"].get(name):
                         moment["detail"][name] = masked_text(moment["detail"][name])
     return shown
@@ -84,10 +87,10 @@ def _print(console: Console, history: timeline.Timeline, reveal: bool) -> None:
         Text(f"  conversation {shown['conversation'] or 'none'}   handler {history.handler or 'none'}   ")
         + Text(history.state, STATE_STYLES.get(history.state, ""))
         + Text("   late" if history.late else "")
-        + Text(f"   due at {history.due_at:%H:%M:%S}" if history.due_at else "")
+        + Text(f"   due at {iso(history.due_at)}" if history.due_at else "")
     )
     for moment in shown["moments"]:
-        console.print(Text(f"  {moment['at']:%Y-%m-%d %H:%M:%S.%f}  {moment['what']:<10} {_detail(moment)}"))
+        console.print(Text(f"  {iso(moment['at'], MICRO)}  {moment['what']:<10} {_detail(moment)}"))
 
 
 STATE_STYLES = {"done": "green", "pending": "yellow", "dead": "red"}
@@ -101,4 +104,6 @@ def _detail(moment: dict[str, Any]) -> str:
         ended = "running, or its worker died"
     else:
         ended = f"{detail['error'] or 'succeeded'} after {detail['seconds']:.3f} s"
+    if detail["answer"]:
+        ended += f"; it answered: {detail['answer']}"
     return f"{detail['number']} by {detail['worker']}: {ended}"
