@@ -14,18 +14,34 @@ from flower.inspector import Inspector
 from flower.views.auth import LoginHandler
 from flower.views.error import NotFoundErrorHandler
 from tornado.httputil import HTTPServerRequest
+from tornado.netutil import bind_sockets
 from tornado.web import StaticFileHandler, url
 
 from app.errors import NeverdropError
-from app.flower import conversation, dead_letters, held, outbox, pipeline, templates
+from app.flower import (
+    conversation,
+    dead_letters,
+    erasure,
+    held,
+    outbox,
+    pipeline,
+    replays,
+    targets,
+    tasks,
+    templates,
+)
 from app.flower import overrides as stock
 from app.flower.access import has_login
 from app.flower.base import STATIC
 from app.flower.gate import Gate, gated, log_request, refused_by
 from app.flower.secrets import secrets_of, without_secrets
+from app.flower.server import BoundedServer, bind_private_socket
 from app.handlers import load_handlers
+from app.targets import load_targets
 from config.logging import configure
 from config.settings import settings
+
+FLOWERS_COLUMNS = "name,uuid,state,received,runtime,worker"  # of its table of tasks, where nobody says others
 
 HANDLERS = [
     url(r"/dead-letters", dead_letters.DeadLetters, name="dead_letters"),
@@ -42,16 +58,29 @@ HANDLERS = [
     url(r"/pipeline", pipeline.Pipeline, name="pipeline"),
     url(r"/pipeline/numbers", pipeline.Numbers),
     url(r"/pipeline/samples", pipeline.Samples),
+    url(r"/held/table", held.HeldTable),
     url(r"/held/count", held.HeldCount, name="held_count"),
     url(r"/held/retry", held.HeldRetry),
     url(r"/held/skip", held.HeldSkip),
+    url(r"/targets/([a-z0-9_-]+)/(pause|resume)", targets.TargetSwitch),
     url(r"/outbox", outbox.OutboxPage, name="outbox"),
     url(r"/outbox/table", outbox.OutboxTable),
     url(r"/outbox/decide/(send_again|was_sent|drop)", outbox.OutboxDecide),
     url(r"/outbox/resume", outbox.NumberResume),
+    url(r"/conversations", conversation.Conversations, name="conversations"),
+    url(r"/conversations/find", conversation.FindConversations),
+    url(r"/job/(\d+)", tasks.JobPage, name="job"),
+    url(r"/replays", replays.ReplaysPage, name="replays"),
+    url(r"/replays/table", replays.ReplaysTable),
+    url(r"/replays/count", replays.ReplayCount),
+    url(r"/replays/start", replays.ReplayStart),
+    url(r"/replays/stop", replays.ReplayStop),
     url(r"/conversation/(\d+)", conversation.ConversationPage, name="conversation"),
     url(r"/conversation/(\d+)/events", conversation.LaneEvents),
     url(r"/conversation/(\d+)/(pause|resume)", conversation.PauseSwitch),
+    url(r"/conversation/(\d+)/erasure", erasure.ErasurePage, name="erasure"),
+    url(r"/conversation/(\d+)/erasure/count", erasure.ErasureCount),
+    url(r"/conversation/(\d+)/erasure/erase", erasure.Erase),
     url(r"/neverdrop/(.*)", StaticFileHandler, {"path": str(STATIC)}, name="neverdrop_static"),
     url(r"/broker", stock.Broker),
     url(r"/api/queues/length", stock.QueueLengths),
@@ -73,13 +102,29 @@ class NeverdropFlower(Flower):  # type: ignore[misc]
     """Flower's application with our handlers before its own."""
 
     def __init__(self, options: Any = None, **kwargs: Any) -> None:
-        _complete(options)
+        self.target_names = _complete(options)
         kwargs["template_loader"] = templates.loader(kwargs["template_path"])
         super().__init__(options=options, **kwargs)
         self._gate = Gate(self)
         self.inspector = SecretlessInspector(self.io_loop, self.capp, options.inspect_timeout / 1000)
         prefix = options.url_prefix
         self.add_handlers(".*", [rewrite_handler(each, prefix) if prefix else each for each in HANDLERS])
+
+    def start_http_server(self) -> int | None:
+        """Listen on our server instead of Flower's; return the port, or None for a Unix socket."""
+        options = self.options
+        secure = None if options.unix_socket else self.ssl_options
+        self.server = BoundedServer(self, ssl_options=secure, xheaders=options.xheaders)
+        if options.unix_socket:
+            try:
+                self.server.add_socket(bind_private_socket(options.unix_socket))
+            except (NeverdropError, OSError) as error:
+                raise SystemExit(f"neverdrop cannot start Flower: {error}") from error
+            return None
+        sockets = bind_sockets(options.port, address=options.address)
+        self.server.add_sockets(sockets)
+        port: int = sockets[0].getsockname()[1]
+        return port
 
     def get_handler_delegate(
         self,
@@ -111,19 +156,22 @@ class NeverdropFlower(Flower):  # type: ignore[misc]
         log_request(handler)
 
 
-def _complete(options: Any) -> None:
-    """Settings that Flower does not read itself; and no start in production without a login."""
+def _complete(options: Any) -> list[str]:
+    """Settings that Flower does not read itself; and no start in production without a login. Returns the targets."""
     known = settings()
     given = known.flower_basic_auth.get_secret_value()
     if given and not options.basic_auth:  # from FLOWER_BASIC_AUTH_FILE
         options.basic_auth = given.split(",")
+    if options.tasks_columns == FLOWERS_COLUMNS:  # nobody has chosen others
+        options.tasks_columns += ",result"  # of an ``advance``: which events it ran
     if known.neverdrop_env == "production" and not has_login(options):
         raise SystemExit(
             "neverdrop cannot start Flower: in production it needs a login. "
             "Set FLOWER_BASIC_AUTH to user:password, or use --auth with an OAuth provider."
         )
     try:
-        load_handlers(known.handler_modules, known.handler_time_limit_seconds)
+        handlers = load_handlers(known.handler_modules, known.handler_time_limit_seconds)
+        return list(load_targets(known, handlers).targets)
     except NeverdropError as error:
         raise SystemExit(f"neverdrop cannot start Flower: {error}") from error
 

@@ -5,7 +5,7 @@ Tornado's escaping, and the browser is told to run no script but those of this s
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from tornado.ioloop import IOLoop
 from app.errors import NeverdropError
 from app.flower.access import refusal
 from app.flower.gate import Gated, identity_of
+from app.flower.searches import Searches
 from app.stores import engine
 from config.flower_roles import Role
 from config.logging import get_logger
@@ -30,6 +31,8 @@ STATIC = Path(__file__).parent / "static"
 MAX_JSON = 256 * 1024  # bytes: a thousand ids and a filter
 
 T = TypeVar("T")
+
+searches = Searches()
 
 log = get_logger(__name__)
 
@@ -54,6 +57,19 @@ class NeverdropHandler(Gated, BaseHandler):  # type: ignore[misc]
     def asset(self, name: str) -> str:
         """The address of a file of ours, new with each version of it."""
         return f"{self.reverse_url('neverdrop_static', name)}?v={_version(name)}"
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Say in words what is wrong, each kind of answer in its own form."""
+        status, sentence = _sentence(status_code, _error_in(kwargs))
+        if status == 401:
+            super().write_error(status, **kwargs)
+            return
+        self.set_status(status)
+        self.say(sentence)
+
+    def say(self, sentence: str) -> None:
+        """Answer with a sentence about an error."""
+        raise NotImplementedError
 
     async def run(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Call what waits for a store."""
@@ -82,6 +98,9 @@ class Page(NeverdropHandler):
             **values,
         )
 
+    def say(self, sentence: str) -> None:
+        self.render("trouble.html", asset=self.asset, sentence=sentence, again=self.request.path)
+
 
 class ApiHandler(NeverdropHandler):
     """An answer in JSON; an error is {"error": sentence}."""
@@ -102,7 +121,12 @@ class ApiHandler(NeverdropHandler):
             raise tornado.web.HTTPError(400, reason="not JSON") from error
         if not isinstance(body, dict):
             raise tornado.web.HTTPError(400, reason="not a JSON object")
+        self.log_search(body)
         return body
+
+    def log_search(self, asked: Mapping[str, Any]) -> None:
+        """Log what may tell who a person is, whatever is then answered: a number is enough."""
+        searches.log_once(self.user, self.request.path, asked)
 
     def reveal(self, what: str, **fields: Any) -> bool:
         """Whether personal data was asked for, by who may see it; then who saw it is logged."""
@@ -119,13 +143,7 @@ class ApiHandler(NeverdropHandler):
         if not isinstance(value, (NeverdropError, DataError)):
             super().log_exception(typ, value, tb)
 
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        error = kwargs["exc_info"][1] if kwargs.get("exc_info") else None
-        status, sentence = _sentence(status_code, error)
-        if status == 401:
-            super().write_error(status, **kwargs)
-            return
-        self.set_status(status)
+    def say(self, sentence: str) -> None:
         self.answer(error=sentence)
 
 
@@ -138,6 +156,11 @@ class ChangeHandler(ApiHandler):
     def who(self) -> str:
         """As it is recorded; the gate has seen to it that there is one."""
         return self.user or ""
+
+
+def _error_in(given: dict[str, Any]) -> BaseException | None:
+    """Return the error that Tornado answers."""
+    return given["exc_info"][1] if given.get("exc_info") else None
 
 
 def _sentence(status: int, error: BaseException | None) -> tuple[int, str]:

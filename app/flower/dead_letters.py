@@ -18,7 +18,6 @@ from app.flower import serializers as shown
 from app.flower.base import ApiHandler, ChangeHandler, Page
 from app.flower.cursors import Cursors
 from app.flower.decisions import as_json, chosen
-from app.flower.searches import Searches
 from app.handlers import registry
 from app.stores import database_now, engine, redis
 from app.views import Filter, Order, Row, decided, timeline
@@ -30,7 +29,6 @@ MAX_PAYLOAD = 16 * 1024 * 1024  # bytes; a payload may have 3 MiB, and escaping 
 
 
 cursors = Cursors()
-searches = Searches()
 
 
 class DeadLetters(Page):
@@ -45,7 +43,9 @@ class DeadLetterTable(ApiHandler):
     needs = Role.READ
 
     async def get(self) -> None:
-        await self._show({name: self.get_query_argument(name) for name in self.request.query_arguments})
+        given = {name: self.get_query_argument(name) for name in self.request.query_arguments}
+        self.log_search(given)
+        await self._show(given)
 
     async def post(self) -> None:
         given = self.wanted_body()
@@ -60,7 +60,6 @@ class DeadLetterTable(ApiHandler):
         reveal = self.reveal("dead_letters")
         position = cursors.position(cursor) if cursor else None
         rows, total, now = await self.read(_table, wanted, sort, order, position, limit)
-        searches.log_once(self.user, given, total)
         last = rows[-1] if len(rows) == limit else None
         self.answer(
             letters=[shown.row(row, reveal) for row in rows],

@@ -1,14 +1,34 @@
-"""What a person decides on the Pipeline page about events that wait for their next attempt."""
+"""The Pipeline page's table of events that wait for their next attempt, and what a person decides about them."""
 
 import tornado.web
 
 from app import dead_letters
 from app.flower import parameters
+from app.flower import serializers as shown
 from app.flower.base import ApiHandler, ChangeHandler
 from app.flower.decisions import as_json, chosen
 from app.stores import database_now, engine, redis
 from app.views import held as held_list
 from config.flower_roles import Role
+
+MAX_SHOWN = 1000
+
+
+class HeldTable(ApiHandler):
+    """{"sort", "order", "limit"}: the first so many, and how many there are."""
+
+    needs = Role.READ
+
+    @tornado.web.authenticated
+    async def post(self) -> None:
+        body = self.wanted_body()
+        sort, order = parameters.sorting(
+            body.get("sort", "due"), body.get("order", "ascending"), held_list.SORTED_BY
+        )
+        limit = min(parameters.page_size(body.get("limit", 50)), MAX_SHOWN)
+        reveal = self.reveal("held")
+        found, total = await self.read(held_list.table, sort, order, limit)
+        self.answer(held=[shown.held(each, reveal) for each in found], total=total)
 
 
 class HeldCount(ApiHandler):

@@ -42,6 +42,8 @@ class OutboxTable(ApiHandler):
             {"sure": self.get_query_argument("sure", ""), "code": self.get_query_argument("code", "")}
         )
         found, stopped = await self.read(_found_and_stopped, filter_)
+        if not reveal:
+            stopped = [each | {"error": masked_text(each["error"])} for each in stopped]
         self.answer(
             sends=[_shown(each, reveal) for each in found], stopped=stopped, more=len(found) == MAX_LISTED
         )

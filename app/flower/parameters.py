@@ -1,6 +1,6 @@
 """What a request asks for, checked before anything is done."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
@@ -12,6 +12,7 @@ from app.views import SORTED_BY, Filter, Order
 
 MAX_TEXT = 1000  # characters of a search or a reason
 MAX_IDS = 1000  # of one request
+MAX_HOURS = 365 * 24  # of a pause
 TEXTS = ("kind", "type", "handler", "error", "conversation", "error_class", "search")
 TIMES = ("before", "after")
 
@@ -83,6 +84,15 @@ def rate(value: Any) -> float | None:
     return float(value)
 
 
+def hours(value: Any) -> float | None:
+    """For how long a pause is, in seconds; None is until somebody ends it."""
+    if value is None or value == "":
+        return None
+    if type(value) not in (int, float) or not isfinite(value) or not 0 < value <= MAX_HOURS:
+        raise BadRequest(f"hours must be a number above 0, {MAX_HOURS} (a year) at most")
+    return float(value) * 3600
+
+
 def whole(name: str, value: Any) -> int:
     if type(value) is not int or not 0 <= value <= MAX_ID:
         raise BadRequest(f"{name} must be a whole number")
@@ -102,9 +112,10 @@ def wanted(given: Any) -> Filter:
     return Filter(ids=ids, **found)
 
 
-def sorting(sort: str, order: str) -> tuple[str, Order]:
-    if sort not in SORTED_BY:
-        raise BadRequest(f"sort must be one of {', '.join(SORTED_BY)}")
+def sorting(sort: Any, order: Any, sorted_by: Collection[str] = SORTED_BY) -> tuple[str, Order]:
+    """By what a table is sorted, and in which order."""
+    if not isinstance(sort, str) or sort not in sorted_by:
+        raise BadRequest(f"sort must be one of {', '.join(sorted_by)}")
     if order not in ("ascending", "descending"):
         raise BadRequest("order must be ascending or descending")
     return sort, "ascending" if order == "ascending" else "descending"

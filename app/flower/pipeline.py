@@ -1,17 +1,19 @@
-"""The pipeline at a glance: numbers of this moment, held lanes, and charts of the last hour and day."""
+"""The pipeline at a glance: numbers of this moment, alerts, and charts of the last hour and day."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import tornado.web
 from sqlalchemy import Connection
 
-from app.flower import serializers as shown
+from app.flower import targets
 from app.flower.base import ApiHandler, Page
 from app.flower.parameters import BadRequest
 from app.stores import engine, redis
-from app.views import SPANS, Held, held, overview
-from app.watch import PartialBacklog, PartialProbe
+from app.targets import TargetPause, pauses
+from app.views import SPANS, RaisedAlert, alerts, overview
+from app.watch import REMEDIES, PartialBacklog, PartialProbe
 from config.settings import settings
 
 
@@ -30,19 +32,32 @@ class Numbers(ApiHandler):
 
     @tornado.web.authenticated
     async def get(self) -> None:
-        reveal = self.reveal("pipeline")
         window = settings().alert_growth_window_seconds
         measured = await self.run(probe.ask, engine(), redis(), window, STORE_SECONDS)
         claims = None if measured.transport is None else await self.run(overview.claimed_lanes, redis())
-        minute, held_lanes = None, None
+        minute = None
+        details: list[RaisedAlert] = []
+        paused: Sequence[TargetPause] | None = None
         if measured.stored is not None:
-            last_minute, events = await self.read(_last_minute_and_held)
-            minute, held_lanes = asdict(last_minute), [shown.held(event, reveal) for event in events]
-        self.answer(minute=minute, held=held_lanes, claims=claims, **_numbers(measured))
+            last_minute, details, paused = await self.read(_stored)
+            minute = asdict(last_minute)
+        raised = _alerts(measured.raised, details)
+        health = None if measured.transport is None else measured.transport.targets
+        rows = targets.table(self.application.target_names, health, paused)
+        self.answer(minute=minute, claims=claims, alerts=raised, targets=rows, **_numbers(measured))
 
 
-def _last_minute_and_held(connection: Connection) -> tuple[overview.LastMinute, list[Held]]:
-    return overview.last_minute(connection), held.lanes(connection)
+def _stored(
+    connection: Connection,
+) -> tuple[overview.LastMinute, list[RaisedAlert], Sequence[TargetPause]]:
+    return overview.last_minute(connection), alerts.raised(connection), pauses.all_paused(connection)
+
+
+def _alerts(names: Iterable[str], details: list[RaisedAlert]) -> list[dict[str, Any]]:
+    """Each with what to do; what only Postgres knows of it is missing while that is away."""
+    known = {each.name: asdict(each) for each in details}
+    remedies = {name: REMEDIES[name]._asdict() for name in REMEDIES}  # an alert of another release has none
+    return [{"name": name, **known.get(name, {}), "remedy": remedies.get(name)} for name in sorted(names)]
 
 
 def _numbers(measured: PartialBacklog) -> dict[str, Any]:
@@ -60,11 +75,11 @@ def _numbers(measured: PartialBacklog) -> dict[str, Any]:
         "unhandled": stored and stored.unhandled,
         "replies_waiting": stored and stored.outbox.waiting,
         "replies_dead": stored and stored.outbox.dead,
+        "forwards_waiting": stored and stored.targets.waiting,
         "queues": transport and dict(transport.queues),
         "unacked": transport and transport.unacked,
         "quarantined": transport and transport.quarantined,
         "workers": transport and {name: sorted(queues) for name, queues in sorted(transport.workers.items())},
-        "alerts": sorted(measured.raised),
         "unanswered": sorted(measured.errors),
     }
 

@@ -8,11 +8,11 @@ nothing.
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, text
 
-from app.views.filter import ERROR_CLASS, Filter
+from app.views.filter import ERROR_CLASS, Filter, Order
 from app.views.listing import Listing
 
 MAX_PAYLOAD_CHARACTERS = 20_000  # characters; a page does without longer ones
@@ -53,7 +53,6 @@ CASTS = {
 }
 DIED_AT = "e.finished_at"
 LISTING = Listing("dead_jobs", "e.state = 'dead'", DIED_AT)
-Order = Literal["ascending", "descending"]
 
 # The page is chosen by what it is sorted by alone, which an index may hold, and only its own rows are read whole
 PAGE = f"""

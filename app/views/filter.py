@@ -4,7 +4,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
+
+Order = Literal["ascending", "descending"]
 
 # What people see of an error's class: all before the first colon
 ERROR_CLASS = "split_part(e.error, ':', 1)"

@@ -8,10 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from app.views.filter import Filter
+from app.views.filter import Filter, Order
 from app.views.listing import Listing
-
-MAX_HELD_LANES = 20  # that a page shows
 
 IS_HELD = "e.state = 'pending' AND e.due_at IS NOT NULL AND e.error IS NOT NULL"
 # The attempts of a job are numbered: the last is one step in the primary key
@@ -26,8 +24,18 @@ SELECT e.id, e.event_id, e.key, e.kind, e.type, e.lane, e.conversation_id, c.key
        (SELECT count(*) FROM jobs w WHERE w.lane = e.lane) AS waiting, e.payload
 FROM event_jobs e LEFT JOIN conversations c ON c.id = e.conversation_id
 WHERE {IS_HELD} {{conditions}}
-ORDER BY e.due_at {{direction}}, e.id LIMIT :limit
+ORDER BY {{sorted_by}}, e.id LIMIT :limit
 """  # noqa: S608  (constants)
+
+# The query's own columns, by the name that a page sorts by
+SORTED_BY = {
+    "due": "due_at",
+    "failed": "failed_at",
+    "attempts": "attempts",
+    "waiting": "waiting",
+    "error": "error",
+    "conversation": "conversation",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +64,14 @@ class Held:
 def find(connection: Connection, filter_: Filter, limit: int | None = None) -> list[Held]:
     """Return held jobs, the first that is due first."""
     conditions, parameters = filter_.where(FAILED_AT)
-    statement = text(FIND.format(conditions=conditions, direction="ASC"))
+    statement = text(FIND.format(conditions=conditions, sorted_by=SORTED_BY["due"] + " ASC"))
     rows = connection.execute(statement, {**parameters, "limit": limit}).mappings()
     return [Held(**row) for row in rows]
 
 
-def lanes(connection: Connection) -> list[Held]:
-    """Return the jobs that hold up their lanes, the longest to wait first, MAX_HELD_LANES at most."""
-    statement = text(FIND.format(conditions="AND e.holds", direction="DESC"))
-    return [Held(**row) for row in connection.execute(statement, {"limit": MAX_HELD_LANES}).mappings()]
+def table(connection: Connection, sort: str, order: Order, limit: int) -> tuple[list[Held], int]:
+    """Return the first ``limit`` held jobs by one of SORTED_BY, and how many there are."""
+    direction = "ASC" if order == "ascending" else "DESC"
+    statement = text(FIND.format(conditions="", sorted_by=f"{SORTED_BY[sort]} {direction}"))
+    held = [Held(**row) for row in connection.execute(statement, {"limit": limit}).mappings()]
+    return held, len(held) if len(held) < limit else LISTING.count(connection, Filter())

@@ -2,6 +2,9 @@
 
 from config.masking import PROTOCOL_KEYS, mask_conversation, mask_error, mask_id, mask_name
 
+# Of a moment of a timeline, and of an attempt: what may quote somebody
+QUOTING_DETAILS = ("error", "traceback", "answer", "why", "reason")
+
 
 def masked_id(value: str, reveal: bool = False) -> str:
     """A message's id; numbers of our own and UUIDs are no secret."""

@@ -16,10 +16,11 @@ JOURNAL_PAGE = 500
 MAX_EVENTS = 1000  # of one delivery: Meta sends no more in a body
 
 EVENTS = """
-SELECT e.id, e.event_id, e.key, e.kind, e.type, e.state::text AS state, e.late, e.handler, e.attempts, e.due_at,
+SELECT e.id, e.event_id, root_lane(e.lane) AS lane,
+e.key, e.kind, e.type, e.state::text AS state, e.late, e.handler, e.attempts, e.due_at,
 e.error,
        (SELECT name FROM lane_names n WHERE n.id = e.lane_name_id) AS lane_name, e.replay_id,
-       e.occurred_at, e.finished_at, e.delivery_id, e.payload, c.key AS conversation,
+       e.occurred_at, e.finished_at, e.begun_at, e.delivery_id, e.payload, c.key AS conversation,
        d.accepted_at, d.ingested_at, d.door::text AS door
 FROM event_jobs e
 LEFT JOIN conversations c ON c.id = e.conversation_id
@@ -55,6 +56,21 @@ SELECT s.event_id, s.handler, s.step, a.number, a.at, a.answer FROM sends s JOIN
 WHERE s.event_id = ANY(:ids) ORDER BY a.at
 """)
 OF_MESSAGE = text("SELECT event_id FROM sends WHERE message_id = :id")
+# Of the last turn alone: the table keeps no other
+TURNS = text("""
+SELECT turned_by AS job_id, changed_at AS at, expects, due_at FROM dialogs
+WHERE turned_by = ANY(:ids) AND expects IS NOT NULL AND lane = ANY(:lanes)
+""")
+PAUSES = text("""
+SELECT coalesce(merged_into, id) AS lane, paused_at, paused_by, paused_until, paused_why FROM lanes
+WHERE paused_at IS NOT NULL AND (id = ANY(:lanes) OR merged_into = ANY(:lanes))
+""")
+# The burst that each job was run in, or is
+BURSTS = text("""
+SELECT mine.job_id, string_agg(CAST(m.job_id AS text), ', ' ORDER BY m.job_id) AS jobs, count(*) AS messages
+FROM joined_jobs mine JOIN joined_jobs m ON m.leader = mine.leader
+WHERE mine.job_id = ANY(:ids) GROUP BY mine.job_id
+""")
 CHANGED = text("""
 SELECT event_id, accepted_at, delivery_id, payload FROM changed_duplicates
 WHERE event_id = ANY(:ids) ORDER BY event_id, accepted_at
@@ -67,7 +83,7 @@ class TimelineEntry:
     """Something that happened to an event, or to a job of it."""
 
     at: datetime
-    what: str  # received, stored, changed, attempt, an action of a person, or the outcome
+    what: str  # received, stored, changed, attempt, expects, paused, joined, an action, or the outcome
     detail: dict[str, Any]
 
 
@@ -115,6 +131,10 @@ def find_timelines(connection: Connection, identifier: str) -> list[Timeline]:
     changed = connection.execute(CHANGED, {"ids": event_ids}).mappings().all()
     sends = connection.execute(SENDS, {"ids": event_ids}).mappings().all()
     tries = connection.execute(TRIES, {"ids": event_ids}).mappings().all()
+    lanes = [row["lane"] for row in rows]
+    turns = connection.execute(TURNS, {"ids": ids, "lanes": lanes}).mappings().all()
+    bursts = {row.job_id: row for row in connection.execute(BURSTS, {"ids": ids})}
+    pauses = connection.execute(PAUSES, {"lanes": lanes}).mappings().all()
     return [
         _timeline(
             row,
@@ -124,6 +144,9 @@ def find_timelines(connection: Connection, identifier: str) -> list[Timeline]:
             [
                 *(moment for send in sends if _is_of(send, row) for moment in _send(send)),
                 *(_try(each) for each in tries if _is_of(each, row)),
+                *(_turn(turn) for turn in turns if turn["job_id"] == row["id"]),
+                *(_pause(pause) for pause in pauses if _waits_in(pause, row)),
+                *_burst(bursts.get(row["id"]), row),
             ],
         )
         for row in rows
@@ -206,6 +229,7 @@ def _attempt(attempt: Any) -> TimelineEntry:
         "seconds": (finished - attempt["started_at"]).total_seconds() if finished else None,
         "error": attempt["error"],
         "traceback": attempt["traceback"],
+        "answer": attempt["answer"],  # of a target
     }
     return TimelineEntry(attempt["started_at"], "attempt", detail)
 
@@ -223,6 +247,30 @@ def _try(attempt: Any) -> TimelineEntry:
     """One POST to Meta."""
     detail = {"step": attempt["step"], "number": attempt["number"], "answer": attempt["answer"]}
     return TimelineEntry(attempt["at"], "sent", detail)
+
+
+def _turn(turn: Any) -> TimelineEntry:
+    """The handler expects an answer, and nothing has come of it yet."""
+    until = turn["due_at"].isoformat(timespec="seconds") if turn["due_at"] else None
+    return TimelineEntry(turn["at"], "expects", {"answer": turn["expects"], "until": until})
+
+
+def _burst(burst: Any, row: Any) -> Iterator[TimelineEntry]:
+    """The job was run together with others, as one list: they have one outcome."""
+    if burst is not None:
+        at = row["begun_at"] or row["finished_at"] or row["ingested_at"]
+        yield TimelineEntry(at, "joined", {"messages": burst.messages, "jobs": burst.jobs})
+
+
+def _waits_in(pause: Any, row: Any) -> bool:
+    return bool(pause["lane"] == row["lane"] and row["state"] == "pending")
+
+
+def _pause(pause: Any) -> TimelineEntry:
+    """The job waits because a person has taken over."""
+    until = pause["paused_until"].isoformat(timespec="seconds") if pause["paused_until"] else None
+    detail = {"who": pause["paused_by"], "until": until, "why": pause["paused_why"]}
+    return TimelineEntry(pause["paused_at"], "paused", detail)
 
 
 def _changed(duplicate: Any) -> TimelineEntry:

@@ -3,8 +3,10 @@
 
 import { ask, byId, number } from "./page.js";
 
-/** Ask with a dialog; `work(answers, progress, stopped)` runs while it is open. Resolves with what it returned, or null. */
-export function confirm({ title, text, yes, danger = false, reason = false, rate = false, work }) {
+const WHY = "Why need they not be handled?";
+
+/** Ask with a dialog, also for what is true here (a reason may be "optional"); `work(answers, progress, stopped)` runs while it is open. Resolves with what it returned, or null. */
+export function confirm({ title, text, yes, danger = false, reason = false, rate = false, pause = false, why = WHY, work }) {
   const dialog = byId("confirm");
   const modal = bootstrap.Modal.getOrCreateInstance(dialog);
   const form = dialog.querySelector("form");
@@ -13,20 +15,29 @@ export function confirm({ title, text, yes, danger = false, reason = false, rate
   byId("confirm-text").textContent = text;
   button.textContent = yes;
   button.className = `btn ${danger ? "btn-danger" : "btn-primary"}`;
+  dialog.querySelector("label[for=reason]").textContent = why;
   byId("confirm-reason").hidden = !reason;
   byId("confirm-rate").hidden = !rate;
-  byId("reason").required = reason;
+  byId("confirm-pause").hidden = !pause;
+  byId("reason").required = reason === true;
   byId("reason").value = "";
   byId("rate").value = "";
+  byId("hours").value = "";
+  byId("meanwhile").value = "keep";
   busy(false);
+  const giveFocusBack = focused();
   return new Promise((resolve) => {
     let stopped = false;
     let working = null;
+    const numberIn = (id) => (byId(id).value ? Number(byId(id).value) : null);
+    const answers = () => ({
+      ...(reason || rate ? { reason: byId("reason").value, rate: numberIn("rate") } : {}),
+      ...(pause ? { hours: numberIn("hours"), skips: byId("meanwhile").value === "skip" } : {}),
+    });
     const submit = async (event) => {
       event.preventDefault();
       busy(true);
-      const answers = { reason: byId("reason").value, rate: byId("rate").value ? Number(byId("rate").value) : null };
-      working = work(reason || rate ? answers : {}, progress, () => stopped);
+      working = work(answers(), progress, () => stopped);
       try {
         await working;
         modal.hide();
@@ -37,6 +48,7 @@ export function confirm({ title, text, yes, danger = false, reason = false, rate
     };
     const closed = async () => {
       stopped = true;  // the part under way is finished
+      giveFocusBack();
       form.removeEventListener("submit", submit);
       resolve(working ? await working.catch(() => null) : null);
     };
@@ -45,6 +57,17 @@ export function confirm({ title, text, yes, danger = false, reason = false, rate
     modal.show();
     (reason ? byId("reason") : button).focus();
   });
+}
+
+/** What gives the focus back to where it is now; to what is around it if that is gone by then. */
+function focused() {
+  const chain = [];
+  for (let node = document.activeElement; node && node !== document.body; node = node.parentElement) chain.push(node);
+  return () => {
+    const place = chain.find((node) => node.isConnected);
+    if (place && place.tabIndex < 0) place.tabIndex = -1;
+    place?.focus();
+  };
 }
 
 function busy(on) {
@@ -98,6 +121,7 @@ export function edit(base, id) {
   area.value = "";
   wrong("");
   ask(`${base}/${id}?reveal=1`).then((answer) => { area.value = answer.event.payload; }).catch((error) => wrong(error.message));
+  const giveFocusBack = focused();
   return new Promise((resolve) => {
     let result = null;
     const submit = async (event) => {
@@ -115,6 +139,7 @@ export function edit(base, id) {
     form.addEventListener("submit", submit);
     dialog.addEventListener("hidden.bs.modal", () => {
       form.removeEventListener("submit", submit);
+      giveFocusBack();
       resolve(result);
     }, { once: true });
     modal.show();

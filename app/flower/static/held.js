@@ -1,18 +1,30 @@
-// The table of conversations that a failing event holds, and what a person decides about what waits for its next attempt.
+// The table of events that wait for their next attempt, and what a person decides about them.
 
 import { confirm, inParts } from "./decide.js";
-import { ask, byId, duration, el, number, toast, UNKNOWN } from "./page.js";
+import { ask, byId, duration, el, keepFocus, number, since, toast, UNKNOWN } from "./page.js";
 
-const COLUMNS = 7;
+const COLUMNS = 8;
+const PART = 50;
 
 const { held: base, conversation, refusal } = byId("pipeline").dataset;
 const rows = new Map();  // event id → its row: kept while it is shown, so that a button keeps the focus
+const view = { sort: "due", order: "ascending", limit: PART };
 
 export const nothing = (columns, text) => el("tr", {}, el("td", { class: "empty-table-message", colspan: columns }, text));
 
-export function showHeld({ held, held_lanes: count }) {
-  byId("held-count").textContent = count ? `(${number(count)})` : "";
-  byId("held-retry-all").disabled = Boolean(refusal) || !count;
+/** Load and show the table; while Postgres does not answer nothing is known of it. */
+export async function loadHeld(known) {
+  const { held, total } = known ? await ask(`${base}/table`, { ...view }) : { held: null, total: null };
+  byId("held-count").textContent = total ? `(${number(total)})` : "";
+  byId("held-retry-all").disabled = Boolean(refusal) || !total;
+  byId("held-more").hidden = !total || held.length >= total;
+  for (const head of document.querySelectorAll("th[data-held-sort]")) {
+    head.setAttribute("aria-sort", head.dataset.heldSort === view.sort ? view.order : "none");
+  }
+  show(held);
+}
+
+function show(held) {
   const ids = held?.map((each) => each.id) ?? [];
   const unchanged = ids.length > 0 && ids.join() === [...rows.keys()].join();
   if (unchanged) {
@@ -21,10 +33,20 @@ export function showHeld({ held, held_lanes: count }) {
   }
   rows.clear();
   for (const each of held ?? []) rows.set(each.id, fill(el("tr", {}, ...cells(each.id)), each));
-  byId("held").replaceChildren(...(rows.size ? rows.values() : [nothing(COLUMNS, held ? "No conversation is held up." : UNKNOWN)]));
+  keepFocus(byId("held"), () => byId("held").replaceChildren(...(rows.size ? rows.values() : [nothing(COLUMNS, held ? "No conversation is held up." : UNKNOWN)])));
 }
 
-const LABELS = ["Conversation", "Event", "Error", "Attempts", "Again in", "Waiting"];
+function sortable(head) {
+  const label = head.textContent;
+  const sort = head.dataset.heldSort;
+  head.replaceChildren(el("button", { type: "button", class: "nd-sort", onclick: () => {
+    const again = view.sort === sort && view.order === "ascending";
+    Object.assign(view, { sort, order: again ? "descending" : "ascending" });
+    loadHeld(true).catch((error) => toast(error.message, true));
+  } }, label));
+}
+
+const LABELS = ["Conversation", "Event", "Error", "Attempts", "Failed", "Again in", "Waiting"];
 
 function cells(id) {
   const button = (label, kind, onclick) =>
@@ -43,8 +65,9 @@ function fill(row, each) {
     `${each.id} (${each.type}${each.lane_name === "main" ? "" : `, lane ${each.lane_name}`})`,
     el("span", { class: "nd-error" }, each.error),
     number(each.attempts),
+    since(each.failed_at, 1),
     new Date(each.due_at) > Date.now() ? duration((new Date(each.due_at) - Date.now()) / 1000) : "now",
-    number(each.waiting),
+    each.blocks_lane ? `${number(each.waiting)}, held up` : number(each.waiting),
   ];
   values.forEach((value, index) => {
     if (index || !row.children[0].childElementCount) row.children[index].replaceChildren(value);  // a link may have the focus
@@ -99,3 +122,8 @@ async function retryAll() {
 }
 
 byId("held-retry-all").addEventListener("click", retryAll);
+byId("held-more").addEventListener("click", () => {
+  view.limit += PART;
+  loadHeld(true).catch((error) => toast(error.message, true));
+});
+document.querySelectorAll("th[data-held-sort]").forEach(sortable);

@@ -1,7 +1,7 @@
 // Replies that wait for a person: sent again, taken for sent, or dropped; one by one, or all that match the filter.
 
 import { confirm } from "./decide.js";
-import { ago, ask, byId, el, keepFresh, number, revealSwitch, toast } from "./page.js";
+import { ago, ask, byId, el, keepFocus, keepFresh, number, revealSwitch, stamp, toast } from "./page.js";
 
 const REFRESH_MS = 3000;
 const COLUMNS = 8;
@@ -20,7 +20,7 @@ const filter = () => ({ sure: byId("sure").value, code: byId("code").value.trim(
 
 async function refresh() {
   const { sends, stopped, more } = await ask(`${base}/table?${new URLSearchParams({ ...filter(), ...(reveal ? { reveal: 1 } : {}) })}`);
-  byId("updated").textContent = `as of ${new Date().toLocaleTimeString()}`;
+  byId("updated").textContent = `as of ${stamp()}`;
   showStopped(stopped);
   for (const button of document.querySelectorAll("[data-all]")) button.disabled = Boolean(refusal) || !sends.length;
   const now = `${reveal} ${sends.map((each) => `${each.id}${each.stands_at}`).join()}`;
@@ -29,7 +29,7 @@ async function refresh() {
   const rows = sends.map(row);
   if (!rows.length) rows.push(el("tr", {}, el("td", { class: "empty-table-message", colspan: COLUMNS }, "No reply waits for a person.")));
   if (more) rows.push(el("tr", {}, el("td", { class: "empty-table-message", colspan: COLUMNS }, `The first ${number(sends.length)}; the buttons above are for all that match.`)));
-  byId("sends").replaceChildren(...rows);
+  keepFocus(byId("sends"), () => byId("sends").replaceChildren(...rows));
 }
 
 function row(send) {

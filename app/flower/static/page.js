@@ -64,30 +64,45 @@ export function duration(seconds, units = 2) {
   return parts.join(" ");
 }
 
+/** A time in the one form of all pages, Flower's own too: in UTC, as in logs. */
+export const stamp = (time = new Date()) => `${new Date(time).toISOString().slice(0, 19).replace("T", " ")} UTC`;
+
+/** A time, with that of the browser's own zone as a tooltip. */
+export const moment = (time) => el("time", { datetime: time, title: `${new Date(time).toLocaleString()} where you are` }, stamp(time));
+
 /** How long ago, with the time itself as a tooltip. */
 export function since(time, units = 2) {
-  if (!time) return el("span", { class: "value-missing" }, "—");
-  const date = new Date(time);
-  const text = duration((Date.now() - date) / 1000, units);
-  return el("time", { class: "text-nowrap", datetime: time, title: date.toLocaleString() }, text);
+  if (!time) return missing();
+  const text = duration((Date.now() - new Date(time)) / 1000, units);
+  return el("time", { class: "text-nowrap", datetime: time, title: stamp(time) }, text);
 }
 
 /** How long ago, and below it the time by the clock, to look it up in a log. */
 export function ago(time) {
-  const date = new Date(time);
-  const today = date.toDateString() === new Date().toDateString();
-  const day = today ? "" : `${date.toLocaleDateString([], { day: "numeric", month: "short" })}, `;
   const passed = since(time, 1);
   passed.append(" ago");
-  return el("span", { class: "nd-two" }, passed, el("small", {}, day + date.toLocaleTimeString()));
+  return el("span", { class: "nd-two" }, passed, el("small", {}, stamp(time)));
 }
 
-export const moment = (time) => el("time", { datetime: time, title: time }, new Date(time).toLocaleString());
 export const number = (value) => Number(value).toLocaleString();
 export const UNKNOWN = "—";  // only a store that does not answer knows it
 // The lane of a job, where it is not the one that handlers run in without a name
 export const otherLane = ({ lane_name: lane }) => lane && lane !== "main" ? el("small", {}, ` lane ${lane}`) : null;
 export const missing = () => el("span", { class: "value-missing" }, "—");
+
+/** Draw a place anew, and let the focus stay: on what has the same name, else in the same line, else on the place. */
+export function keepFocus(place, draw) {
+  const focused = place.contains(document.activeElement) ? document.activeElement : null;
+  const name = (node) => node.getAttribute("aria-label") ?? node.textContent;
+  const line = focused && [...place.children].findIndex((each) => each.contains(focused));
+  draw();
+  if (!focused || focused.isConnected) return;
+  const reachable = (around) => [...(around?.querySelectorAll("a, button:enabled, input:enabled, summary") ?? [])];
+  const same = reachable(place).find((node) => name(node) === name(focused));
+  const next = same ?? reachable(place.children[Math.min(line, place.children.length - 1)])[0] ?? place;
+  if (next === place) place.tabIndex = -1;
+  next.focus();
+}
 
 const BADGES = { done: "success", pending: "warning", dead: "danger", discarded: "secondary" };
 
@@ -124,8 +139,18 @@ export function keepFresh(refresh, milliseconds) {
   return turn();
 }
 
+/** Show whether the page is up to date; `why` not is said in words. */
 export function live(well, why = "") {
   const dot = byId("live");
   dot.className = `status-dot ${well ? "status-dot-live" : "status-dot-error"}`;
-  dot.parentElement.title = why;
+  let notice = byId("not-live");
+  if (!notice) {
+    notice = el("p", { class: "alert alert-warning", id: "not-live", role: "alert", hidden: true });
+    dot.closest("header").after(notice);
+  }
+  const words = well ? "" : `This page is not up to date: ${why}. It tries again by itself.`;
+  if (notice.textContent !== words) notice.textContent = words;  // said once by a screen reader
+  notice.hidden = well;
+  const status = dot.nextElementSibling;
+  if (!well && status.textContent === "Loading…") status.textContent = "not known";
 }

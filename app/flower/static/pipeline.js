@@ -1,7 +1,8 @@
 // The pipeline at a glance: numbers every few seconds, charts every half minute.
 
-import { nothing, showHeld } from "./held.js";
-import { ask, byId, duration, el, keepFresh, missing, number, UNKNOWN } from "./page.js";
+import { loadHeld, nothing } from "./held.js";
+import { ask, byId, duration, el, keepFresh, missing, moment, number, stamp, UNKNOWN } from "./page.js";
+import { showTargets } from "./targets.js";
 
 const NUMBERS_MS = 3000;
 const CHARTS_MS = 30000;
@@ -21,11 +22,12 @@ async function numbers() {
   const workers = now.workers && Object.keys(now.workers).length;
   byId("workers-alive").textContent = known(workers);
   byId("workers-alive").closest("article").classList.toggle("metric-card-danger", workers === 0);
-  byId("updated").textContent = `as of ${new Date().toLocaleTimeString()}`;
+  byId("updated").textContent = `as of ${stamp()}`;
   showAlerts(now);
-  showHeld(now);
   showPlaces(now);
   showWorkers(now.workers);
+  showTargets(now.targets, numbers);
+  await loadHeld(now.pending != null);
 }
 
 const STORES = { postgres: "Postgres", redis: "Redis" };
@@ -36,11 +38,22 @@ function age(size, seconds) {
   return size ? duration(seconds) : "nothing waits";
 }
 
+const PAGES = { dead_letters: ["dead letters", deadLetters], outbox: ["outbox", outbox], held: ["what is held", "#held-lanes"] };
+
 function showAlerts({ alerts, unanswered }) {
+  const key = JSON.stringify([alerts, unanswered]);
+  if (byId("alerts").dataset.shown === key) return;  // a link may have the focus
+  byId("alerts").dataset.shown = key;
   const notice = (...children) => el("p", { class: "alert alert-danger", role: "alert" }, ...children);
   byId("alerts").replaceChildren(
     ...unanswered.map((store) => notice(el("strong", {}, `${STORES[store]} does not answer`), ": what only it knows is shown as —, and alerts about it are missing.")),
-    ...alerts.map((name) => notice("Alert: ", el("strong", {}, name.replaceAll("_", " ")))));
+    ...alerts.map((alert) => notice("Alert: ", el("strong", {}, alert.name.replaceAll("_", " ")), ...words(alert))));
+}
+
+/** The number, its threshold, since when, what to do, and where to look. */
+function words({ text, since: at, remedy }) {
+  const [label, link] = PAGES[remedy?.page] ?? [];
+  return [text ? `: ${text}` : "", at ? ", since " : "", at ? moment(at) : "", ". ", remedy?.text ?? "", link ? " " : "", link ? el("a", { href: link }, `See ${label}`) : ""];
 }
 
 function showPlaces(now) {
@@ -51,6 +64,7 @@ function showPlaces(now) {
     [`in paused conversations (${known(now.paused_lanes)})`, now.paused],
     ["messages of the last hour without a handler", now.unhandled],
     ["replies that wait to leave", now.replies_waiting],
+    ["jobs of targets", now.forwards_waiting],
     ["replies that wait for a person", now.replies_dead, outbox],
     ...Object.entries(now.queues ?? {}).map(([queue, length]) => [`queue ${queue}`, length, queue === "dead_letters" ? deadLetters : null]),
     ["taken by a worker, not acknowledged yet", now.unacked],
@@ -98,12 +112,16 @@ function draw(name, lines, data) {
   const muted = css.getPropertyValue("--flower-text-muted").trim();
   const grid = { stroke: css.getPropertyValue("--bs-border-color").trim(), width: 1 };
   const axis = { stroke: muted, grid, ticks: grid, font: "12px system-ui, sans-serif" };
+  // The legend has the values under the pointer, else the newest ones
+  const newest = data[1].findLastIndex((value) => value != null);
+  const showNewest = (plot) => { if (plot.cursor.idx == null && newest >= 0) plot.setLegend({ idx: newest }, false); };
   drawn[name] = new uPlot({
     width, height: HEIGHT,
+    hooks: { ready: [showNewest], setCursor: [showNewest] },
     legend: { live: true },
     scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.1] } },
     axes: [{ ...axis, space: 60, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 56, values: (_, ticks) => ticks.map((value) => compact.format(value)) }],
-    series: [{ value: (_, at) => (at == null ? "—" : clock(at)) },
+    series: [{ label: "UTC", value: (_, at) => (at == null ? "—" : clock(at)) },
       ...lines.map(([label, , colour]) => ({
         label, width: 2, stroke: css.getPropertyValue(colour).trim(), spanGaps: false, points: { size: 4 },
         value: (_, value) => (value == null ? "—" : number(Math.round(value * 10) / 10)),
@@ -111,7 +129,7 @@ function draw(name, lines, data) {
   }, data, place);
 }
 
-const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+const clock = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 16);  // in UTC, as all times
 const compact = new Intl.NumberFormat(undefined, { notation: "compact" });
 
 for (const button of document.querySelectorAll("[data-span]")) {

@@ -1,6 +1,6 @@
 // One event opened: its payload, every attempt with its traceback, and what happened to it.
 
-import { ask, badge, duration, el, moment } from "./page.js";
+import { ask, badge, duration, el, moment, stamp } from "./page.js";
 
 /** A node that fills itself with the event's timeline. */
 export function timeline(base, id, reveal) {
@@ -33,6 +33,8 @@ function attempt({ at, detail }, open) {
   return el("details", { open },
     el("summary", {}, `Attempt ${detail.number}: ${ended}`),
     el("p", { class: "nd-muted" }, moment(at), ` on ${detail.worker}`, detail.seconds == null ? "" : `, took ${took(detail.seconds)}`),
+    detail.answer ? el("p", {}, "It answered:") : null,
+    detail.answer ? code(detail.answer) : null,
     detail.traceback ? code(detail.traceback) : null);
 }
 
@@ -47,6 +49,9 @@ function line({ at, what, detail }) {
 function words(what, detail) {
   if (what === "attempt") return `${detail.number}: ${detail.error ?? (detail.seconds == null ? "under way, or its worker died" : "succeeded")}`;
   if (what === "received") return `delivery ${detail.delivery_id}${detail.door === "postgres" ? ", stored in Postgres" : ""}`;
+  if (what === "joined") return `${detail.messages} messages in one list: jobs ${detail.jobs}`;
+  if (what === "expects") return `${detail.answer}${detail.until ? ` until ${stamp(detail.until)}` : ""}`;
+  if (what === "paused") return `by ${detail.who}${detail.until ? ` until ${stamp(detail.until)}` : ""}${detail.why ? `: ${detail.why}` : ""}`;
   if (detail.who) return `by ${detail.who}${detail.reason ? `: ${detail.reason}` : ""}`;
   return "";
 }
