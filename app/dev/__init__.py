@@ -3,4 +3,4 @@
 Only ``app.cli`` imports from here.
 """
 
-__all__ = ["data_directory"]
+__all__ = ["data_directory", "handler_check"]

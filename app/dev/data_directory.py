@@ -23,7 +23,9 @@ DATA_DIRECTORY = Path(".neverdrop")
 LOCK = "lock"
 CREDENTIALS = "credentials.json"
 ENVIRONMENT = "environment.json"
-PUBLISHED = ("NEVERDROP_ENV", "REDIS_URL", "DATABASE_URL", "PORT")
+PUBLISHED = (
+    "NEVERDROP_ENV", "REDIS_URL", "DATABASE_URL", "PORT", "WHATSAPP_API_URL", "WHATSAPP_ACCESS_TOKEN", "HANDLERS",
+)  # fmt: skip
 
 
 class DirectoryError(NeverdropError):

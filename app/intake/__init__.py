@@ -6,6 +6,6 @@ Cannot see: a disk that loses what it confirmed.
 """
 
 from app.intake import fallback_store, primary_store
-from app.intake.accept import Unavailable, process_intake, store_body
+from app.intake.accept import Intake, Unavailable, process_intake, store_body
 
-__all__ = ["Unavailable", "fallback_store", "primary_store", "process_intake", "store_body"]
+__all__ = ["Intake", "Unavailable", "fallback_store", "primary_store", "process_intake", "store_body"]

@@ -84,6 +84,8 @@ class Gateway:
             return
         status, headers, content = await self.answer(_environ(scope, body))
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        if 400 <= status < 500:  # whoever sent it shall not go on at once: see the guard
+            raw.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await send({"type": "http.response.body", "body": content})
 

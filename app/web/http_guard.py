@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.web.body_budget import BodyBudget, Holder
+from app.web.parking import Parking
 from app.web.strict_http import Ambiguous, check_request
 
 HEAD_BYTES = 16 * 1024  # of a request's line and headers
@@ -24,7 +25,10 @@ MIN_BYTES_PER_SECOND = 1024
 WRITE_BUFFER_BYTES = 8 * 1024  # of answers that nobody reads; the next answer waits
 SWEEP_SECONDS = 1.0
 
+CLIENT_ERROR = b"HTTP/1.1 4"  # how an answer begins that refuses
+
 budget = BodyBudget()  # of this process
+parking = Parking()  # of this process
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -40,9 +44,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._holder = Holder(self._evict)
         self._undrained_since: float | None = None
+        self.is_over = False  # nothing is read any more
+        self._answers: Any = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
+        self._answers = _Answers(self)
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         _Sweeper.start(self)
         # As between two requests: a proxy may open connections before it needs them, and would take a 408 for the
@@ -57,9 +64,15 @@ class GuardedProtocol(HttpToolsProtocol):
         budget.release(self._holder)
         self.pipeline.clear()
         super().connection_lost(exc)
+        self.is_over = True
+        # Without these cycles it is freed at once, not when Python next looks for garbage
+        self.cycle = None  # type: ignore[assignment]
+        self._answers = None
+        self._holder.evict = _do_nothing
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self.is_over or self.transport.is_closing():
+            self.flow.pause_reading()  # where a request that is over had it resumed
             return
         super().data_received(data)
         if self._arriving and self._deadline is None:
@@ -72,7 +85,7 @@ class GuardedProtocol(HttpToolsProtocol):
     # httptools calls these. What they raise becomes a call of send_400_response.
 
     def on_message_begin(self) -> None:
-        if len(self.pipeline) >= MAX_PIPELINED or self.transport.is_closing():
+        if len(self.pipeline) >= MAX_PIPELINED or self.is_over or self.transport.is_closing():
             raise Ambiguous("too many requests wait for their answers")
         self._arriving = self._in_head = True
         self._head_bytes = self._headers_bytes = 0
@@ -100,13 +113,14 @@ class GuardedProtocol(HttpToolsProtocol):
         # In place: the scope has the same list
         self.headers[:] = check_request(self.url, self.parser.get_http_version(), self.headers)
         super().on_headers_complete()
+        self.cycle.transport = self._answers
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
         if self.cycle.response_complete:  # refused before it had arrived: the rest is dropped
             return
         budget.add(self._holder, len(body), self.loop.time())
-        if self.transport.is_closing():
+        if self.is_over:
             raise Ambiguous("evicted")
 
     def on_message_complete(self) -> None:
@@ -117,6 +131,8 @@ class GuardedProtocol(HttpToolsProtocol):
             budget.release(self._holder)
 
     def on_response_complete(self) -> None:
+        if self.is_over:
+            return
         super().on_response_complete()
         if not self.pipeline and not self._arriving:
             budget.release(self._holder)
@@ -139,9 +155,31 @@ class GuardedProtocol(HttpToolsProtocol):
         if slow and self._holder.num_bytes and self._arriving:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
 
-    def _evict(self) -> None:
+    def shutdown(self) -> None:
+        if self.is_over:
+            self.transport.close()
+        else:
+            super().shutdown()
+
+    def park(self) -> None:
+        """Read nothing more, and close later: its client shall not come again at once."""
+        if self.is_over or self.transport.is_closing():
+            return
+        self.is_over = True
+        self._cancel_deadline()
+        self._unset_keepalive_if_required()
         budget.release(self._holder)
-        self.transport.abort()
+        self.pipeline.clear()
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.body = bytearray()
+            cycle.message_event.set()
+        self.flow.pause_reading()
+        parking.add(self.transport, self.loop.time())
+
+    def _evict(self) -> None:
+        self.park()
 
     def _refuse_head(self) -> None:
         self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -156,13 +194,12 @@ class GuardedProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _refuse(self, status: HTTPStatus) -> None:
-        if self.transport.is_closing():
+        if self.is_over or self.transport.is_closing():
             return
         if self._can_answer():
             line = f"HTTP/1.1 {status} {status.phrase}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
             self.transport.write(line.encode())
-        budget.release(self._holder)
-        self.transport.close()
+        self.park()
 
     def _can_answer(self) -> bool:
         """Whether the client will take what is written now for the answer to the request that is refused."""
@@ -173,6 +210,32 @@ class GuardedProtocol(HttpToolsProtocol):
             return False
         # While headers arrive, the cycle is still that of the request before
         return cycle.response_complete if self._in_head else not cycle.response_started
+
+
+def _do_nothing() -> None:
+    """What is evicted of a connection that is gone."""
+
+
+class _Answers:
+    """What a connection's requests write to. A refusal that ends the connection parks it; another end closes it."""
+
+    def __init__(self, protocol: GuardedProtocol) -> None:
+        self._protocol = protocol
+        self._refused = False
+
+    def write(self, part: bytes) -> None:
+        """Send a part of an answer; uvicorn writes its head at once."""
+        if self._protocol.is_over:
+            return
+        self._refused = self._refused or part.startswith(CLIENT_ERROR)
+        self._protocol.transport.write(part)
+
+    def close(self) -> None:
+        """End the connection after its last answer."""
+        if self._refused:
+            self._protocol.park()
+        else:
+            self._protocol.transport.close()
 
 
 class _Sweeper:
@@ -191,6 +254,7 @@ class _Sweeper:
         if not connections:
             cls._loops.discard(loop)
             return
+        parking.close_due(loop.time())
         for protocol in list(connections):
             protocol.sweep(loop.time())
         loop.call_later(SWEEP_SECONDS, cls._sweep, loop, connections)

@@ -35,7 +35,7 @@ from app.watch import (
     backlog,
 )
 from app.web.operators import may_see
-from config.celery import CONVERSATIONS, MAINTENANCE, OUTBOX, WEBHOOKS
+from config.celery import CONVERSATIONS, MAINTENANCE, OUTBOX, TARGETS, WEBHOOKS
 from config.settings import settings
 
 CACHED_SECONDS = 5.0  # scrapes more often than this cost the stores nothing
@@ -106,6 +106,8 @@ def _stored_families(stored: PostgresBacklog) -> Iterable[GaugeMetricFamily]:
     )
     yield _gauge("replies_dead", "Replies that wait for a person", stored.outbox.dead)
     yield _gauge("stopped_numbers", "Numbers from which nothing may leave", len(stored.outbox.stopped))
+    yield _gauge("forwards_waiting", "Jobs of targets that are not finished", stored.targets.waiting)
+    yield _gauge("stopped_targets", "Targets that answered that they are gone", len(stored.targets.stopped))
     yield _gauge("unhandled_messages", "Messages of the last hour without a handler", stored.unhandled)
     yield _gauge("stale_jobs", "Jobs of the last hour older than their handlers allow", stored.stale)
 
@@ -125,9 +127,28 @@ def _transport_families(transport: RedisBacklog) -> Iterable[Family]:
         lengths.add_metric([queue], length)
     yield lengths
     workers = GaugeMetricFamily("neverdrop_workers", "Workers alive that consume a queue", labels=["queue"])
-    for queue in (WEBHOOKS, CONVERSATIONS, OUTBOX, MAINTENANCE):
+    for queue in (WEBHOOKS, CONVERSATIONS, OUTBOX, MAINTENANCE, TARGETS):
         workers.add_metric([queue], backlog.consumers(transport, queue))
     yield workers
+    yield from _target_families(transport)
+
+
+def _target_families(transport: RedisBacklog) -> Iterable[GaugeMetricFamily]:
+    open_ = GaugeMetricFamily(
+        "neverdrop_target_breaker_open", "Whether a target's breaker is open", labels=["target"]
+    )
+    failures = GaugeMetricFamily(
+        "neverdrop_target_failures", "Failed attempts of the last five minutes", labels=["target"]
+    )
+    latency = GaugeMetricFamily(
+        "neverdrop_target_p99_seconds", "In which 99 % of a target's answers came", labels=["target"]
+    )
+    for name, health in transport.targets.items():
+        open_.add_metric([name], float(health.breaker != "closed"))
+        failures.add_metric([name], health.failures)
+        if health.p99_seconds is not None:
+            latency.add_metric([name], health.p99_seconds)
+    yield from (open_, failures, latency)
 
 
 def _gauge(name: str, documentation: str, value: float) -> GaugeMetricFamily:

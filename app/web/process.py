@@ -16,6 +16,7 @@ from app.intake import primary_store, process_intake
 from app.stores import redis_checks
 from app.watch import FALLBACK_SECONDS, SIGNATURES_SECONDS, AlertName, RecentCount, alert_timer, reporting
 from app.web import health, metrics, webhook
+from app.web.garbage import collect_seldom
 from app.web.gateway import Gateway
 from config import logging
 from config.settings import SettingsError, settings
@@ -55,7 +56,9 @@ def start() -> Gateway:
     envelope.prepare()
     _check_redis()
     _judge_alerts()
-    return gateway(create_app())
+    served = gateway(create_app())
+    collect_seldom()
+    return served
 
 
 def _judge_alerts() -> None:
@@ -65,7 +68,8 @@ def _judge_alerts() -> None:
                 lambda: webhook.rejections.total("signature"), SIGNATURES_SECONDS
             ),
             AlertName.FALLBACK_STORE: RecentCount(lambda: process_intake().num_in_fallback, FALLBACK_SECONDS),
-        }
+        },
+        kind="web",
     )
     timer.start()
     atexit.register(timer.stop)

@@ -26,7 +26,7 @@ FULL = Options(
 
 
 @click.command()
-@click.option("--seed", default=FULL.seed, show_default=True, help="of the traffic")
+@click.option("--seed", default=FULL.seed, show_default=True, type=int, help="of the traffic")
 def demo(seed: int) -> None:
     """Run a pipeline under traffic, kill a worker, and judge what became of every event.
 

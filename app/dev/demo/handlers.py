@@ -51,7 +51,7 @@ def _now(ctx: Context) -> datetime:
 def _note(event: Event, ctx: Context, started_at: datetime, seen: str | None) -> None:
     ctx.session.add(
         RecordedEffect(
-            event_id=event.id,
+            job_id=event.id,  # each event has one job here, which has its number
             attempt=ctx.attempt,
             late=event.late,
             started_at=started_at,

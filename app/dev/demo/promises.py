@@ -10,7 +10,11 @@ PROMISES: Mapping[str, Sequence[Check]] = {
         stored.deliveries_are_counted,
         stored.acknowledged_events_are_stored,
     ),
-    "Stored means finished": (finished.every_event_is_final, finished.nothing_waits),
+    "Stored means finished": (
+        finished.every_event_has_its_jobs,
+        finished.every_job_is_final,
+        finished.nothing_waits,
+    ),
     "Once": (
         stored.no_event_is_stored_twice,
         once.effects_are_committed_once,

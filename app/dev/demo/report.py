@@ -51,8 +51,8 @@ def counts(facts: Facts) -> Iterator[tuple[str, str]]:
     sent = facts.sent
     fates = Counter(_fate(facts, planned.key, planned.fate) for planned in facts.expected)
     late = sum(effect.late for effect in facts.effects)
-    tries = Counter(run.event_id for run in facts.attempts if run.error is not None)
-    recovered = [event for event in facts.events if event.state == "done" and tries[event.id]]
+    tries = Counter(run.job_id for run in facts.attempts if run.error is not None)
+    recovered = [job for job in facts.jobs if job.state == "done" and tries[job.id]]
     kinds = Counter(planned.kind for planned in facts.expected)
     yield (
         "messages, statuses, conversations",
@@ -92,12 +92,12 @@ def _of_the_kill(facts: Facts) -> Iterator[tuple[str, str]]:
 
 
 def _fate(facts: Facts, key: str, planned: Fate) -> str:
-    event = facts.event_of.get(key)
-    if event is None:
+    jobs = facts.live_jobs(key)
+    if len(jobs) != 1:
         return "else"
-    effects = len(facts.effects_of.get(event.id, ()))
-    if event.state == "done" and planned is Fate.UNHANDLED and not effects:
+    state, effects = jobs[0].state, len(facts.effects_of.get(jobs[0].id, ()))
+    if state == "unhandled" and planned is Fate.UNHANDLED and not effects:
         return "unhandled"
-    if event.state == "done" and effects == 1:
+    if state == "done" and effects == 1:
         return "done once"
-    return "dead" if event.state == "dead" and not effects else "else"
+    return "dead" if state == "dead" and not effects else "else"

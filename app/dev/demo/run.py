@@ -17,7 +17,7 @@ from rich.progress import Progress
 from app.dev.demo.environment import data_directory, own_settings, stoppable
 from app.dev.judge import EffectBase, Entry, Facts, PastFault, queries
 from app.dev.processes import Printer
-from app.dev.simulator import Answer, Options, Sender, Target, expected_events, plan, progress_bar
+from app.dev.simulator import Answer, Options, PostAddress, Sender, expected_events, plan, progress_bar
 from app.dev.stack import Plan, Stack, free_port, running
 from app.errors import NeverdropError
 from app.stores import connections
@@ -87,7 +87,7 @@ class DemoRun:
         self._moved = (0, 0)  # events and final ones, at the last progress
         self._moved_at = time.monotonic()
         self._sender = Sender(
-            Target(f"{stack.url}/webhook", settings().app_secrets[0], scenario.rate),
+            PostAddress(f"{stack.url}/webhook", settings().app_secrets[0], scenario.rate),
             self._supervisor.stopping,
         )
 

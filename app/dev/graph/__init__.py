@@ -5,9 +5,26 @@ Relies on: the webhook's address and app secret.
 Cannot see: whether Meta has changed since its documentation of 2026-11.
 """
 
+from app.dev.graph import bodies, rules
+from app.dev.graph.app_setup import MISCONFIGURATIONS, NUMBER, AppSetup
+from app.dev.graph.chats import LADDER, ChatMessage, Chats
 from app.dev.graph.faults import Faults
 from app.dev.graph.server import PORT, application
 from app.dev.graph.stand_in import StandIn
 from app.dev.graph.webhooks import Webhooks
 
-__all__ = ["PORT", "Faults", "StandIn", "Webhooks", "application"]
+__all__ = [
+    "LADDER",
+    "MISCONFIGURATIONS",
+    "NUMBER",
+    "PORT",
+    "AppSetup",
+    "ChatMessage",
+    "Chats",
+    "Faults",
+    "StandIn",
+    "Webhooks",
+    "application",
+    "bodies",
+    "rules",
+]

@@ -6,11 +6,10 @@ from typing import Any
 
 from tornado import web
 
+from app.dev.graph.app_setup import NUMBER
 from app.dev.graph.chats import Chats
 from app.dev.graph.faults import Faults
 from app.dev.graph.handler import StandInHandler
-
-NUMBER = "106540352242922"  # the business's number in the chat page
 
 
 class ChatPage(StandInHandler):

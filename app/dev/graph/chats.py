@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from app.dev.graph import rules
+
 LADDER = ("sent", "delivered", "read")
+TYPING_SECONDS = 25
 
 
 @dataclass(slots=True)
@@ -68,6 +71,26 @@ class Chats:
         if from_bot:
             self.typing.pop(user, None)
         return made
+
+    def take(self, number: str, content: dict[str, Any]) -> ChatMessage:
+        """Add a message of the bot's by its request; a reaction is seen at the message that it is about."""
+        sent = self.add(
+            rules.recipient(content), number, rules.message(content), from_bot=True,
+            callback=content.get("biz_opaque_callback_data"),
+        )  # fmt: skip
+        if sent.message.get("type") == "reaction":
+            reaction = sent.message["reaction"]
+            if (target := self.by_id.get(reaction["message_id"])) is not None:
+                target.reactions = [reaction["emoji"]] if reaction["emoji"] else []
+        return sent
+
+    def mark_read(self, content: dict[str, Any]) -> None:
+        """Mark a user's message as read by the bot's request, which may show that it types."""
+        message = self.by_id.get(str(content.get("message_id")))
+        if message is not None:
+            message.status = "read"
+            if content.get("typing_indicator"):
+                self.typing[message.user] = time.monotonic() + TYPING_SECONDS
 
     def add_media(self, content: bytes, mime_type: str) -> str:
         """Keep a file; its id is a number, as Meta's are."""

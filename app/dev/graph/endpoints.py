@@ -1,17 +1,17 @@
 """Graph's endpoints: numbers, files, and messages."""
 
 import asyncio
-import time
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
 from tornado import web
+from tornado.iostream import StreamClosedError
 
+from app.dev.graph import rules
 from app.dev.graph.handler import StandInHandler
 
-TYPING_SECONDS = 25
 MAX_NUMBER_DIGITS = 15  # of a number; files have one more here
-RESERVED = ("messaging_product", "recipient_type", "to", "recipient", "biz_opaque_callback_data", "context")
 
 
 class NumberOrMedia(StandInHandler):
@@ -52,22 +52,17 @@ class Messages(StandInHandler):
         if content.get("status") == "read":
             self._mark_read(content)
             return
-        user = str(content.get("to") or content.get("recipient") or "").removeprefix("+")
-        problem = _problem(content, user)
-        if problem:
+        if problem := rules.problem(content):
             self.refuse(400, 100, f"(#100) {problem}", error_data={"details": problem})
+            return
+        if stand_in.refusals:
+            self.set_status(400)
+            self.finish(rules.refusal_by(stand_in.refusals.popleft()))
             return
         fault = stand_in.faults.draw()
         if self._refused(fault):
             return
-        message = {name: value for name, value in content.items() if name not in RESERVED}
-        sent = stand_in.chats.add(
-            user, number, message, from_bot=True, callback=content.get("biz_opaque_callback_data")
-        )
-        if message["type"] == "reaction" and (
-            target := stand_in.chats.by_id.get(message["reaction"]["message_id"])
-        ):
-            target.reactions = [message["reaction"]["emoji"]] if message["reaction"]["emoji"] else []
+        sent = stand_in.chats.take(number, content)
         await self._answer(sent, fault)
 
     async def _answer(self, sent: Any, fault: str | None) -> None:
@@ -85,10 +80,8 @@ class Messages(StandInHandler):
             return
         if stand_in.faults.slow and (sent.order % 100) < stand_in.faults.slow * 100:
             await asyncio.sleep(stand_in.faults.slow_seconds)
-        contact = {"input": sent.user, "wa_id": sent.user}
-        await self.finish(
-            {"messaging_product": "whatsapp", "contacts": [contact], "messages": [{"id": sent.id}]}
-        )
+        with suppress(StreamClosedError):  # whoever asked is gone
+            await self.finish(rules.acceptance(sent.user, sent.id))
 
     def _refused(self, fault: str | None) -> bool:
         if fault == "throttled":
@@ -105,28 +98,9 @@ class Messages(StandInHandler):
         return True
 
     def _mark_read(self, content: dict[str, Any]) -> None:
-        self.stand_in.read_marks += 1
-        message = self.stand_in.chats.by_id.get(str(content.get("message_id")))
-        if message is not None:
-            message.status = "read"
-            if content.get("typing_indicator"):
-                self.stand_in.chats.typing[message.user] = time.monotonic() + TYPING_SECONDS
+        self.stand_in.signals.append(content)
+        self.stand_in.chats.mark_read(content)
         self.finish({"success": True})
-
-
-def _problem(content: dict[str, Any], user: str) -> str | None:
-    """Return what Meta would refuse a message for; None for a message that it takes."""
-    if content.get("messaging_product") != "whatsapp":
-        return "The parameter messaging_product is required."
-    if not user:
-        return "The parameter to is required."
-    type_ = content.get("type", "text")
-    part = content.get(type_) if isinstance(type_, str) else None
-    if not isinstance(part, dict | list) or not part:
-        return f"The parameter {type_} is required."
-    if type_ == "text" and not (isinstance(part, dict) and 0 < len(str(part.get("body") or "")) <= 4096):
-        return "Param text['body'] must be at most 4096 characters long."
-    return None
 
 
 class MediaFile(StandInHandler):

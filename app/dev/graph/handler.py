@@ -2,15 +2,31 @@
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from tornado import web
 
+from app.dev.graph import rules
 from app.dev.graph.stand_in import StandIn
+
+LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 
 class StandInHandler(web.RequestHandler):
     def initialize(self, stand_in: StandIn) -> None:
         self.stand_in = stand_in
+
+    def set_default_headers(self) -> None:
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
+
+    def prepare(self) -> None:
+        """Refuse what another site lets this machine's browser ask for: what is typed here is signed as if by Meta."""
+        if self.request.host_name not in LOCAL_NAMES:
+            raise web.HTTPError(403, reason="The stand-in answers to 127.0.0.1 and localhost")
+        origin = self.request.headers.get("Origin")
+        if origin is not None and urlsplit(origin).netloc != self.request.host:
+            raise web.HTTPError(403, reason="Another site may not use the stand-in")
 
     def log_exception(
         self, *args: Any
@@ -30,9 +46,8 @@ class StandInHandler(web.RequestHandler):
 
     def refuse(self, status: int, code: int, message: str, **more: Any) -> None:
         """Answer as Graph refuses."""
-        error = {"message": message, "type": "OAuthException", "code": code, "fbtrace_id": "stand-in", **more}
         self.set_status(status)
-        self.finish({"error": error})
+        self.finish(rules.refusal(code, message, **more))
 
     def token_is_good(self) -> bool:
         """Return whether a token was given that has not expired; else answer 190."""

@@ -1,8 +1,10 @@
 """The state of one stand-in: chats, faults, and the statuses that it reports."""
 
 import asyncio
+from collections import deque
 from typing import Any
 
+from app.dev.graph.app_setup import AppSetup
 from app.dev.graph.chats import LADDER, Chats
 from app.dev.graph.faults import Faults
 from app.dev.graph.webhooks import Webhooks
@@ -16,11 +18,25 @@ class StandIn:
     def __init__(self, webhook_url: str, secret: str, level: str = "HIGH") -> None:
         self.chats = Chats()
         self.faults = Faults()
+        self.refusals: deque[int] = deque()  # the codes that the next messages are answered by
         self.level = level
         self.webhooks = Webhooks(webhook_url, secret)
+        self.setup = AppSetup(secret, webhook_url)  # as if a person had connected it
+        self.signals: list[
+            dict[str, Any]
+        ] = []  # requests that mark a message as read, with typing or without
         self.posts = 0  # requests to /messages, whatever became of them
-        self.read_marks = 0  # requests that mark a message as read, with typing or without
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def read_marks(self) -> int:
+        """How many requests marked a message as read, with typing or without."""
+        return len(self.signals)
+
+    @property
+    def is_reporting(self) -> bool:
+        """Whether something is still to be posted to the webhook."""
+        return bool(self._tasks)
 
     def spawn(self, coroutine: Any) -> None:
         """Run something beside the answer."""

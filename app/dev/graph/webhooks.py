@@ -2,17 +2,15 @@
 
 import asyncio
 import hmac
-import json
 import time
 from hashlib import sha256
 from typing import Any
 
 import httpx
 
+from app.dev.graph import bodies
 from app.dev.graph.chats import ChatMessage
 
-ACCOUNT = "102290129340398"
-DISPLAY_PHONE = "15550783881"
 TRIES = 60
 PAUSE_SECONDS = 0.5
 
@@ -25,32 +23,21 @@ class Webhooks:
         self._secret = secret.encode()
         self._client = httpx.AsyncClient(timeout=20, trust_env=False)
 
+    async def close(self) -> None:
+        """Close the connections to the webhook."""
+        await self._client.aclose()
+
     async def message(self, sent: ChatMessage) -> None:
         """A user's message."""
-        item = {"from": sent.user, "id": sent.id, "timestamp": str(int(sent.at)), **sent.message}
-        contact = {"profile": {"name": "You"}, "wa_id": sent.user}
-        await self._post(sent.number, {"contacts": [contact], "messages": [item]})
+        await self._post(bodies.of_message(sent))
 
     async def status(
         self, sent: ChatMessage, status: str, errors: list[dict[str, Any]] | None = None
     ) -> None:
         """How far a message of the bot's got."""
-        item: dict[str, Any] = {
-            "id": sent.id, "status": status, "timestamp": str(int(time.time())), "recipient_id": sent.user
-        }  # fmt: skip
-        if sent.callback is not None:
-            item["biz_opaque_callback_data"] = sent.callback
-        if errors:
-            item["errors"] = errors
-        await self._post(sent.number, {"statuses": [item]})
+        await self._post(bodies.of_statuses(sent, [status], time.time(), errors))
 
-    async def _post(self, number: str, items: dict[str, Any]) -> None:
-        metadata = {"display_phone_number": DISPLAY_PHONE, "phone_number_id": number}
-        value = {"messaging_product": "whatsapp", "metadata": metadata, **items}
-        change = {"field": "messages", "value": value}
-        body = json.dumps(
-            {"object": "whatsapp_business_account", "entry": [{"id": ACCOUNT, "changes": [change]}]}
-        ).encode()
+    async def _post(self, body: bytes) -> None:
         signature = "sha256=" + hmac.new(self._secret, body, sha256).hexdigest()
         headers = {"X-Hub-Signature-256": signature, "Content-Type": "application/json"}
         for _ in range(TRIES):

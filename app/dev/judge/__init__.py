@@ -5,10 +5,24 @@ Relies on: the sender's ledger, and handlers that record each run in the table o
 Cannot see: what a handler did outside its transaction, and a run that was rolled back.
 """
 
-from app.dev.judge import comes_back, finished, loud, once, order, queries, signed, statuses, stored
+from app.dev.judge import (
+    comes_back,
+    finished,
+    loud,
+    once,
+    order,
+    queries,
+    replays,
+    replies,
+    signed,
+    statuses,
+    stored,
+    targets,
+)
 from app.dev.judge.effect_table import EffectBase, RecordedEffect
 from app.dev.judge.facts import Facts, PastFault
 from app.dev.judge.ledger import Entry
+from app.dev.judge.records import ReceivedReply, TargetCall
 from app.dev.judge.verdict import Check, Verdict, judge
 
 __all__ = [
@@ -17,7 +31,9 @@ __all__ = [
     "Entry",
     "Facts",
     "PastFault",
+    "ReceivedReply",
     "RecordedEffect",
+    "TargetCall",
     "Verdict",
     "comes_back",
     "finished",
@@ -26,7 +42,10 @@ __all__ = [
     "once",
     "order",
     "queries",
+    "replays",
+    "replies",
     "signed",
     "statuses",
     "stored",
+    "targets",
 ]

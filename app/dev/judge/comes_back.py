@@ -1,7 +1,8 @@
 """It comes back by itself: checks that work goes on after each fault, and what was interrupted runs. Pure: no I/O."""
 
+import math
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from app.dev.judge.facts import Facts, PastFault
@@ -45,42 +46,80 @@ def interrupted_events_run_again(facts: Facts) -> Iterator[Violation | None]:
 
 
 def work_goes_on(facts: Facts) -> Iterator[Violation | None]:
-    """After each fault something that waits is completed within RETURN_SECONDS, outages by others aside."""
+    """After each fault something that waits is completed in each lane name within RETURN_SECONDS.
+
+    Outages by others are left out.
+    """
     for each in returns(facts):
         if each.seconds is None:
-            yield Violation(f"nothing was completed after {each.kind} had ended")
+            yield Violation(f"nothing was completed in {each.lane_name} after {each.kind} had ended")
         elif each.seconds > RETURN_SECONDS:
-            yield Violation(f"nothing was completed for {each.seconds:.0f} s after {each.kind} had ended")
+            yield Violation(
+                f"nothing was completed in {each.lane_name} for {each.seconds:.0f} s after {each.kind} had ended"
+            )
         else:
             yield None
 
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """From the end of a fault, or from when something waited after it, to the next event that was completed.
+    """From the end of a fault, or from when something waited after it, to the next job that was completed.
 
-    ``seconds`` leave out for how long other faults took a store or beat away; None: nothing was completed any more.
+    Of all lane names the one that took longest. ``seconds`` leave out for how long other faults took a store or beat
+    away; None: nothing was completed any more.
     """
 
     kind: str
+    lane_name: str
     seconds: float | None
 
 
 def returns(facts: Facts) -> list[Return]:
     """Return one for each fault after which something was left to be done."""
-    finished = sorted(event.finished_at for event in facts.events if event.finished_at is not None)
-    waits = ((fault, _waiting_since(facts, fault.ended_at)) for fault in facts.faults)
-    return [_return(facts, fault, since, finished) for fault, since in waits if since is not None]
+    lane_names = {lane_name for planned in facts.expected for lane_name in planned.lane_names}
+    lanes = [_Lane.of(facts, lane_name) for lane_name in sorted(lane_names)]
+    found = []
+    for fault in facts.faults:
+        waits = ((lane, lane.waiting_since(fault.ended_at)) for lane in lanes)
+        each = [_return(facts, fault, since, lane) for lane, since in waits if since is not None]
+        if each:
+            found.append(max(each, key=lambda one: math.inf if one.seconds is None else one.seconds))
+    return found
 
 
-def _return(facts: Facts, fault: PastFault, since: float, finished: Sequence[float]) -> Return:
-    index = bisect_right(finished, since)
-    if index == len(finished):
-        return Return(fault.kind, None)
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """All lanes of a name: when a job was completed, sorted, and for each acknowledged event since and until when."""
+
+    name: str
+    completed: list[float]
+    waits: list[tuple[float, float | None]]
+
+    @classmethod
+    def of(cls, facts: Facts, name: str) -> "_Lane":
+        completed = [job.finished_at for job in facts.jobs if job.lane_name == name and job.finished_at]
+        waits = []
+        for key, acceptance in facts.posted.items():
+            if acceptance.latest is not None and name in acceptance.event.lane_names:
+                ends = [job.finished_at for job in facts.live_jobs(key) if job.lane_name == name]
+                waits.append((acceptance.latest, ends[0] if ends else None))
+        return cls(name, sorted(completed), waits)
+
+    def waiting_since(self, moment: float) -> float | None:
+        """From when on an event waited that was not completed at a moment; None if there was none."""
+        left = (max(since, moment) for since, until in self.waits if until is None or until > moment)
+        return min(left, default=None)
+
+
+def _return(facts: Facts, fault: PastFault, since: float, lane: _Lane) -> Return:
+    index = bisect_right(lane.completed, since)
+    if index == len(lane.completed):
+        return Return(fault.kind, lane.name, None)
+    completed = lane.completed[index]
     outages = (
         (each.began_at, each.ended_at) for each in facts.faults if each.takes_away and each is not fault
     )
-    return Return(fault.kind, finished[index] - since - _covered(outages, since, finished[index]))
+    return Return(fault.kind, lane.name, completed - since - _covered(outages, since, completed))
 
 
 def interruptions(facts: Facts) -> list[Interruption]:
@@ -100,34 +139,22 @@ def _under_way(facts: Facts, fault: PastFault) -> Iterator[StoredAttempt]:
 
 
 def _interruption(facts: Facts, attempt: StoredAttempt, fault: PastFault) -> Interruption:
-    event = facts.by_id[attempt.event_id]
+    job = facts.job_by_id[attempt.job_id]
     again = _next(facts, attempt)
     until = again.started_at if again else fault.began_at
     outages = ((each.began_at, each.ended_at + RECONNECT_SECONDS) for each in facts.faults if each.takes_away)
     return Interruption(
-        key=event.key,
+        key=facts.event(job).key,
         kind=fault.kind,
         again=again.started_at - fault.began_at if again else None,
-        done=event.finished_at - fault.began_at if event.finished_at else None,
+        done=job.finished_at - fault.began_at if job.finished_at else None,
         away=_covered(outages, fault.began_at, until),
     )
 
 
 def _next(facts: Facts, attempt: StoredAttempt) -> StoredAttempt | None:
-    later = (each for each in facts.attempts_of[attempt.event_id] if each.number > attempt.number)
+    later = (each for each in facts.attempts_of[attempt.job_id] if each.number > attempt.number)
     return next(later, None)
-
-
-def _waiting_since(facts: Facts, moment: float) -> float | None:
-    """From when on an acknowledged event waited that was not completed at a moment; None if there was none."""
-    waits = []
-    for key, acceptance in facts.posted.items():
-        if acceptance.latest is None:
-            continue
-        event = facts.event_of.get(key)
-        if event is None or event.finished_at is None or event.finished_at > moment:
-            waits.append(max(acceptance.latest, moment))
-    return min(waits, default=None)
 
 
 def _covered(spans: Iterable[tuple[float, float]], since: float, until: float) -> float:

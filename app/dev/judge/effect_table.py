@@ -16,7 +16,8 @@ class RecordedEffect(EffectBase):
     __tablename__ = "recorded_effects"
 
     sequence: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    event_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    # NULL: there was no such job while it ran
+    job_id: Mapped[int | None] = mapped_column(BigInteger, index=True)
     attempt: Mapped[int] = mapped_column(BigInteger)
     late: Mapped[bool]
     started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -6,9 +6,21 @@ from functools import cached_property
 from typing import TypeVar
 
 from app.dev.judge.ledger import Acceptance, Entry, Sent, acceptances, sent_of
-from app.dev.judge.records import StoredAttempt, StoredEffect, StoredEvent, StoredStatus
+from app.dev.judge.records import (
+    ReceivedReply,
+    StoredAttempt,
+    StoredEffect,
+    StoredEvent,
+    StoredJob,
+    StoredReplay,
+    StoredSend,
+    StoredStatus,
+    TargetCall,
+)
 from app.dev.simulator import PlannedEvent
 from config.celery import DEAD_LETTERS
+
+MAIN_LANE = "main"
 
 Key = TypeVar("Key")
 Item = TypeVar("Item")
@@ -25,6 +37,7 @@ class PastFault:
     target: str = ""  # the process that it hit
     takes_away: bool = False  # something that recovery needs: a store, or beat
     sets_clock: bool = False  # Redis's, at its begin and at its end
+    loses_commits: bool = False  # what was committed without waiting for the disk may be taken back
 
 
 @dataclass(frozen=True)
@@ -35,11 +48,16 @@ class Facts:
     deliveries: int
     duplicates: int
     events: Sequence[StoredEvent]
+    jobs: Sequence[StoredJob]
     attempts: Sequence[StoredAttempt]
     effects: Sequence[StoredEffect]
     statuses: Mapping[str, StoredStatus]  # by message id
     queues: Mapping[str, int] = field(default_factory=dict)  # what the journal and each queue hold at the end
     faults: Sequence[PastFault] = ()
+    replays: Sequence[StoredReplay] = ()
+    sends: Sequence[StoredSend] = ()
+    calls: Mapping[str, Sequence[TargetCall]] = field(default_factory=dict)  # by lane name of the target
+    received: Sequence[ReceivedReply] | None = None  # by a stand-in for Meta; None: there was none
 
     @cached_property
     def sent(self) -> Sent:
@@ -73,16 +91,50 @@ class Facts:
         return {event.id: event for event in self.events}
 
     @cached_property
-    def effects_of(self) -> dict[int, list[StoredEffect]]:
-        """By event id, in the order of their commits."""
+    def job_by_id(self) -> dict[int, StoredJob]:
+        """Jobs by id."""
+        return {job.id: job for job in self.jobs}
+
+    @cached_property
+    def jobs_of(self) -> dict[int, list[StoredJob]]:
+        """By event id, in the order of their numbers."""
+        return grouped(sorted(self.jobs, key=lambda job: job.id), lambda job: job.event_id)
+
+    def lane_names(self, planned: PlannedEvent) -> tuple[str, ...]:
+        """Return the lane names in which an event has jobs: of its handlers, and of the targets that there were."""
+        return (*planned.lane_names, *(name for name in planned.targets if name in self.calls))
+
+    def live_jobs(self, key: str) -> list[StoredJob]:
+        """Return the jobs of an event that are no replay's, one for each lane name; none if it is not stored."""
+        event = self.event_of.get(key)
+        jobs = self.jobs_of.get(event.id, ()) if event else ()
+        return [job for job in jobs if job.replay_id is None]
+
+    @cached_property
+    def sends_of(self) -> dict[int, list[StoredSend]]:
+        """By event id."""
+        return grouped(self.sends, lambda send: send.event_id)
+
+    def event(self, job: StoredJob) -> StoredEvent:
+        """Return what a job is about."""
+        return self.by_id[job.event_id]
+
+    def name(self, job: StoredJob) -> str:
+        """Return what a sentence calls a job: its event's key, and what tells it from the event's other jobs."""
+        lane_name = "" if job.lane_name == MAIN_LANE else f" in {job.lane_name}"
+        return f"{self.event(job).key}{lane_name}{f' (replay {job.replay_id})' if job.replay_id else ''}"
+
+    @cached_property
+    def effects_of(self) -> dict[int | None, list[StoredEffect]]:
+        """By job id, in the order of their commits."""
         effects = sorted(self.effects, key=lambda effect: effect.sequence)
-        return grouped(effects, lambda effect: effect.event_id)
+        return grouped(effects, lambda effect: effect.job_id)
 
     @cached_property
     def attempts_of(self) -> dict[int, list[StoredAttempt]]:
-        """By event id, in the order of their numbers."""
+        """By job id, in the order of their numbers."""
         attempts = sorted(self.attempts, key=lambda attempt: attempt.number)
-        return grouped(attempts, lambda attempt: attempt.event_id)
+        return grouped(attempts, lambda attempt: attempt.job_id)
 
     @property
     def dead_letters(self) -> int:
@@ -106,18 +158,34 @@ class Facts:
         if event is None:
             return [*lines, "no row"]
         lines.append(
-            f"event {event.id} {event.state}, lane {event.lane}, occurred {event.occurred_at:.0f}, delivery "
-            f"{event.delivery_id} at {event.position}, stored {event.stored_at:.3f}, late {event.late}, {event.error}"
+            f"event {event.id}, occurred {event.occurred_at:.0f}, delivery {event.delivery_id} at {event.position}, "
+            f"stored {event.stored_at:.3f}"
         )
+        lines += [line for job in self.jobs_of.get(event.id, ()) for line in self._history_of(job)]
+        lines += [
+            f"reply {each.state}, unsure {each.unsure}, {each.lost_answers} answers lost, {each.error}"
+            for each in self.sends_of.get(event.id, ())
+        ]
+        calls = ((name, call) for name, calls in self.calls.items() for call in calls)
+        return [
+            *lines,
+            *(f"call {call.id} in {name} {call.at:.3f}" for name, call in calls if call.event_id == event.id),
+        ]
+
+    def _history_of(self, job: StoredJob) -> list[str]:
+        replay = f" of replay {job.replay_id}" if job.replay_id else ""
+        lines = [
+            f"job {job.id}{replay} {job.state}, {job.lane_name} lane {job.lane}, late {job.late}, {job.error}"
+        ]
         lines += [
             f"attempt {each.number} by {each.worker} {each.started_at:.3f} to "
             f"{each.finished_at or 0:.3f}: {each.error}"
-            for each in self.attempts_of.get(event.id, ())
+            for each in self.attempts_of.get(job.id, ())
         ]
         lines += [
             f"effect {each.sequence} of attempt {each.attempt}, {each.started_at:.3f} to {each.ended_at:.3f}, "
             f"late {each.late}"
-            for each in self.effects_of.get(event.id, ())
+            for each in self.effects_of.get(job.id, ())
         ]
         return lines
 

@@ -4,31 +4,30 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from app.dev.judge.facts import Facts
-from app.dev.judge.records import FINAL, StoredAttempt, StoredEffect, StoredEvent
+from app.dev.judge.records import StoredAttempt, StoredEffect, StoredJob
 from app.dev.judge.verdict import Violation
-from app.dev.simulator import Fate
 
 
 def effects_are_committed_once(facts: Facts) -> Iterator[Violation | None]:
-    """A done event that has a handler has one effect, of its one successful attempt; any other event has none."""
-    unhandled = {event.key for event in facts.expected if event.fate is Fate.UNHANDLED}
-    for event in facts.events:
-        if event.state in FINAL:
-            runs = 1 if event.state == "done" and event.key not in unhandled else 0
-            yield _effects_of_one(facts, event, runs)
-    for event_id in facts.effects_of.keys() - facts.by_id.keys():
-        yield Violation(f"an effect of an event that is not stored: {event_id}")
+    """A done job of a handler has one effect, of its one successful attempt; any other job has none."""
+    for job in facts.jobs:
+        if job.final and job.lane_name not in facts.calls:
+            yield _effects_of_one(facts, job)
+    for job_id in facts.effects_of.keys() - facts.job_by_id.keys():
+        yield Violation(f"an effect of a job that is not stored: {job_id}")
 
 
-def _effects_of_one(facts: Facts, event: StoredEvent, runs: int) -> Violation | None:
-    effects = facts.effects_of.get(event.id, [])
-    succeeded = [attempt for attempt in facts.attempts_of.get(event.id, ()) if attempt.succeeded]
+def _effects_of_one(facts: Facts, job: StoredJob) -> Violation | None:
+    runs = 1 if job.state == "done" else 0
+    name, keys = facts.name(job), (facts.event(job).key,)
+    effects = facts.effects_of.get(job.id, [])
+    succeeded = [attempt for attempt in facts.attempts_of.get(job.id, ()) if attempt.succeeded]
     if len(effects) != runs:
-        return Violation(f"{len(effects)} effects instead of {runs}: {event.key}", (event.key,))
+        return Violation(f"{len(effects)} effects instead of {runs}: {name}", keys)
     if len(succeeded) > runs:
-        return Violation(f"{len(succeeded)} attempts were committed: {event.key}", (event.key,))
+        return Violation(f"{len(succeeded)} attempts were committed: {name}", keys)
     if effects and not (succeeded and _within(effects[0], succeeded[0])):
-        return Violation(f"its effects are not those of its attempt: {event.key}", (event.key,))
+        return Violation(f"its effects are not those of its attempt: {name}", keys)
     return None
 
 
@@ -42,14 +41,15 @@ def _within(effect: StoredEffect, attempt: StoredAttempt) -> bool:
 
 
 def attempts_never_overlap(facts: Facts) -> Iterator[Violation | None]:
-    """Attempts are numbered without a gap, as many as the event says; none finished after the next had begun."""
-    for event in facts.events:
-        attempts = facts.attempts_of.get(event.id, [])
-        if [attempt.number for attempt in attempts] != list(range(1, event.attempts + 1)):
-            yield Violation(f"{event.attempts} attempts, and other rows: {event.key}", (event.key,))
+    """Attempts are numbered without a gap, as many as the job says; none finished after the next had begun."""
+    for job in facts.jobs:
+        name, keys = facts.name(job), (facts.event(job).key,)
+        attempts = facts.attempts_of.get(job.id, [])
+        if [attempt.number for attempt in attempts] != list(range(1, job.attempts + 1)):
+            yield Violation(f"{job.attempts} attempts, and other rows: {name}", keys)
             continue
         overlapping = any(
             before.finished_at is not None and before.finished_at > after.started_at
             for before, after in pairwise(attempts)
         )
-        yield Violation(f"attempts overlap: {event.key}", (event.key,)) if overlapping else None
+        yield Violation(f"attempts overlap: {name}", keys) if overlapping else None

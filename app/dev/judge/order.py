@@ -1,4 +1,4 @@
-"""Whether the events of each conversation ran in the promised order. Pure: no I/O.
+"""Whether the events of each conversation ran in the promised order, in each lane name. Pure: no I/O.
 
 The promised order is (occurred_at, accepted, place in the body), among the events that had arrived. For every pair of
 events whose order is known the earlier one ran first, unless it was stored only when the later one had begun: then it
@@ -9,18 +9,20 @@ An event that was posted again counts from its first acceptance, but may be stor
 first body is split nobody can know better, and what is handled by then stays where it is. What was accepted on both
 sides of a moment at which Redis's clock was set has no order either.
 
+The jobs of a replay have that order among themselves, and none of them runs while an older event of its lane waits.
+
 Known slack: a worker reads the head of a lane and then claims it; what is stored in between counts as late for
 ``READING_SECONDS``.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from app.dev.judge.facts import Facts, grouped
 from app.dev.judge.ledger import Acceptance
-from app.dev.judge.records import StoredEvent
+from app.dev.judge.records import StoredEvent, StoredJob
 from app.dev.judge.verdict import Violation
 
 READING_SECONDS = 1.0
@@ -29,8 +31,10 @@ CLOCK_SYNC_SECONDS = 2.0  # from when Redis's clock is set until every web names
 
 @dataclass(frozen=True, slots=True)
 class LaneRun:
-    """An event and the run that was committed, or the end of one that is dead: until then it held its lane."""
+    """A job and its run that was committed, or the end of one that is dead: until then it held its lane."""
 
+    name: str
+    job: StoredJob
     event: StoredEvent
     accepted: Acceptance
     begun_at: float  # of its attempt
@@ -41,51 +45,65 @@ class LaneRun:
 
 
 def conversations_have_a_lane_of_their_own(facts: Facts) -> Iterator[Violation | None]:
-    """All events of a conversation are in one lane, and no other conversation is."""
-    lanes: dict[int, str] = {}
+    """All jobs of a conversation in a lane name are in one lane, and no others are."""
+    owners: dict[int, tuple[str, str]] = {}
     for conversation, planned_events in grouped(facts.expected, lambda each: each.conversation).items():
         events = [facts.event_of[each.key] for each in planned_events if each.key in facts.event_of]
-        own_lanes = {event.lane for event in events}
-        for lane in sorted(own_lanes):
-            if lanes.setdefault(lane, conversation) != conversation:
-                yield Violation(f"two conversations share lane {lane}", (events[0].key,))
-        if len(own_lanes) > 1:
-            yield Violation(f"split over several lanes: {conversation}", (events[0].key,))
-        else:
-            yield None
+        jobs = [
+            job for event in events for job in facts.jobs_of.get(event.id, ()) if job.state != "unhandled"
+        ]
+        for lane_name, own in grouped(jobs, lambda job: job.lane_name).items():
+            lanes, keys = {job.lane for job in own}, (facts.event(own[0]).key,)
+            owner = (conversation, lane_name)
+            shared = [lane for lane in sorted(lanes) if owners.setdefault(lane, owner) != owner]
+            if shared:
+                yield Violation(f"two conversations or lane names share lane {shared[0]}", keys)
+            elif len(lanes) > 1:
+                yield Violation(f"split over several lanes: {conversation} in {lane_name}", keys)
+            else:
+                yield None
 
 
 def conversations_run_in_order(facts: Facts) -> Iterator[Violation | None]:
-    """In each conversation runs are one at a time, in the promised order, and what is late says so."""
+    """In each lane runs are one at a time, in the promised order, and what is late says so."""
     by_commit = sorted(_runs(facts), key=lambda run: run.ended_at)
     clock_set = [at for fault in facts.faults if fault.sets_clock for at in (fault.began_at, fault.ended_at)]
-    for runs in grouped(by_commit, lambda run: run.accepted.event.conversation).values():
+    for runs in grouped(by_commit, lambda run: (run.accepted.event.conversation, run.job.lane_name)).values():
         yield from _late(runs)
         for of_one_name in grouped(runs, lambda run: run.accepted.event.name).values():
             yield from _one_at_a_time(of_one_name)
-            yield from _in_order(of_one_name, clock_set)
             yield from _held(facts, of_one_name)
+            for of_one_replay in grouped(of_one_name, lambda run: run.job.replay_id).values():
+                yield from _in_order(of_one_replay, clock_set)
+            yield from _replays_wait(of_one_name, clock_set)
 
 
 def _runs(facts: Facts) -> Iterator[LaneRun]:
-    for event in facts.events:
+    for job in facts.jobs:
+        event = facts.event(job)
         accepted = facts.posted.get(event.key)
         if accepted is None:
             continue  # judged elsewhere
-        attempts = facts.attempts_of.get(event.id, ())
-        for effect in facts.effects_of.get(event.id, ()):
+        name, attempts = facts.name(job), facts.attempts_of.get(job.id, ())
+        for effect in facts.effects_of.get(job.id, ()):
             begun_at = next((each.started_at for each in attempts if each.succeeded), effect.started_at)
-            yield LaneRun(event, accepted, begun_at, effect.started_at, effect.ended_at, effect.late)
-        if event.state == "dead" and event.finished_at is not None:
-            ended = event.finished_at
-            yield LaneRun(event, accepted, ended, ended, ended, event.late, dead=True)
+            yield LaneRun(
+                name, job, event, accepted, begun_at, effect.started_at, effect.ended_at, effect.late
+            )
+        if job.lane_name in facts.calls:  # a target leaves no effect
+            ends = [(each.started_at, each.finished_at or 0.0) for each in attempts if each.succeeded]
+            for since, until in ends:
+                yield LaneRun(name, job, event, accepted, since, since, until, job.late)
+        if job.state == "dead" and job.finished_at is not None:
+            ended = job.finished_at
+            yield LaneRun(name, job, event, accepted, ended, ended, ended, job.late, dead=True)
 
 
 def _one_at_a_time(runs: Sequence[LaneRun]) -> Iterator[Violation | None]:
     by_start = sorted(runs, key=lambda run: run.started_at)
     for before, after in pairwise(by_start):
         if after.started_at < before.ended_at:
-            sentence = f"ran at the same time: {before.event.key} and {after.event.key}"
+            sentence = f"ran at the same time: {before.name} and {after.name}"
             yield Violation(sentence, _keys(before, after))
         else:
             yield None
@@ -132,12 +150,10 @@ def _judged(overtaken: LaneRun, overtaker: LaneRun) -> Violation | None:
     keys = _keys(overtaken, overtaker)
     waited = overtaker.begun_at - overtaken.event.stored_at
     if waited > READING_SECONDS:
-        sentence = (
-            f"out of order: {overtaken.event.key}, stored {waited:.3f} s before {overtaker.event.key} began"
-        )
+        sentence = f"out of order: {overtaken.name}, stored {waited:.3f} s before {overtaker.name} began"
         return Violation(sentence, keys)
     if not overtaken.late and not overtaker.dead:
-        return Violation(f"not marked late: {overtaken.event.key} ran after {overtaker.event.key}", keys)
+        return Violation(f"not marked late: {overtaken.name} ran after {overtaker.name}", keys)
     return None
 
 
@@ -146,7 +162,7 @@ def _late(runs: Sequence[LaneRun]) -> Iterator[Violation | None]:
     for number, run in enumerate(runs):
         if run.late and not run.dead:
             overtaken = any(_ran_behind(run, other) for other in runs[:number] if not other.dead)
-            sentence = f"marked late, but nothing later had run: {run.event.key}"
+            sentence = f"marked late, but nothing later had run: {run.name}"
             yield None if overtaken else Violation(sentence, (run.event.key,))
 
 
@@ -159,14 +175,36 @@ def _ran_behind(run: LaneRun, other: LaneRun) -> bool:
 def _held(facts: Facts, runs: Sequence[LaneRun]) -> Iterator[Violation | None]:
     """Nothing runs between the first attempt of an event that comes before it and that event's end."""
     for run in runs:
-        attempts = facts.attempts_of.get(run.event.id, [])
+        attempts = facts.attempts_of.get(run.job.id, [])
         if len(attempts) < 2:
             continue
         first, last = attempts[0].started_at, attempts[-1].started_at
         for other in runs:
             if first < other.started_at < last and not other.dead and not _ran_behind(other, run):
-                sentence = f"did not wait: {other.event.key} ran while {run.event.key} was failing"
+                sentence = f"did not wait: {other.name} ran while {run.name} was failing"
                 yield Violation(sentence, _keys(run, other))
+
+
+def _replays_wait(runs: Sequence[LaneRun], clock_set: Sequence[float]) -> Iterator[Violation | None]:
+    """No job of a replay runs before an older event that waits in its lane."""
+    live = [run for run in runs if run.job.replay_id is None]
+    ends = [run.ended_at for run in live]
+    for replayed in runs:
+        if replayed.job.replay_id is None:
+            continue
+        # Those that ran behind it
+        for run in live[bisect_right(ends, replayed.ended_at) :]:
+            waited = replayed.begun_at - run.event.stored_at
+            older = run.accepted.event.occurred_at < replayed.accepted.event.occurred_at or (
+                run.accepted.event.occurred_at == replayed.accepted.event.occurred_at
+                and _first(run, replayed, clock_set)
+            )
+            if older and waited > READING_SECONDS:
+                sentence = (
+                    f"ran before an older one that had waited {waited:.3f} s: {replayed.name}, {run.name}"
+                )
+                yield Violation(sentence, _keys(run, replayed))
+        yield None
 
 
 def _keys(*runs: LaneRun) -> tuple[str, ...]:

@@ -9,20 +9,14 @@ SortKey = tuple[float, str, int]  # occurred_at, delivery, position: the order t
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event, with its first job or what became of that."""
+    """An event as Meta sent it."""
 
     id: int
     key: str
-    lane: int
     occurred_at: float
     delivery_id: str
     position: int
-    state: str
-    late: bool
-    attempts: int
-    error: str | None
     stored_at: float  # commit of the transaction that stored its delivery
-    finished_at: float | None
 
     @property
     def sort_key(self) -> SortKey:
@@ -31,10 +25,43 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredJob:
+    """What one lane name, or a replay in it, had to do with an event, and what became of that."""
+
+    id: int
+    event_id: int
+    lane_name: str
+    lane: int  # that it belongs to by now
+    state: str
+    late: bool
+    attempts: int
+    error: str | None
+    finished_at: float | None
+    replay_id: int | None = None
+
+    @property
+    def final(self) -> bool:
+        return self.state in FINAL and self.finished_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReplay:
+    """A replay that a person began at ``began_at``: of events that were accepted in a span, in one lane name or all."""
+
+    id: int
+    began_at: float
+    since: float | None
+    until: float | None
+    lane_name: str | None
+    jobs: int  # that it made, by its own count
+    finished: bool  # all of them were made
+
+
+@dataclass(frozen=True, slots=True)
 class StoredAttempt:
     """A row of ``job_attempts``; ``finished_at`` is None if its worker died before it could record the end."""
 
-    event_id: int
+    job_id: int
     number: int
     worker: str  # name@host/pid
     started_at: float
@@ -57,12 +84,41 @@ class StoredEffect:
     """A row that a handler wrote in its transaction."""
 
     sequence: int
-    event_id: int
+    job_id: int | None
     attempt: int
     late: bool
     started_at: float
     ended_at: float
     status_seen: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSend:
+    """A reply in the outbox."""
+
+    event_id: int
+    handler: str
+    state: str
+    unsure: bool  # it may have been sent
+    lost_answers: int  # attempts of which no answer is known
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetCall:
+    """A call that a target received, whatever it answered; times are of the clock that Postgres has too."""
+
+    id: str  # webhook-id
+    event_id: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedReply:
+    """A reply that the stand-in for Meta took; ``order`` counts what it took."""
+
+    order: int
+    message_id: str  # of the message that it answers
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def _by_message(facts: Facts) -> dict[str, list[PlannedEvent]]:
 
 def _seen(facts: Facts, planned_events: Sequence[PlannedEvent]) -> list[str]:
     """What the handlers of some statuses read, in the order of their commits."""
-    events = [facts.event_of[planned.key] for planned in planned_events if planned.key in facts.event_of]
-    effects = [effect for event in events for effect in facts.effects_of.get(event.id, ())]
+    jobs = [job for planned in planned_events for job in facts.live_jobs(planned.key)]
+    effects = [effect for job in jobs for effect in facts.effects_of.get(job.id, ())]
     effects.sort(key=lambda effect: effect.sequence)
     return [effect.status_seen for effect in effects if effect.status_seen is not None]

@@ -5,11 +5,12 @@ Relies on: a record on disk of each child, and a watchdog process that holds a p
 Cannot see: a child whose parent is killed between the start and the record, some microseconds.
 """
 
-from app.dev.processes.children import Program, Records, Running, end
-from app.dev.processes.parent_watchdog import watch
+from app.dev.processes.children import Program, Records, Running, end, start
+from app.dev.processes.parent_watchdog import ParentWatchdog, watch
 from app.dev.processes.supervisor import Printer, Stopped, Supervisor, printer_for_terminal
 
 __all__ = [
+    "ParentWatchdog",
     "Printer",
     "Program",
     "Records",
@@ -18,5 +19,6 @@ __all__ = [
     "Supervisor",
     "end",
     "printer_for_terminal",
+    "start",
     "watch",
 ]

@@ -37,6 +37,7 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     grace_seconds: float = 10  # between stop_signal and SIGKILL
     server: bool = False  # others need it: started first, ended last
+    foreign: bool = False  # not Neverdrop's: it sees no setting, as servers do not
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +160,8 @@ def start(program: Program, records: Records, output: int | IO[bytes] = subproce
 
 
 def _environment(program: Program) -> dict[str, str]:
-    """Return what a program needs to know: a server none of our settings, nobody but Flower its login."""
-    if program.server:
+    """Return what a program needs to know: others' programs none of our settings, nobody but Flower its login."""
+    if program.server or program.foreign:
         return {**plain_environment(), **program.env}
     given = {name: value for name, value in os.environ.items() if not name.startswith(FLOWERS_LOGIN)}
     return {**given, **program.env}

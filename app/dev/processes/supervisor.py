@@ -40,6 +40,9 @@ class Printer:
         self._colours: dict[str, str] = {}
         self.width = 8
         self.closed = threading.Event()  # nobody reads any more: the terminal or the pipe is gone
+        self.listeners: list[
+            Callable[[str, str], object]
+        ] = []  # called with each line, by its program's name
 
     def line(self, name: str, text: str) -> None:
         prefix = f"{name:<{self.width}} | "
@@ -52,6 +55,8 @@ class Printer:
                 self._stream.flush()
             except (OSError, ValueError):
                 self.closed.set()
+        for listen in self.listeners:
+            listen(name, text)
 
 
 @dataclass
@@ -113,6 +118,17 @@ class Supervisor:
     def disable_restart(self, name: str) -> None:
         """Leave a program ended when it ends next."""
         self._children[name].restarts = False
+
+    def enable_restart(self, name: str) -> None:
+        """Start a program again when it ends next."""
+        self._children[name].restarts = True
+
+    def retire(self, name: str) -> None:
+        """Ask a program to end as a deploy would, without waiting for it; ``end`` ends it in any case."""
+        child = self._children[name]
+        child.restarts = False
+        child.running.send(signal.SIGCONT)
+        child.running.send(child.program.stop_signal)
 
     def restart_ended(self) -> None:
         """Start again what has ended and whose backoff is over; call it a few times a second."""

@@ -5,7 +5,7 @@ Relies on: a receiver at a URL, and its app secret.
 Cannot see: what becomes of a body after its 200.
 """
 
-from app.dev.simulator.sender import NO_ANSWER, OK, Answer, Sender, Target, Try, progress_bar
+from app.dev.simulator.sender import NO_ANSWER, OK, Answer, PostAddress, Sender, Try, progress_bar
 from app.dev.simulator.traffic import Fate, Options, PlannedEvent, expected_events, plan
 
 __all__ = [
@@ -15,8 +15,8 @@ __all__ = [
     "Fate",
     "Options",
     "PlannedEvent",
+    "PostAddress",
     "Sender",
-    "Target",
     "Try",
     "expected_events",
     "plan",

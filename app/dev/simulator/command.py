@@ -13,44 +13,80 @@ import click
 import httpx
 from rich.console import Console
 
-from app.dev.simulator.sender import NO_ANSWER, Answer, Sender, Target, progress_bar
+from app.dev.simulator.sender import NO_ANSWER, Answer, PostAddress, Sender, progress_bar
 from app.dev.simulator.traffic import Options, Post, plan
 from config.settings import settings
 
+MAX_EVENTS = 1_000_000  # of one run: they are all made before the first is sent
+PERCENT = click.FloatRange(0, 100)
 STATUSES_A_MESSAGE = 3  # sent, delivered, read
 MEANINGS = {
     NO_ANSWER: "no answer at all; does a receiver run there?",
     httpx.codes.UNAUTHORIZED: "401, so WHATSAPP_APP_SECRET is not the receiver's",
     httpx.codes.SERVICE_UNAVAILABLE: "503, so the receiver's stores are down",
 }
-LOCAL_URL = "http://127.0.0.1:8000/webhook"
+LOCAL_URL = "http://127.0.0.1:{port}/webhook"  # of PORT, which `neverdrop up` tells the commands beside it
 
 
 @click.command()
-@click.option("--url", default=LOCAL_URL, show_default=True, help="of the webhook endpoint")
+@click.option("--url", help="of the webhook endpoint  [default: that of the `neverdrop up` that runs here]")
 @click.option("--allow-remote", is_flag=True, help="post to a host that is not this machine")
 @click.option(
-    "--messages", default=100, show_default=True, type=click.IntRange(0), help="messages from users"
+    "--messages",
+    default=100,
+    show_default=True,
+    type=click.IntRange(0, MAX_EVENTS),
+    help="messages from users",
 )
 @click.option(
-    "--statuses", type=click.IntRange(0), help="of messages to users  [default: 3 for each message]"
-)
-@click.option("--conversations", default=10, show_default=True, type=click.IntRange(1), help="users")
-@click.option("--redelivered", default=10.0, show_default=True, help="percent of the bodies posted twice")
-@click.option("--shuffled", default=10.0, show_default=True, help="percent of the bodies posted out of order")
-@click.option(
-    "--failing", default=0, show_default=True, type=click.IntRange(0), help="texts that ask to fail at first"
+    "--statuses",
+    type=click.IntRange(0, MAX_EVENTS),
+    help="of messages to users  [default: 3 for each message]",
 )
 @click.option(
-    "--doomed", default=0, show_default=True, type=click.IntRange(0), help="texts that ask to fail for good"
+    "--conversations", default=10, show_default=True, type=click.IntRange(1, MAX_EVENTS), help="users"
 )
 @click.option(
-    "--rate", default=0.0, show_default=True, type=click.FloatRange(0), help="posts a second; 0 is no limit"
+    "--redelivered", default=10.0, show_default=True, type=PERCENT, help="percent of the bodies posted twice"
 )
-@click.option("--concurrency", default=16, show_default=True, type=click.IntRange(1), help="posts at a time")
-@click.option("--seed", type=int, help="the same seed sends the same events again; by default they are new")
+@click.option(
+    "--shuffled",
+    default=10.0,
+    show_default=True,
+    type=PERCENT,
+    help="percent of the bodies posted out of order",
+)
+@click.option(
+    "--failing",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, MAX_EVENTS),
+    help="texts that ask to fail at first",
+)
+@click.option(
+    "--doomed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, MAX_EVENTS),
+    help="texts that ask to fail for good",
+)
+@click.option(
+    "--rate",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 1_000_000),
+    help="posts a second; 0 is no limit",
+)
+@click.option(
+    "--concurrency", default=16, show_default=True, type=click.IntRange(1, 1_000), help="posts at a time"
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(-(2**63), 2**63),
+    help="the same seed sends the same events again; by default they are new",
+)
 def simulate(
-    url: str,
+    url: str | None,
     allow_remote: bool,
     messages: int,
     statuses: int | None,
@@ -67,6 +103,7 @@ def simulate(
 
     It is signed with WHATSAPP_APP_SECRET. Exit status 1 if a post never got a 200.
     """
+    url = url or LOCAL_URL.format(port=settings().port)
     if not allow_remote and not is_loopback(url):
         raise click.UsageError(f"{url} is not on this machine: add --allow-remote if you mean it")
     try:
@@ -82,7 +119,7 @@ def simulate(
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     posts = plan(_seeded(options, seed))
-    answers = _send_with_bar(posts, Target(url, settings().app_secrets[0], rate, concurrency))
+    answers = _send_with_bar(posts, PostAddress(url, settings().app_secrets[0], rate, concurrency))
     for line in summary(answers):
         click.echo(line)
     if not all(answer.acknowledged for answer in answers):
@@ -105,7 +142,7 @@ def _seeded(options: Options, seed: int | None) -> Options:
     return replace(options, seed=random.randrange(10**9), start=int(time.time()) - options.seconds)
 
 
-def _send_with_bar(posts: Sequence[Post], target: Target) -> list[Answer]:
+def _send_with_bar(posts: Sequence[Post], target: PostAddress) -> list[Answer]:
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("posts", total=len(posts))
         return Sender(target, threading.Event()).send(posts, lambda _: bar.advance(task))

@@ -46,7 +46,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class PostAddress:
     """Where to, under which app secret, and how fast: turns a second (0: as fast as it goes)."""
 
     url: str
@@ -59,7 +59,7 @@ class Sender:
     """Sends posts side by side; ``stopping`` ends it early, with every post that was not sent unanswered."""
 
     def __init__(
-        self, target: Target, stopping: threading.Event, transport: httpx.BaseTransport | None = None
+        self, target: PostAddress, stopping: threading.Event, transport: httpx.BaseTransport | None = None
     ) -> None:
         self._target = target
         self._stopping = stopping

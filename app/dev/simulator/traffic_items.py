@@ -95,6 +95,9 @@ class PlannedEvent:
     failures: int = 0  # attempts that fail before it is done
     slow: bool = False
     name: str = ""  # of its conversation, where other names turn out to be its only later
+    replies: int = 0  # that its handlers send
+    lane_names: tuple[str, ...] = ("main",)  # in which a handler is registered for it
+    targets: tuple[str, ...] = ()  # lane names of targets that want it
 
 
 @dataclass(frozen=True, slots=True)

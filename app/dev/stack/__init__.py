@@ -5,7 +5,18 @@ Relies on: Valkey and Postgres from wheels where no URL names others.
 Cannot see: another stack's processes on the same stores, where URLs name them.
 """
 
-from app.dev.stack.embedded import free_port
+from app.dev.stack.embedded import DURABLE, FORGETFUL, Server, free_port, launch, postgres, valkey
 from app.dev.stack.stack import Plan, Stack, running
 
-__all__ = ["Plan", "Stack", "free_port", "running"]
+__all__ = [
+    "DURABLE",
+    "FORGETFUL",
+    "Plan",
+    "Server",
+    "Stack",
+    "free_port",
+    "launch",
+    "postgres",
+    "running",
+    "valkey",
+]

@@ -8,11 +8,13 @@ any case. It is for development and tests: there is no backup and no replica.
 import contextlib
 import importlib.metadata
 import os
+import random
 import re
 import shutil
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -25,10 +27,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from app.dev.processes import Program, Running, end
+from app.dev.processes import Program, Records, Running, end, start
 from app.dev.stack.postgres_home import ServerMissingError, make_home
 
 PROBE_SECONDS = 1
+LAUNCH_SECONDS = 60
+LAUNCH_POLL_SECONDS = 0.02
 SOCKET_PATH_LIMIT = 100  # bytes; Linux allows 107, macOS 103
 POSTGRES_SOCKET = ".s.PGSQL.5432"
 VALKEY_SOCKET = "valkey.sock"
@@ -41,9 +45,12 @@ QUIET_POSTGRES = {
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
-MAX_PORT = 55_535
 # For tests that are not about durability: a crash of the machine may cost everything
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
+# Below those that the kernel gives to outgoing connections (32,768 and up): one of these could take a port between
+# the moment it was chosen and the moment its server binds it
+FREE_PORTS = range(10_000, 22_000)
+_shuffled = iter(random.sample(FREE_PORTS, len(FREE_PORTS)))  # processes that start together choose apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +159,23 @@ def postgres(directory: Path, options: Mapping[str, str] = {}) -> Server:
     return Server(program, url, lambda: _postgres_answers(url), home.data)
 
 
+def launch(server: Server, records: Records, path: Path) -> Running:
+    """Start a server alone, without a stack, and wait until it answers; its log is ``path``/NAME.log.
+
+    RuntimeError, with its log, if it does not.
+    """
+    log = path / f"{server.program.name}.log"
+    with log.open("ab") as output:
+        running = start(server.program, records, output)
+    deadline = time.monotonic() + LAUNCH_SECONDS
+    while not server.answers():
+        if not running.alive or time.monotonic() > deadline:
+            end([running])
+            raise RuntimeError(f"{server.program.name} does not answer:\n{log.read_text(errors='replace')}")
+        time.sleep(LAUNCH_POLL_SECONDS)
+    return running
+
+
 def _socket_directory(directory: Path) -> Path:
     """The data directory, or a short one where its path is too long for a socket, or not fit for a URL."""
     if len(str(directory / POSTGRES_SOCKET)) <= SOCKET_PATH_LIMIT and PLAIN_PATH.fullmatch(str(directory)):
@@ -200,13 +224,16 @@ def _end_leftover(pidfile: Path, directory: Path) -> None:
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on at this moment, 55,535 at most.
+    """Return a port of the loopback interface that nobody listens on at this moment, of FREE_PORTS, each once.
 
     Valkey in cluster mode also takes the port that is 10,000 higher.
+
+    Raises:
+        OSError: every one of them is in use.
     """
-    port = MAX_PORT + 1
-    while port > MAX_PORT:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-    return port
+    for port in _shuffled:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port of 127.0.0.1 from {FREE_PORTS.start} to {FREE_PORTS.stop - 1} is free")

@@ -5,6 +5,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 
 from app.dev.processes import Program
 from config.celery import CONVERSATIONS, MAINTENANCE, OUTBOX, SOFT_SHUTDOWN_SECONDS, WEBHOOKS
@@ -51,6 +52,11 @@ def sender(number: int = 1) -> Program:
     return _consumer(f"sender{number}", f"-Q {OUTBOX} --concurrency {SENDER_CONCURRENCY}")
 
 
+def forwarder(number: int = 1) -> Program:
+    """Posts events to targets."""
+    return _python(f"forwarder{number}", "-m app.targets", grace_seconds=WORKER_GRACE_SECONDS)
+
+
 def graph(port: int, webhook_url: str) -> Program:
     """A stand-in for Meta's Graph API, with a page on which a person chats with the bot."""
     return _python("graph", f"-m app.dev.graph --port {port} --webhook {webhook_url}")
@@ -72,6 +78,12 @@ def flower(port: int, basic_auth: str) -> Program:
         f"-m celery -A tasks flower --enable_events=False --logging=error --address=127.0.0.1 --port={port}",
         env={"FLOWER_BASIC_AUTH": basic_auth},
     )
+
+
+def renamed(program: Program, name: str) -> Program:
+    """Return a consumer under another name, to run beside the one of this."""
+    argv = tuple(part.replace(f"{program.name}@", f"{name}@") for part in program.argv)
+    return replace(program, name=name, argv=argv)
 
 
 def _consumer(name: str, options: str) -> Program:

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterable
+from functools import cache
 
 import httpx
 from kombu.exceptions import OperationalError
@@ -17,10 +18,17 @@ ANSWER_SECONDS = 2
 def web_is_ready(url: str) -> bool:
     """Whether the web at ``url`` could store a delivery."""
     try:
-        answer = httpx.get(f"{url}/readyz", timeout=ANSWER_SECONDS, trust_env=False)
+        answer = _client().get(f"{url}/readyz")
     except httpx.HTTPError:
         return False
     return answer.is_success
+
+
+@cache
+def _client() -> httpx.Client:
+    """One for all: to make it reads every certificate of the machine, a hundred times the work of a request."""
+    limits = httpx.Limits(max_keepalive_connections=0)  # the web may have been another one a moment ago
+    return httpx.Client(timeout=ANSWER_SECONDS, trust_env=False, limits=limits)
 
 
 def consumers_answer(programs: Iterable[Program], settings: Settings) -> bool:

@@ -12,14 +12,18 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from secrets import token_urlsafe
 
 from app.dev import data_directory
 from app.dev.data_directory import DATA_DIRECTORY, credential
-from app.dev.processes import Program, Records, Supervisor, watch
+from app.dev.handler_check import HandlerCheck
+from app.dev.processes import ParentWatchdog, Program, Records, Supervisor, watch
 from app.dev.stack import programs as pipeline
 from app.dev.stack.embedded import Server, postgres, valkey
 from app.dev.stack.readiness import consumers_answer, web_is_ready
+from app.dev.stack.reload import Reload
 from app.dev.stack.shadowing import check_working_directory
+from app.dev.stack.tunnel import Tunnel, program_of
 from app.errors import NeverdropError
 from app.stores import connections, migrate
 from config.settings import Settings, load, settings
@@ -50,6 +54,8 @@ class Plan:
     ingests: int = 1
     concurrency: int | None = None
     chat_port: int | None = None  # of the stand-in for Meta; None: no stand-in
+    reload: bool = False  # whether handlers that are saved are loaded anew
+    tunnel: Tunnel | None = None
 
     @property
     def consumers(self) -> list[Program]:
@@ -71,6 +77,7 @@ class Stack:
     embedded: tuple[str, ...]
     flower_auth: str
     supervisor: Supervisor
+    reload: Reload | None = None
 
     @property
     def url(self) -> str:
@@ -97,23 +104,41 @@ def running(plan: Plan, supervise: Callable[[Records], Supervisor]) -> Iterator[
     if os.environ["NEVERDROP_ENV"] == "development":
         os.environ.setdefault("HANDLERS", FIRST_HANDLERS)
     given = load()
+    if plan.tunnel:
+        _prepare_for_the_public(given)
     plan = _with_stand_in(plan, given)
     check_working_directory(Path.cwd())
-    check_ports(plan)
     data = plan.data.resolve()
     with data_directory.locked(data):
         data_directory.end_leftovers(data)
+        check_ports(plan)  # only now: what was left listens on the same ports
         records = Records.of_this_process(data)
         supervisor = supervise(records)
         watchdog = watch(records)
-        try:
+        with contextlib.ExitStack() as opened:
+            check = HandlerCheck()
+            opened.callback(check.stop)
+            opened.callback(_end, data, supervisor, watchdog, records)
             embedded = _open_stores(given, data, supervisor)
-            yield _start(plan, data, embedded, supervisor)
-        finally:
-            data_directory.withdraw(data)
-            supervisor.end()
-            watchdog.stop()
-            records.clear()
+            yield _start(plan, data, embedded, supervisor, check, opened)
+
+
+def _end(data: Path, supervisor: Supervisor, watchdog: ParentWatchdog, records: Records) -> None:
+    data_directory.withdraw(data)
+    supervisor.end()
+    watchdog.stop()
+    records.clear()
+
+
+def _prepare_for_the_public(given: Settings) -> None:
+    """Close what a tunnel would open: StackError where anybody could sign; numbers are for who has a token."""
+    if not given.whatsapp_app_secret:
+        raise StackError(
+            "--tunnel: set WHATSAPP_APP_SECRET to that of your app. The development secret is public, and so is the"
+            " tunnel: Meta's posts would be refused, and anybody's taken"
+        )
+    if not given.metrics_token.get_secret_value():
+        os.environ["METRICS_TOKEN"] = token_urlsafe()
 
 
 def _with_stand_in(plan: Plan, given: Settings) -> Plan:
@@ -125,24 +150,47 @@ def _with_stand_in(plan: Plan, given: Settings) -> Plan:
     return plan
 
 
-def _start(plan: Plan, data: Path, embedded: tuple[str, ...], supervisor: Supervisor) -> Stack:
+def _start(
+    plan: Plan,
+    data: Path,
+    embedded: tuple[str, ...],
+    supervisor: Supervisor,
+    check: HandlerCheck,
+    opened: contextlib.ExitStack,
+) -> Stack:
     connections.reset()
     settings.cache_clear()
     migrate()
     given = settings()
+    reload = _reload(plan, given, supervisor, opened) if plan.reload else None
+    if (fault := check.fault()) is not None:
+        if reload is None:
+            raise StackError(fault)
+        reload.await_good_code(fault)
     flower_auth = given.flower_basic_auth.get_secret_value() or f"neverdrop:{credential(data, 'flower')}"
     data_directory.publish(data, {**os.environ, "PORT": str(plan.port)})
-    for program in _programs(plan, flower_auth):
+    for program in _programs(plan, flower_auth, has_targets=bool(given.forward_url or given.targets)):
         supervisor.start(program)
-    return Stack(plan, given, embedded, flower_auth, supervisor)
+    return Stack(plan, given, embedded, flower_auth, supervisor, reload)
 
 
-def _programs(plan: Plan, flower_auth: str) -> Iterator[Program]:
+def _reload(plan: Plan, given: Settings, supervisor: Supervisor, opened: contextlib.ExitStack) -> Reload:
+    with_handlers = [program for program in plan.consumers if not program.name.startswith("sender")]
+    reload = Reload(supervisor, given.handlers, with_handlers)
+    opened.callback(reload.stop)
+    return reload
+
+
+def _programs(plan: Plan, flower_auth: str, *, has_targets: bool) -> Iterator[Program]:
     yield pipeline.web(plan.port, plan.host)
     yield from plan.consumers
     yield pipeline.beat()
+    if has_targets:
+        yield pipeline.forwarder()
     if plan.chat_port:
         yield pipeline.graph(plan.chat_port, f"http://{_reachable(plan.host)}:{plan.port}/webhook")
+    if plan.tunnel:
+        yield program_of(plan.tunnel, plan.port)
     if plan.flower_port:
         yield pipeline.flower(plan.flower_port, flower_auth)
 

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
@@ -16,26 +17,48 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.dev.data_directory import DATA_DIRECTORY
 from app.dev.processes import Printer, Records, Stopped, Supervisor, printer_for_terminal
 from app.dev.stack.stack import LOOPBACK, Plan, Stack, running
+from app.dev.stack.tunnel import NAME as TUNNEL_NAME
+from app.dev.stack.tunnel import TUNNELS, Tunnel, advice, find_tunnel
 from app.errors import NeverdropError
-from config.settings import DEVELOPMENT_APP_SECRET, DEVELOPMENT_VERIFY_TOKEN, SettingsError
+from config.settings import DEVELOPMENT_APP_SECRET, DEVELOPMENT_VERIFY_TOKEN, SettingsError, settings
 
 RESTART_CHECK_SECONDS = 0.2
 PROBE_EVERY_SECONDS = 0.5
 SLOW_START_SECONDS = 60
 PRIVATE = 0o077  # whatever is written is for this user alone, by every process
+MAX_PROCESSES = 64  # of a kind, on one machine
+PORT = click.IntRange(1, 65535)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()
-@click.option("--port", default=8000, envvar="PORT", show_default=True, help="of the webhook endpoint")
-@click.option("--host", default=LOOPBACK, show_default=True, help="that the webhook endpoint listens on")
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="worker processes")
-@click.option("--ingests", default=1, show_default=True, type=click.IntRange(1), help="ingest processes")
-@click.option("--flower-port", default=5555, show_default=True, help="of Flower")
 @click.option(
-    "--chat-port", default=8001, show_default=True, help="of the page on which you chat with the bot"
+    "--port", default=8000, envvar="PORT", show_default=True, type=PORT, help="of the webhook endpoint"
+)
+@click.option("--host", default=LOOPBACK, show_default=True, help="that the webhook endpoint listens on")
+@click.option(
+    "--workers", default=1, show_default=True, type=click.IntRange(1, MAX_PROCESSES), help="worker processes"
+)
+@click.option(
+    "--ingests", default=1, show_default=True, type=click.IntRange(1, MAX_PROCESSES), help="ingest processes"
+)
+@click.option("--flower-port", default=5555, show_default=True, type=PORT, help="of Flower")
+@click.option(
+    "--chat-port",
+    default=8001,
+    show_default=True,
+    type=PORT,
+    help="of the page on which you chat with the bot",
 )
 @click.option("--no-flower", is_flag=True, help="run without Flower")
+@click.option("--reload", is_flag=True, help="load handlers anew when their files are saved")
+@click.option(
+    "--tunnel",
+    is_flag=False,
+    flag_value="",
+    type=click.Choice(["", *(each.program for each in TUNNELS)]),
+    help="make the webhook public by a tunnel program that is installed here; name one, or the first is taken",
+)
 @click.option(
     "--data",
     default=DATA_DIRECTORY,
@@ -51,6 +74,8 @@ def up(
     flower_port: int,
     chat_port: int,
     no_flower: bool,
+    reload: bool,
+    tunnel: str | None,
     data: Path,
 ) -> None:
     """Run the whole pipeline here: web, ingest, worker, sender, beat and Flower.
@@ -59,10 +84,15 @@ def up(
     page on which you chat with the bot, unless WHATSAPP_ACCESS_TOKEN is set.
     """
     flower = None if no_flower else flower_port
-    plan = Plan(data, host, port, flower, workers, ingests, chat_port=chat_port)
     printer = printer_for_terminal()
     os.umask(PRIVATE)
     try:
+        through = None if tunnel is None else find_tunnel(tunnel or None)
+        plan = Plan(
+            data, host, port, flower, workers, ingests, chat_port=chat_port, reload=reload, tunnel=through
+        )
+        if through:  # before it is started, or its first lines would be missed
+            printer.listeners.append(partial(_print_public_url, printer, through))
         with running(plan, lambda records: _supervisor(records, printer)) as stack:
             introduce(stack)
             threading.Thread(target=_print_addresses, args=(stack,), daemon=True).start()
@@ -97,7 +127,16 @@ def _supervise(stack: Stack) -> None:
     supervisor = stack.supervisor
     while not supervisor.stopping.wait(RESTART_CHECK_SECONDS) and not supervisor.printer.closed.is_set():
         supervisor.restart_ended()
+        if stack.reload:
+            stack.reload.step()
     supervisor.say("stopping (Ctrl-C once more: at once)")
+
+
+def _print_public_url(printer: Printer, tunnel: Tunnel, name: str, line: str) -> None:
+    """Say what is to be entered at Meta when the tunnel's program shows its URL."""
+    if name == TUNNEL_NAME and (found := tunnel.url.search(line)):
+        for each in advice(found[0], settings().verify_tokens[0].decode()):
+            printer.line("up", each)
 
 
 def _print_addresses(stack: Stack) -> None:
