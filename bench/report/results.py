@@ -1,6 +1,6 @@
 """What was measured, as JSON, as tables at a terminal and in Markdown, and as plots.
 
-``python -m bench.report RESULT.json`` prints it; with ``--write docs/performance.md`` it takes the place of what stands
+``python -m bench.report RESULT.json`` prints it; with ``--write docs/figures.md`` it takes the place of what stands
 there between the marks, and the plots go beside it into ``images/``.
 """
 

@@ -7,7 +7,18 @@ from itertools import islice
 
 from bench.measure import Figures, Ratio, Row
 from bench.options import Options
-from bench.subjects.catalog import NEVERDROP, PEERS, PYWA, TUTORIAL, TUTORIAL_GRANIAN, Subject
+from bench.subjects.catalog import (
+    DRAMATIQ,
+    NEVERDROP,
+    NEVERDROP_GROUPED,
+    NEVERDROP_IDLE,
+    NEVERDROP_IDLE_GROUPED,
+    PEERS,
+    PYWA,
+    TUTORIAL,
+    TUTORIAL_GRANIAN,
+    Subject,
+)
 from bench.subjects.stores import until
 from bench.subjects.turn import Turn
 from bench.traffic.bodies import Kind, Traffic, requests
@@ -27,6 +38,7 @@ def rows(options: Options) -> list[Row]:
     return [
         _row(options, "messages", "messages with a handler that writes a row", 1.5),
         _row(options, "mix", "Meta's mix, three statuses to a message", 4),
+        _own_ways(options),
         Row(
             "start",
             "from POST to the start of the handler, idle",
@@ -52,6 +64,22 @@ def _row(options: Options, kind: Kind, title: str, goal: float) -> Row:
             Ratio("drained/s", NEVERDROP.name, TUTORIAL.name, at_least=goal),
             Ratio("through/s", NEVERDROP.name, TUTORIAL.name, at_least=goal),
             *(Ratio("through/s", NEVERDROP.name, peer.name) for peer in (*QUEUED[1:], PYWA)),
+        ),
+    )
+
+
+def _own_ways(options: Options) -> Row:
+    """Neverdrop's handlers that share a transaction, and those that do nothing."""
+    own = (NEVERDROP, NEVERDROP_GROUPED, NEVERDROP_IDLE, NEVERDROP_IDLE_GROUPED)
+    cases = {subject.name: partial(_both, options, subject, "messages") for subject in (*own, DRAMATIQ)}
+    return Row(
+        "grouped",
+        f"messages with grouped handlers, and with handlers that do nothing: {options.drain:,} of them",
+        cases,
+        (
+            Ratio("drained/s", NEVERDROP_GROUPED.name, DRAMATIQ.name, at_least=2.2),
+            Ratio("drained/s", NEVERDROP_GROUPED.name, NEVERDROP.name),
+            Ratio("drained/s", NEVERDROP_IDLE_GROUPED.name, NEVERDROP_IDLE.name),
         ),
     )
 

@@ -39,6 +39,7 @@ class Subject:
     done: Callable[[Stores], int] = lambda stores: int(stores.query(COUNT_ROWS))
     backlog: Callable[[Stores], int] = lambda _: 0
     handles: bool = True  # it does more than answer
+    handlers: str = "bench.subjects.handlers"  # Neverdrop's
 
     def environment(self, stores: Stores) -> dict[str, str]:
         """What its processes are told."""
@@ -49,7 +50,7 @@ class Subject:
             "DATABASE_URL": stores.database_url,
             "WHATSAPP_APP_SECRET": SECRET,
             "WHATSAPP_VERIFY_TOKEN": "bench",
-            "HANDLERS": "bench.subjects.handlers",
+            "HANDLERS": self.handlers,
             "FLOWER_BASIC_AUTH": "",
             "SENTRY_DSN": "",
             "LOG_FORMAT": "json",
@@ -116,6 +117,11 @@ NEVERDROP = Subject(
     prepare=_prepare_neverdrop,
     done=lambda stores: int(stores.query(COUNT_DONE, stores.ready_at)),
     backlog=_neverdrop_backlog,
+)
+NEVERDROP_GROUPED = replace(NEVERDROP, name="Neverdrop, grouped", handlers="bench.subjects.grouped_handlers")
+NEVERDROP_IDLE = replace(NEVERDROP, name="Neverdrop, no-op", handlers="bench.subjects.idle_handlers")
+NEVERDROP_IDLE_GROUPED = replace(
+    NEVERDROP, name="Neverdrop, no-op, grouped", handlers="bench.subjects.grouped_idle_handlers"
 )
 
 

@@ -1,23 +1,6 @@
-"""Neverdrop's side of the comparison: the row that the peers write, in the transaction that marks the event done."""
+"""Neverdrop's side of the comparison: a handler that writes a row, in a transaction of its own."""
 
-import json
-import os
-import time
+from app.handlers import on_message
+from bench.subjects.note import insert_row
 
-from sqlalchemy import text
-
-from app.handlers import Context, Event, on_message
-
-WAIT_SECONDS = float(os.environ.get("BENCH_HANDLER_SECONDS", "0"))
-INSERT = text(
-    "INSERT INTO bench_rows (key, kind, body, started_at) VALUES (:key, 'message', :body, :started_at)"
-)
-
-
-@on_message()
-def note(event: Event, ctx: Context) -> None:
-    started_at = time.time()
-    if WAIT_SECONDS:
-        time.sleep(WAIT_SECONDS)
-    row = {"key": event.message_id, "body": json.dumps(event.item), "started_at": started_at}
-    ctx.connection.execute(INSERT, row)
+on_message()(insert_row)

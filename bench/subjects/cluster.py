@@ -1,0 +1,81 @@
+"""Neverdrop's own processes with default settings on stores of their own, started again when they end."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.dev.processes.children import Records
+from app.dev.processes.supervisor import Printer, Supervisor
+from app.dev.stack import free_port
+from app.dev.stack import programs as pipeline
+from app.dev.stack.readiness import consumers_answer
+from app.stores import connections, engine, migrate
+from bench.subjects.stores import DURABLE, Stores
+from bench.traffic.bodies import SECRET, signature
+from config.settings import settings
+
+READY_SECONDS = 90
+POLL_SECONDS = 0.02
+
+
+class Cluster:
+    """A web, an ingest, workers and beat."""
+
+    def __init__(self, stores: Stores, supervisor: Supervisor, url: str) -> None:
+        self.stores, self.supervisor = stores, supervisor
+        self._web = httpx.Client(base_url=url, trust_env=False, timeout=60)
+
+    def post(self, content: bytes) -> None:
+        """Post a signed body."""
+        headers = {"X-Hub-Signature-256": f"sha256={signature(content)}"}
+        self._web.post("/webhook", content=content, headers=headers).raise_for_status()
+
+    def until(self, look: Callable[[], Any], seconds: float, what: str) -> Any:
+        """What it returns at last; what has ended is started again meanwhile. TimeoutError after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while not (found := look()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{what}: not within {seconds:g} s")
+            self.supervisor.restart_ended()
+            time.sleep(POLL_SECONDS)
+        return found
+
+    def close(self) -> None:
+        self._web.close()
+
+
+@contextmanager
+def running(
+    path: Path, workers: int, prepare: Callable[[Stores], object] = id, **variables: str
+) -> Iterator[Cluster]:
+    """Start all of it, with these variables in its environment and in this process's; its log is in the directory."""
+    stores = Stores.start(path, DURABLE)
+    os.environ |= {
+        "NEVERDROP_ENV": "development", "REDIS_URL": stores.redis_url, "DATABASE_URL": stores.database_url,
+        "WHATSAPP_APP_SECRET": SECRET, "WHATSAPP_VERIFY_TOKEN": "bench", **variables,
+    }  # fmt: skip
+    settings.cache_clear()
+    connections.reset()
+    migrate()
+    prepare(stores)
+    port = free_port()
+    with (path / "cluster.log").open("w", encoding="utf-8") as log:
+        supervisor = Supervisor(Records.of_this_process(path), Printer(log))
+        consumers = [pipeline.ingest(), *map(pipeline.worker, range(1, workers + 1))]
+        cluster = Cluster(stores, supervisor, f"http://127.0.0.1:{port}")
+        try:
+            for program in (pipeline.web(port), *consumers, pipeline.beat()):
+                supervisor.start(program)
+            cluster.until(lambda: consumers_answer(consumers, settings()), READY_SECONDS, "the workers")
+            yield cluster
+        finally:
+            cluster.close()
+            supervisor.kill()
+            supervisor.end()
+            engine().dispose()
+            stores.end()
