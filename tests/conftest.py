@@ -14,23 +14,23 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from app.stores import connections
-from app.stores.migrate import migrate
 from config.settings import Settings
 from config.settings import settings as current_settings
-from tests.helpers import loop
 from tests.helpers import services as servers
+from tests.helpers.cluster import TEMPLATE, running_services
 from tests.helpers.core import Core, make_core
+from tests.helpers.environment import reset as _reset
 from tests.helpers.factories import APP_SECRET
 from tests.helpers.order import shares
 from tests.helpers.services import Services
 from tests.helpers.stack import Stack
 
 TIERS = ("unit", "integration", "acceptance", "browser", "hostile")
-# Files with tests that take half a minute and more, the longest first
+# Files with tests that start stacks of their own and take half a minute and more, the longest first
 LONG = (
-    "test_chaos", "test_scale", "test_stored_means_finished", "test_it_comes_back_by_itself", "test_wrong_clocks",
-    "test_demo", "test_up", "test_bench",
+    "test_chaos", "test_up", "test_one_reply", "test_it_comes_back_by_itself", "test_two_deployments",
+    "test_stored_means_finished", "test_alerts_without_stores", "test_wrong_clocks", "test_demo", "test_examples",
+    "test_scale", "test_upgrade", "test_personal_data", "test_acl", "test_other_user", "test_bench",
 )  # fmt: skip
 SHARED_PIPELINE = "pipeline"  # the fixture
 VERIFY_TOKEN = "test-verify-token"
@@ -68,32 +68,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def services() -> Iterator[Services]:
     """The servers of this process of the test run, with the migrated template database."""
-    with servers.directory() as path, servers.running_services(path) as running:
-        _make_template(running.postgres_url)
+    with servers.directory() as path, running_services(path) as running:
         yield running
-
-
-def _make_template(postgres_url: str) -> None:
-    servers.execute(postgres_url, f"CREATE DATABASE {servers.TEMPLATE}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NEVERDROP_ENV", "development")
-        patch.setenv("DATABASE_URL", servers.database(postgres_url, servers.TEMPLATE))
-        _reset()
-        migrate()
-        _reset()
-
-
-def _reset() -> None:
-    """Close what is open and drop what was read, so that the environment is read again."""
-    for engine in (connections.engine, connections.web_engine):
-        if engine.cache_info().currsize:
-            engine().dispose()
-    for client in (connections.redis, connections.web_redis):
-        if client.cache_info().currsize:
-            client().close()
-    connections.reset()
-    loop.close()
-    current_settings.cache_clear()
 
 
 @pytest.fixture
@@ -110,7 +86,7 @@ def database_url(services: Services) -> Iterator[str]:
     """A database of the test's own, with all tables and no rows."""
     name = f"test_{next(numbers)}"
     # Its files are copied: through the log, which is the default, takes three times as long
-    copied = f"TEMPLATE {servers.TEMPLATE} STRATEGY FILE_COPY"
+    copied = f"TEMPLATE {TEMPLATE} STRATEGY FILE_COPY"
     servers.execute(services.postgres_url, f"CREATE DATABASE {name} {copied}")
     yield servers.database(services.postgres_url, name)
     servers.execute(services.postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
@@ -150,8 +126,9 @@ def core(settings: Settings, monkeypatch: pytest.MonkeyPatch, request: pytest.Fi
 def start_stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Stack]]:
     """Starts the real processes on stores of their own: ``start_stack(workers=2, HANDLERS="my_handlers")``.
 
-    Lower-case arguments are ``Stack``'s, the others the environment of all processes and of the test itself.
-    Everything is ended after the test; its log is shown if the test failed.
+    Lower-case arguments are ``Stack``'s, the others the environment of all processes and of the test itself;
+    ``kind`` is a class to take instead of ``Stack``. Everything is ended after the test; its log is shown if the
+    test failed.
     """
     with ExitStack() as started:
         yield lambda **options: started.enter_context(_stack(monkeypatch, options))
@@ -159,9 +136,10 @@ def start_stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Stack
 
 @contextmanager
 def _stack(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> Iterator[Stack]:
+    kind = options.pop("kind", Stack)
     variables = {name: value for name, value in options.items() if name.isupper()}
     with servers.directory() as path:
-        stack = Stack(path, **{name: value for name, value in options.items() if name not in variables})
+        stack = kind(path, **{name: value for name, value in options.items() if name not in variables})
         try:
             for name, value in (ENVIRONMENT | variables | stack.open_stores()).items():
                 monkeypatch.setenv(name, value)

@@ -27,7 +27,7 @@ def test_every_promise_is_kept_while_a_worker_is_killed(tmp_path: Path) -> None:
     verdicts = judge(facts, PROMISES)
     assert {verdict.promise: verdict.sentences for verdict in verdicts if not verdict.kept} == {}
     assert len(facts.events) == 400
-    assert sum(event.state == "dead" for event in facts.events) == 2
+    assert sum(job.state == "dead" for job in facts.jobs) == 2
     assert sum(planned.fate is Fate.UNHANDLED for planned in facts.expected) == 5
     assert facts.duplicates > 0
     assert facts.sent.forged == 3

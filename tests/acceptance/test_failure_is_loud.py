@@ -135,3 +135,16 @@ def test_the_outcome_of_every_event_is_logged(pipeline: Pipeline) -> None:
         pipeline.wait_until_logged("event.accepted", sent)
         pipeline.wait_until_logged("event.done", sent)
     pipeline.wait_until_logged("event.failed_attempt", again)
+
+
+def test_the_doctor_sees_a_delivery_done_and_what_each_worker_knows(pipeline: Pipeline) -> None:
+    run = [sys.executable, "-c", "from app.cli import main; main()", "doctor", "--deliver", "--json"]
+    url = f"{pipeline.stack.url}/webhook"
+    done = subprocess.run(
+        [*run, "--url", url], capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    found = {json.loads(line)["check"] for line in done.stdout.splitlines() if line.startswith("{")}
+    # Alerts are as the tests before leave them; the pipeline of the tests has no sender, and a Postgres without a disk
+    assert found & {"deliver", "versions", "handlers", "schema", "no_worker", "no_ingest", "no_beat"} == set()
+    assert "no_sender" in found

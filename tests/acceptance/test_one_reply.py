@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
+from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from app.stores.connections import engine, redis
 from tests.helpers import factories as f
@@ -25,12 +26,14 @@ MESSAGES = int(os.environ.get("ONE_REPLY_MESSAGES", "160"))
 USERS = 20
 REDELIVERED = 0.2
 POSTERS = 4
-PAUSE_SECONDS = 1.5  # between two faults
+WORK = 4  # posts of replies between two faults: a machine that is slow to start what died still gets on
+LOOK_SECONDS = 0.2
 FAULTS = {"throttled": 0.1, "cut_off": 0.05, "bare_5xx_sent": 0.02}
 TIMEOUT_SECONDS = 200 + MESSAGES // 5
 
 SENDS = text("SELECT body::json->'text'->>'body' AS said, state::text, unsure FROM sends")
 UNANSWERED = text("SELECT count(*) FROM send_attempts WHERE answer NOT LIKE '(%' AND answer <> 'accepted'")
+ENDLESS = text("SELECT count(*) FROM sends WHERE held_until = 'infinity'")
 WAITING = text("SELECT count(*) FROM event_jobs WHERE state = 'pending'")
 
 
@@ -49,7 +52,7 @@ def test_every_message_is_answered_once_and_in_order_whatever_dies(start_stack: 
         graph.report_to(f"{stack.url}/webhook")
         graph.set_faults(**FAULTS)
         ended = threading.Event()
-        faults = threading.Thread(target=break_things, args=(stack, ended))
+        faults = threading.Thread(target=break_things, args=(stack, graph, ended))
         faults.start()
         try:
             post_all(stack)
@@ -57,6 +60,7 @@ def test_every_message_is_answered_once_and_in_order_whatever_dies(start_stack: 
             ended.set()
             faults.join()
         stack.wait_until(drained, TIMEOUT_SECONDS, "the end of the backlog")
+        stack.wait_until(lambda: not undecided(graph), what="the statuses of what arrived without an answer")
         judge(graph)
 
 
@@ -83,30 +87,45 @@ def accepted(stack: Stack, body: f.Json) -> bool:
         return False
 
 
-def break_things(stack: Stack, ended: threading.Event) -> None:
-    """Kill and stop workers and senders in turn, and let Valkey forget once all but the journal."""
+def break_things(stack: Stack, graph: GraphStandIn, ended: threading.Event) -> None:
+    """Kill workers and senders or one of their pool, or stop them, in turn; Valkey forgets once all but the journal."""
     forgotten = False
-    while not ended.wait(PAUSE_SECONDS):
+    while True:
         for name in ("sender1", "worker1", "sender2", "worker2"):
-            if ended.wait(PAUSE_SECONDS):
-                return
-            if random.random() < 0.5:
-                stack.kill(name)
-            else:
-                stack.stop(name)
-            stack.start(name)
+            goal = graph.posts + WORK
+            while graph.posts < goal:
+                if ended.wait(LOOK_SECONDS):
+                    return
+            fault = random.choice((stack.kill, stack.kill_of_pool, stack.stop))
+            fault(name)
+            if fault != stack.stop:
+                let_no_lease_end()
+            if fault != stack.kill_of_pool:
+                stack.start(name)
         if not forgotten:
             forgotten = True
+            stack.wait_until(lambda: not count(ENDLESS), what="the end of what the killed had")
             client = redis()
             client.delete(*[key for key in client.keys("*") if not key.startswith(b"journal")] or [b"none"])
 
 
+def count(statement: TextClause) -> int:
+    with engine().connect() as connection:
+        return int(connection.execute(statement).scalar_one())
+
+
+def let_no_lease_end() -> None:
+    """What a killed sender left is ended by those who miss it, or never."""
+    with engine().begin() as connection:
+        connection.execute(text("UPDATE sends SET held_until = 'infinity' WHERE state = 'sending'"))
+
+
 def drained() -> bool:
-    """Whether nothing waits any more; what a killed sender left is aged, so that nobody waits for its lease."""
+    """Whether nothing waits any more; unknowns are aged, so that nobody waits for what they hold up."""
     with engine().begin() as connection:
         connection.execute(
             text("UPDATE sends SET held_until = clock_timestamp() WHERE held_until > clock_timestamp()"
-                 " AND (state = 'unknown' OR held_until < clock_timestamp() + interval '40 s')")
+                 " AND state <> 'sending'")
         )  # fmt: skip
         waiting = connection.execute(WAITING).scalar_one()
         left = connection.execute(
@@ -114,6 +133,14 @@ def drained() -> bool:
         ).scalar_one()
         written = connection.execute(text("SELECT count(*) FROM sends")).scalar_one()
     return bool(waiting == 0 and left == 0 and written == MESSAGES)
+
+
+def undecided(graph: GraphStandIn) -> list[Any]:
+    """Return the replies that arrived, and of which it is not known yet."""
+    arrived = set(graph.texts)
+    with engine().connect() as connection:
+        rows = connection.execute(SENDS).all()
+    return [row for row in rows if row.state in ("unknown", "dead") and row.said in arrived]
 
 
 def judge(graph: GraphStandIn) -> None:
@@ -126,11 +153,10 @@ def judge(graph: GraphStandIn) -> None:
     assert len(rows) == MESSAGES
     missing = [row for row in rows if row.said not in counts]
     assert [row for row in missing if not (row.unsure and row.state in ("unknown", "dead"))] == []
-    undecided = [row for row in rows if row.state in ("unknown", "dead") and row.said in counts]
-    assert undecided == []
     by_user = sorted(graph.sent, key=lambda each: (each["user"], each["order"]))
     for user, sent in groupby(by_user, key=lambda each: each["user"]):
         numbers = [int(each["message"]["text"]["body"]) for each in sent]
         assert numbers == sorted(numbers), user
     print(f"{len(counts)} replies to {MESSAGES} messages")  # noqa: T201
-    print(f"{unanswered} calls without an answer, {len(missing)} undecided")  # noqa: T201
+    settled = 1 - len(missing) / unanswered if unanswered else 1
+    print(f"{unanswered} calls without an answer, {settled:.1%} settled without a person")  # noqa: T201

@@ -17,6 +17,7 @@ import pytest
 
 from app.dev.processes.children import Records
 from app.dev.stack.embedded import free_port
+from tests.acceptance.docs_shell import DocsShell
 from tests.helpers import services as servers
 from tests.helpers.services import execute
 
@@ -27,16 +28,18 @@ GIVEN = ("REDIS_URL", "DATABASE_URL", "NEVERDROP_ENV", "WHATSAPP_APP_SECRET", "W
 
 
 class Up:
-    """One run of the command, with its lines."""
+    """One run of the command, with its lines; ``ports`` are its web's and the stand-in's."""
 
-    def __init__(self, data: Path, *options: str, **variables: str) -> None:
+    def __init__(
+        self, data: Path, *options: str, ports: tuple[int, int] | None = None, **variables: str
+    ) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in GIVEN}
         self.data = data
-        self.port = free_port()
+        self.port, self.chat_port = ports or (free_port(), free_port())
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-c", COMMAND, "up", "--data", str(data), "--port", str(self.port)),
-                *("--chat-port", str(free_port())),
+                *("--chat-port", str(self.chat_port)),
                 *options,
             ],
             env=environment | variables,
@@ -82,8 +85,8 @@ def up() -> Iterator[Callable[..., Up]]:
     runs: list[Up] = []
     with servers.directory() as path:
 
-        def run(*options: str, **variables: str) -> Up:
-            runs.append(Up(path / "data", *options, **variables))
+        def run(*options: str, ports: tuple[int, int] | None = None, **variables: str) -> Up:
+            runs.append(Up(path / "data", *options, ports=ports, **variables))
             return runs[-1]
 
         yield run
@@ -106,13 +109,24 @@ def gone(processes: list[psutil.Process]) -> bool:
     return psutil.wait_procs(processes, timeout=END_SECONDS)[1] == []
 
 
-def test_one_command_starts_everything_keeps_it_running_and_ends_it(up: Callable[..., Up]) -> None:
-    run = up("--flower-port", str(free_port()))
+def test_one_command_starts_everything_runs_what_the_docs_show_and_ends_it(
+    up: Callable[..., Up], tmp_path: Path
+) -> None:
+    shell = DocsShell(tmp_path, flower_port := free_port())
+    run = up(
+        *("--flower-port", str(flower_port)),
+        HANDLERS=shell.write_the_handler(), PYTHONPATH=str(tmp_path), FLOWER_BASIC_AUTH="ada:password",
+    )  # fmt: skip
     assert "neverdrop-development-secret" in run.until("app secret")
     run.until("ready: POST webhooks to")
     assert httpx.get(f"http://127.0.0.1:{run.port}/readyz", trust_env=False).json()["ready"]
     processes = run.started()
     assert len(processes) == 9  # two stores, web, ingest, worker, sender, beat, Flower, the stand-in for Meta
+
+    shell.stand_beside(run.data, run.port)
+    shell.type_the_rest()
+    assert shell.not_typed == {}
+    shell.write_in_the_browser(f"http://127.0.0.1:{run.chat_port}", "You wrote tea, and this is attempt 1.")
 
     second = up("--no-flower")
     assert f"(process {run.process.pid}) runs on" in second.until("another `neverdrop up`")
@@ -136,7 +150,8 @@ def test_the_data_outlives_a_stack_that_was_killed_and_nothing_lingers(up: Calla
     killed_with_its_watchdog.end(signal.SIGKILL)
     assert all(process.is_running() for process in left)
 
-    killed = up("--no-flower")
+    # Those that are left listen on the ports that this one wants
+    killed = up("--no-flower", ports=(killed_with_its_watchdog.port, killed_with_its_watchdog.chat_port))
     killed.until("webhook ")
     assert gone(left)
     execute(run_url(killed), "SELECT one FROM kept")
@@ -153,7 +168,7 @@ def test_a_port_in_use_is_named_before_anything_starts(up: Callable[..., Up]) ->
         run = up("--flower-port", str(taken))
         assert "--flower-port" in run.until(f"port {taken} on 127.0.0.1 cannot be used")
         assert run.process.wait(END_SECONDS) == 1
-    assert not run.data.exists()
+    assert run.started() == []
 
 
 @pytest.mark.parametrize("file", ["app/__init__.py", "config/__init__.py", "tasks/__init__.py", "tasks.py"])

@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from app.cli.entry import cli
 from app.dev.processes.children import Program
+from app.dev.stack.embedded import Server, postgres
 from app.dev.stack.readiness import web_is_ready
 from app.lanes import pauses
 from app.stores import redis_keys
@@ -106,6 +107,13 @@ def git(*arguments: str) -> None:
     subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True)
 
 
+class EmptyStack(Stack):
+    """Its Postgres has no tables yet."""
+
+    def postgres(self) -> Server:
+        return postgres(self.path / "postgres")
+
+
 @pytest.fixture
 def stack() -> Iterator[Stack]:
     try:
@@ -113,7 +121,7 @@ def stack() -> Iterator[Stack]:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip(f"the history of this checkout does not reach back to {RELEASE_BEFORE}")
     with servers.directory() as path:
-        stack = Stack(path, workers=2, ingests=2)
+        stack = EmptyStack(path, workers=2, ingests=2)
         try:
             yield stack
         finally:

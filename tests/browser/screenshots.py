@@ -20,6 +20,7 @@ from app.stores.models import JobState
 from app.watch.heartbeats import beat, member
 from tests.browser import chromium
 from tests.helpers import sample_data, services
+from tests.helpers.cluster import running_services
 from tests.helpers.flower import ADA, Page, flower_page
 
 WIDE = {"width": 1400, "height": 900}
@@ -48,7 +49,7 @@ SOMETHING_GOES_ON = (
 def main(directory: Path) -> None:
     """Write each page, wide and as on a phone, in light and in dark."""
     directory.mkdir(parents=True, exist_ok=True)
-    with services.directory() as path, services.running_services(path) as running:
+    with services.directory() as path, running_services(path) as running:
         os.environ |= {
             "NEVERDROP_ENV": "development",
             "REDIS_URL": running.redis_url,
@@ -95,7 +96,7 @@ def pipeline(tab: Tab, url: str) -> None:
 
 
 def conversation(tab: Tab, url: str) -> None:
-    tab.goto(f"{url}/conversation/1")
+    tab.goto(f"{url}/conversation/1#event-1")
     tab.locator("#waits a").click()
 
 

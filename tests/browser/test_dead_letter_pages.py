@@ -58,6 +58,28 @@ def test_everything_can_be_reached_with_the_keyboard(core: Core, page: Page, log
     assert f"Retry event {id_}" in reached
 
 
+def test_a_dialog_gives_the_focus_back_however_it_is_closed(core: Core, page: Page, login: Login) -> None:
+    one, two = dead(core, "one", "two")
+    tab = login()
+    tab.goto(f"{page.url}/dead-letters")
+    for action, dialog in (("Discard", "#confirm"), ("Edit", "#edit")):
+        button = line(tab, one).get_by_role("button", name=action)
+        button.focus()
+        tab.keyboard.press("Enter")
+        expect(tab.locator(dialog)).to_be_visible()
+        tab.keyboard.press("Escape")
+        expect(tab.locator(dialog)).to_be_hidden()
+        expect(button).to_be_focused()
+    line(tab, one).get_by_role("button", name="Discard").press("Enter")
+    tab.keyboard.type("a test")
+    tab.keyboard.press("Enter")
+    expect(line(tab, one)).to_contain_text("discarded")
+    expect(tab.locator(f'[data-open="{one}"]')).to_be_focused()  # its buttons are gone
+    line(tab, two).get_by_role("checkbox").press("Space")
+    tab.get_by_role("button", name="Retry selected").press("Enter")
+    expect(tab.locator("#confirm")).to_be_hidden()  # one alone is retried at once
+
+
 def test_on_a_phone_nothing_is_cut_off(core: Core, page: Page, login: Login) -> None:
     sample_data.events(core.engine, sample_data.conversations(core.engine, 3), 5)
     sample_data.samples(core.engine, datetime.now(UTC))
@@ -65,7 +87,7 @@ def test_on_a_phone_nothing_is_cut_off(core: Core, page: Page, login: Login) -> 
     for path, shown in {
         "/dead-letters": "[data-letter]",
         "/pipeline": "canvas",
-        "/conversation/1": "[data-event]",
+        "/conversation/1#event-1": "[data-event]",
     }.items():
         tab.goto(page.url + path)
         tab.locator(shown).first.wait_for()
@@ -131,10 +153,11 @@ def test_a_time_finds_what_died_then_and_pages_turn(core: Core, page: Page, logi
     core.execute("UPDATE outcomes SET finished_at = '2026-01-31T12:00Z' WHERE id <= 70")
     tab = login(timezone_id="America/New_York")
     tab.goto(f"{page.url}/dead-letters")
-    tab.get_by_label("Died from").fill("2026-01-31T06:00")
-    tab.get_by_label("Died before").fill("2026-01-31T07:01")  # there; 12:01 UTC
+    tab.get_by_label("Died from").fill("2026-01-31T12:00")
+    tab.get_by_label("Died before").fill("2026-01-31T12:01")  # in UTC, wherever the browser is
     tab.get_by_role("button", name="Filter", exact=True).click()
     expect(tab.locator("#place")).to_have_text("1 to 50 of 70")
+    expect(line(tab, 70)).to_contain_text("2026-01-31 12:00:00 UTC")
     first = shown(tab)
     tab.get_by_role("button", name="Next", exact=True).click()
     expect(tab.locator("#place")).to_have_text("51 to 70 of 70")

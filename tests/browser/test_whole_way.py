@@ -1,5 +1,6 @@
 """A fault, its dead letters, and a person who mends them in Flower: the real processes and a real browser."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,3 +70,9 @@ def test_a_thousand_dead_letters_are_retried_by_filter_and_the_rest_stays(
     stack.wait_until(lambda: redis().llen(DEAD_LETTERS) == PICTURES)
     tab.goto(f"{url}/broker")
     expect(tab.locator("#dead_letters")).to_contain_text(str(PICTURES))
+
+    tab.goto(f"{url}/tasks")
+    ran = tab.locator("#tasks-table tbody tr", has_text="done: ").first
+    ran.locator("a[href*='/task/']").first.click()
+    tab.get_by_role("link", name=re.compile(r"event \d+")).first.click()
+    expect(tab.locator("tr:target")).to_contain_text("done")

@@ -72,6 +72,7 @@ def main(
         kinds=known,
         drain_seconds=drain,
         variables=SHORT if short else {},
+        short=short,
         small_disk=any(fault.kind == DISK for fault in planned),
     )
     result = run(plan, click.echo, log)

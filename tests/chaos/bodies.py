@@ -35,6 +35,10 @@ LIVES = (
     ("failed",),
 )
 
+MAIN_LANE = "main"
+CRM_LANE = "crm"  # a second one, of texts
+TARGET = "helpdesk"  # a target that wants texts
+TARGET_LANE = f"target:{TARGET}"  # its lane name
 DIES = "dies"  # texts that the handlers obey
 FAILS = "fails for ever"
 EXITS = "exits"
@@ -134,8 +138,21 @@ def _message(options: Options, number: int, at: float, user: int, rng: Random, t
         occurred_at=occurred_at,
         message_id=f.wamid(number),
         fate=Fate.DEAD if text == FAILS or type_ == DIES_EACH_TIME else Fate.DONE,
+        replies=int(type_ == "text" and text != FAILS),
+        lane_names=lane_names(type_),
+        targets=targets(type_),
     )
     return _Item(at, event, raw, user)
+
+
+def lane_names(type_: str) -> tuple[str, ...]:
+    """Return the lane names in which messages of a type have handlers."""
+    return (MAIN_LANE, CRM_LANE) if type_ == "text" else (MAIN_LANE,)
+
+
+def targets(type_: str) -> tuple[str, ...]:
+    """Return the lane names of the targets that want messages of a type, if there are any in the run."""
+    return (TARGET_LANE,) if type_ == "text" else ()
 
 
 def _text(fate: float, number: int, *, deadly: bool) -> str:

@@ -1,9 +1,10 @@
-"""The real processes under test: two webs, two ingests, three workers, beat, Valkey and Postgres.
+"""The real processes under test: two webs, two ingests, three workers, two senders and forwarders, beat, the stores.
 
 What ends is started again, as a platform does, unless a fault keeps it away.
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,25 +19,30 @@ from app.dev.processes.supervisor import Printer, Supervisor
 from app.dev.stack import programs as pipeline
 from app.dev.stack.embedded import DURABLE, POSTGRES_SOCKET, Server, free_port, postgres, valkey
 from app.dev.stack.readiness import consumers_answer, web_is_ready
-from app.stores.connections import engine
+from app.stores.connections import engine, redis
 from app.stores.migrate import migrate
+from app.watch import target_health
 from config.settings import settings
 from tests.chaos import effects
+from tests.chaos.bodies import TARGET
 from tests.chaos.network import Network
-from tests.chaos.schedule import INGESTS, OTHER_RELEASE, STORES, WEBS, WORKERS
+from tests.chaos.schedule import INGESTS, OTHER_RELEASE, PROCESSES, SENDERS, STORES, WEBS, WORKERS
 from tests.chaos.stepped_clock import SteppedClock
+from tests.helpers.crm import Crm
 from tests.helpers.factories import APP_SECRET
 from tests.helpers.services import PASSWORD
+from tests.helpers.targets import SECRET
 
 READY_SECONDS = 90
 POLL_SECONDS = 0.1
 HANDLERS = "tests.chaos.handlers"
 OTHER_HANDLERS = "tests.chaos.other_handlers"
+FAST_FORWARDER = "tests.acceptance.fast_forwarder"  # whose pauses are short
 FAST_WEB = "tests.chaos.fast_clock:app"
 COMMIT_TIMES = {"track_commit_timestamp": "on"}  # tells the checker from when on a row could be seen
 
 
-CLIENTS = (*WEBS, *INGESTS, *WORKERS, OTHER_RELEASE, "beat")
+CLIENTS = (*PROCESSES, OTHER_RELEASE)
 
 
 def route(name: str, store: str) -> str:
@@ -49,7 +55,7 @@ class ClusterError(Exception):
 
 
 class Cluster:
-    """Its processes by name: web1, web2, ingest1, ..., worker3, beat, valkey, postgres.
+    """Its processes by name: web1, web2, ingest1, ..., worker3, sender1, ..., forwarder2, beat, valkey, postgres.
 
     Each has a network of its own to each store. With ``steps_clocks`` Valkey's clock and beat's can be set.
     """
@@ -60,9 +66,13 @@ class Cluster:
         variables: dict[str, str],
         valkey_path: Path | None = None,
         *,
+        target: Crm,
         steps_clocks: bool = False,
+        short: bool = False,
     ) -> None:
         self.path = path
+        self.target = target
+        self._short = short
         (path / "downstream").mkdir()
         self.network: Network
         self.clocks = {name: SteppedClock(path / name) for name in ("valkey", "beat") if steps_clocks}
@@ -104,6 +114,8 @@ class Cluster:
                 "DATABASE_URL": self.servers["postgres"].url,
                 "HANDLERS": HANDLERS,
                 "PYTHONPATH": str(Path(__file__).parents[2]),
+                "TARGETS": str(self._targets()),
+                "TARGETS_ALLOW_PRIVATE": "true",  # it is on this machine
                 effects.DOWNSTREAM: str(self.path / "downstream"),
                 **self._variables,
             }
@@ -111,7 +123,7 @@ class Cluster:
         settings.cache_clear()
         migrate()
         EffectBase.metadata.create_all(engine())
-        for name in (*WEBS, *INGESTS, *WORKERS, "beat"):
+        for name in PROCESSES:
             self.supervisor.start(self.program(name))
         self.wait_until(self.ready, "the pipeline")
 
@@ -137,12 +149,26 @@ class Cluster:
         role, number = name.rstrip("0123456789"), name[-1]
         if role == "web":
             return pipeline.web(self._ports[name])
+        if role == "forwarder":
+            program = pipeline.forwarder(int(number))
+            return replace(program, argv=(sys.executable, "-m", FAST_FORWARDER)) if self._short else program
         if role == "beat":
             return pipeline.beat()
         if name == OTHER_RELEASE:
             program = pipeline.worker(int(number))
             return replace(program, env={**program.env, "HANDLERS": OTHER_HANDLERS})
-        return {"ingest": pipeline.ingest, "worker": pipeline.worker}[role](int(number))
+        consumers = {"ingest": pipeline.ingest, "worker": pipeline.worker, "sender": pipeline.sender}
+        return consumers[role](int(number))
+
+    def _targets(self) -> Path:
+        """Write down the one target that there is."""
+        file = self.path / "targets.toml"
+        file.write_text(
+            f'[[target]]\nname = "{TARGET}"\nurl = "{self.target.url}"\nsecret = "{SECRET}"\n'
+            'kinds = ["message"]\ntypes = ["text"]\n',
+            encoding="utf-8",
+        )
+        return file
 
     def _urls_of_stores(self, name: str) -> dict[str, str]:
         redis_port, postgres_port = (
@@ -165,11 +191,11 @@ class Cluster:
         return replace(program, argv=(*program.argv[:-1], FAST_WEB))
 
     def ready(self) -> bool:
-        """Whether each web can store and each consumer answers."""
-        consumers = [self.program(name) for name in (*INGESTS, *WORKERS)]
-        return all(
-            web_is_ready(url.removesuffix("/webhook")) for url in self.urls.values()
-        ) and consumers_answer(consumers, settings())
+        """Whether each web can store, the target's forwarders are at work, and each consumer answers."""
+        consumers = [self.program(name) for name in (*INGESTS, *WORKERS, *SENDERS)]
+        webs = [url.removesuffix("/webhook") for url in self.urls.values()]
+        forwarded = TARGET in target_health.read(redis())
+        return forwarded and all(map(web_is_ready, webs)) and consumers_answer(consumers, settings())
 
     def running(self, name: str) -> Running:
         """What runs under this name now."""

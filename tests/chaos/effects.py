@@ -11,11 +11,11 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import text
 
 from app.dev.judge import RecordedEffect
 from app.handlers import Context, Event, Permanent
-from tests.chaos.bodies import DIES, EXITS, FAILS
+from tests.chaos.bodies import DIES, EXITS, FAILS, MAIN_LANE
 
 FAILING = 0.05  # of the attempts
 SLOW = 0.01  # of the attempts
@@ -26,11 +26,18 @@ DRAGS = "drags"
 DRAG_SECONDS = 1.0
 STOPS = "stops"
 STOPPING = 0.2  # of the attempts meanwhile
+# An event has one job at a time in a lane name
+BEGUN = text("""
+SELECT clock_timestamp() AS at, (
+  SELECT id FROM jobs
+  WHERE event_id = :event AND lane_name_id = (SELECT id FROM lane_names WHERE name = :lane_name)
+) AS job_id
+""")
 
 
-def message(event: Event, ctx: Context) -> None:
-    """Do what the text says, as far as this attempt is concerned."""
-    if event.text == DIES and ctx.attempt == 1:
+def message(event: Event, ctx: Context, lane_name: str = MAIN_LANE) -> None:
+    """Do what the text says, as far as this attempt in this lane name is concerned."""
+    if event.text == DIES and ctx.attempt == 1 and lane_name == MAIN_LANE and not ctx.replayed:
         die()
     if event.text == EXITS and ctx.attempt == 1:
         raise SystemExit("the message asked for it")
@@ -38,7 +45,7 @@ def message(event: Event, ctx: Context) -> None:
         if ctx.attempt > 1:
             raise Permanent("the message asked for it")
         raise RuntimeError("the message asked to fail")
-    record(event, ctx)
+    record(event, ctx, lane_name)
 
 
 def die() -> None:
@@ -46,21 +53,21 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def record(event: Event, ctx: Context) -> None:
+def record(event: Event, ctx: Context, lane_name: str = MAIN_LANE) -> None:
     """Fail or be slow by chance, and leave a row of it."""
-    started_at = ctx.session.execute(select(func.clock_timestamp())).scalar_one()
+    begun = ctx.session.execute(BEGUN, {"event": event.id, "lane_name": lane_name}).one()
     downstream(event, ctx)
-    drawn = chance(event.key, ctx.attempt)
+    drawn = chance(f"{event.key} {lane_name}", ctx.attempt)
     if drawn < FAILING:
         raise RuntimeError("by chance")
     if drawn > 1 - SLOW:
         time.sleep(SLOW_SECONDS)
     ctx.session.add(
         RecordedEffect(
-            event_id=event.id,
+            job_id=begun.job_id,
             attempt=ctx.attempt,
             late=event.late,
-            started_at=started_at,
+            started_at=begun.at,
         )
     )
 

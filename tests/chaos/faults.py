@@ -6,7 +6,7 @@ thread, so the supervisor is used by one at a time.
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psutil
@@ -14,9 +14,19 @@ import psutil
 from app.dev.processes.children import Running
 from app.stores.connections import redis
 from app.stores.redis_keys import JOURNAL
-from tests.chaos import aim, grey, surroundings
+from tests.chaos import aim, grey, operations, surroundings
 from tests.chaos.cluster import Cluster
-from tests.chaos.schedule import STORES, WORKERS, Fault, Happened, conflict
+from tests.chaos.schedule import (
+    FORWARDERS,
+    OTHER_RELEASE,
+    PROCESSES,
+    SENDERS,
+    STORES,
+    WORKERS,
+    Fault,
+    Happened,
+    conflict,
+)
 from tests.chaos.steps import Steps, after, ended
 
 SLACK_SECONDS = 2.0  # after its grace a platform kills
@@ -65,15 +75,15 @@ class Faults:
 
     def _steps(self, event: Happened) -> Steps:
         kind = event.fault.kind
-        grey_kinds = {**grey.KINDS, **surroundings.KINDS}
-        if kind in grey_kinds:
-            return grey_kinds[kind](self._cluster, event)
+        others = {**grey.KINDS, **surroundings.KINDS, **operations.KINDS}
+        if kind in others:
+            return others[kind](self._cluster, event)
         match kind.split("_", 1):
             case ["kill", "worker_main"]:
                 return self._kill_main(event)
-            case ["kill", "ingest_child" | "worker_child"]:
+            case ["kill", "ingest_child" | "worker_child" | "sender_child"]:
                 return self._kill_child(event)
-            case ["kill", "web" | "ingest" | "worker"]:
+            case ["kill", "web" | "ingest" | "worker" | "sender" | "forwarder"]:
                 return self._kill(event)
             case ["kill", _]:
                 return self._take_away(event, signal.SIGKILL, whole=True)
@@ -85,6 +95,7 @@ class Faults:
                 return self._stop(event)
         return {
             "deploy_workers": self._deploy,
+            "release": self._release,
             "skew_web": self._skew,
             "flush_queues": self._flush,
             "fill_disk": self._fill,
@@ -96,16 +107,29 @@ class Faults:
         event.pids |= {child.pid for child in self._cluster.pool(name)}
 
     def _aim(self, event: Happened) -> Steps:
-        """Wait until a worker is in the middle of an attempt, or for AIM_SECONDS: the fault begins then."""
+        """Wait until the process is in the middle of something, or for AIM_SECONDS: the fault begins then."""
         name = event.fault.target
-        if name in WORKERS:
+        if name in (*WORKERS, *SENDERS, *FORWARDERS):
             patient = after(AIM_SECONDS)
-            yield lambda: patient() or bool(self._busy(name))
+            yield lambda: patient() or self._is_busy(name)
             event.at = time.time()
 
+    def _is_busy(self, name: str) -> bool:
+        if name in WORKERS:
+            return bool(self._busy(name))
+        if not self._postgres_answers():
+            return False
+        if name in SENDERS:
+            return aim.sending(self._cluster.engine)
+        return aim.forwarding(self._cluster.engine, self._cluster.running(name).process.pid)
+
+    def _postgres_answers(self) -> bool:
+        """Whether nothing was done to a store: else Postgres might not answer."""
+        return not any(other.fault.target in STORES for other, *_ in self._open)
+
     def _busy(self, name: str) -> list[psutil.Process]:
-        if any(other.fault.target in STORES for other, *_ in self._open):
-            return []  # Postgres might not answer
+        if not self._postgres_answers():
+            return []
         pids = aim.busy(self._cluster.engine, name)
         return [child for child in self._cluster.pool(name) if child.pid in pids]
 
@@ -136,11 +160,21 @@ class Faults:
             event.pids |= {child.pid for child in self._cluster.pool(name)}
             running.send_all(signal.SIGKILL)
 
-    def _deploy(self, event: Happened) -> Steps:
-        for name in WORKERS:
+    def _deploy(self, event: Happened, names: Sequence[str] = WORKERS) -> Steps:
+        for name in names:
             before = self._cluster.running(name)
             yield from self._terminate(event, name)
             yield self._replaced(name, before)
+
+    def _release(self, event: Happened) -> Steps:
+        """Restart one kind of process after the other, while a worker of another release takes part."""
+        self._cluster.supervisor.start(self._cluster.program(OTHER_RELEASE))
+        yield from self._deploy(event, PROCESSES)
+        self._cluster.disable_restart(OTHER_RELEASE)
+        running = self._cluster.running(OTHER_RELEASE)
+        running.send(running.program.stop_signal)
+        yield ended(running, running.program.grace_seconds + SLACK_SECONDS)
+        running.send_all(signal.SIGKILL)
 
     def _replaced(self, name: str, before: Running) -> Callable[[], bool]:
         return lambda: self._cluster.running(name) is not before

@@ -1,4 +1,4 @@
-"""The tables of docs/guarantees.md from the reports of some runs: ``python -m tests.chaos.figures REPORT...``.
+"""The tables of docs/fault-test.md from the reports of some runs: ``python -m tests.chaos.figures REPORT...``.
 
 A report is what ``python -m tests.chaos --json REPORT`` wrote.
 """
@@ -12,7 +12,7 @@ import click
 
 from tests.chaos.recovery import by_kind
 
-CHECKS = ("1a", "1b", "2a", "2b", "3a", "3b", "4", "5", "6", "8")
+CHECKS = ("1a", "1b", "2a", "2b", "2c", "3a", "3b", "4", "5", "6", "8", "9", "10")
 
 
 @click.command()

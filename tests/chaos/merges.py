@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from app.dev.simulator import Fate, PlannedEvent
-from tests.chaos.bodies import Post
+from tests.chaos.bodies import Post, lane_names, targets
 from tests.helpers import factories as f
 
 FIRST_USER = 1000  # far from those of ``bodies``
@@ -86,6 +86,9 @@ class _User:
             message_id=f.wamid(number),
             fate=fate,
             name=name,
+            replies=int(type_ == "text"),
+            lane_names=lane_names(type_),
+            targets=targets(type_),
         )
 
     @staticmethod

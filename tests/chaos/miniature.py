@@ -21,19 +21,23 @@ from app.broker import wakes
 from app.broker.envelope import arguments_of
 from app.dev.judge import EffectBase, Entry, Facts, queries
 from app.dev.simulator import Try
+from app.handlers import Context, Event
 from app.handlers.registration import Handler, HandlerFunction, Registry
 from app.handlers.retry import RetryPolicy
 from app.ingest import Incoming, ingest
 from app.lanes.claims import Claims
 from app.lanes.lanes import Lanes
 from app.recovery import sweeper
+from app.replays import Choice, chosen, start
+from app.replays import run as run_replay
 from app.stores.connections import engine, lane_engine, redis
 from app.watch import unknown_handlers
-from config.celery import CONVERSATIONS, WEBHOOKS
+from config.celery import BULK_CONVERSATIONS, CONVERSATIONS, WEBHOOKS
 from tests.chaos import effects
-from tests.chaos.bodies import Post
+from tests.chaos.bodies import CRM_LANE, Post
 from tests.helpers import loop
 from tests.helpers.factories import signed
+from tests.helpers.waiting import until
 
 SENDERS = 3
 WORKERS = 3
@@ -54,12 +58,14 @@ class Miniature:
     """``handler`` runs every text and status; ``claims`` and the lease are those of the workers.
 
     ``other_release``: one worker more, which has a handler for everything, under another name, that does nothing.
+    ``replays`` are begun once half of it is done.
     """
 
     handler: HandlerFunction = effects.message
     claims: type[Claims] = Claims
     lease_seconds: float = 10.0
     other_release: bool = False
+    replays: Sequence[Choice] = ()
     _over: threading.Event = field(default_factory=threading.Event)
 
     def run(self, posts: Sequence[Post]) -> Facts:
@@ -75,6 +81,7 @@ class Miniature:
             threads = [pool.submit(self._repeat, loop) for loop in loops]
             try:
                 self._send(posts, entries)
+                self._replay()
                 self._await_the_end(threads)
             finally:
                 self._over.set()
@@ -85,7 +92,7 @@ class Miniature:
 
     def _work_off(self) -> None:
         """Take what a worker that stalled gave back when the others had ended."""
-        while redis().llen(CONVERSATIONS):
+        while redis().llen(CONVERSATIONS) or redis().llen(BULK_CONVERSATIONS):
             self._work()
 
     def _send(self, posts: Sequence[Post], entries: Sequence[Entry]) -> None:
@@ -99,6 +106,14 @@ class Miniature:
 
         with ThreadPoolExecutor(SENDERS) as pool:
             list(pool.map(send, range(len(entries))))
+
+    def _replay(self) -> None:
+        for choice in self.replays:
+            until(lambda: (progress := queries.progress(engine(), redis())).final * 2 > progress.events > 0)
+            with engine().connect() as connection:
+                ids = chosen(connection, choice)
+            begun = start(engine(), choice, "a test", "a test", len(ids))
+            run_replay(engine(), redis(), self._registry(), begun, ids)
 
     def _await_the_end(self, threads: Sequence[Future[None]]) -> None:
         """Raise what a thread raised, or TimeoutError."""
@@ -128,14 +143,14 @@ class Miniature:
             ingest(engine(), redis(), self._registry(), incoming)
 
     def _work(self, registry: Registry | None = None) -> None:
-        message: Any = redis().rpop(CONVERSATIONS)
+        message: Any = redis().rpop(CONVERSATIONS) or redis().rpop(BULK_CONVERSATIONS)
         if message is None:
             time.sleep(PAUSE_SECONDS)
             return
         lanes = self._lanes(registry or self._registry())
         taken = wakes.receive_wakes(redis(), arguments_of(message)[:1], LANES_AT_ONCE)
         with lanes.runner() as runner:
-            steps = runner.advance(taken, BUDGET_SECONDS)
+            steps = runner.advance(taken.lanes, BUDGET_SECONDS)
         wakes.wake(redis(), [step.lane for step in steps if step.has_more])
 
     def _sweep(self) -> None:
@@ -144,15 +159,19 @@ class Miniature:
             stored = sweeper.stored_deliveries(connection)
         wakes.wake(redis(), due)
         if stored:
-            ingest(engine(), redis(), self._registry(), stored)
+            with suppress(DBAPIError):  # as a failed task of the sweep's: the next one finds them again
+                ingest(engine(), redis(), self._registry(), stored)
         sweeper.sweep_lanes(engine(), redis(), GRACE_SECONDS, self.lease_seconds)
         sweeper.sweep_journal(redis(), GRACE_SECONDS)
         dead_letters.reconcile(engine(), redis())
         time.sleep(SWEEP_SECONDS)
 
     def _registry(self) -> Registry:
-        handler = Handler("chaos", self.handler, POLICY, "hold", None)
-        return _registry(handler)
+        copy = Handler("chaos copy", self._copy, POLICY, "hold", None, lane=CRM_LANE)
+        return _registry(Handler("chaos", self.handler, POLICY, "hold", None), copy)
+
+    def _copy(self, event: Event, ctx: Context) -> None:
+        effects.message(event, ctx, CRM_LANE)
 
     def _other_registry(self) -> Registry:
         handler = Handler("other release", lambda _event, _ctx: None, POLICY, "hold", None)
@@ -173,6 +192,8 @@ class Miniature:
         )
 
 
-def _registry(handler: Handler) -> Registry:
-    """A handler of texts and statuses."""
-    return Registry({("message", "text", handler.lane): handler, ("status", None, handler.lane): handler})
+def _registry(handler: Handler, copy: Handler | None = None) -> Registry:
+    """A handler of texts and statuses, and another of texts alone."""
+    of_copy = {("message", "text", copy.lane): copy} if copy else {}
+    of_both = {("message", "text", handler.lane): handler, ("status", None, handler.lane): handler}
+    return Registry(of_both | of_copy)

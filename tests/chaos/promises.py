@@ -2,7 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
-from app.dev.judge import Check, comes_back, finished, loud, once, order, statuses, stored
+from app.dev.judge import (
+    Check,
+    comes_back,
+    finished,
+    loud,
+    once,
+    order,
+    replays,
+    replies,
+    statuses,
+    stored,
+    targets,
+)
 
 PROMISES: Mapping[str, Sequence[Check]] = {
     "1a answered 200, so it is there": (
@@ -15,8 +27,13 @@ PROMISES: Mapping[str, Sequence[Check]] = {
         stored.every_event_was_sent,
         stored.times_are_those_of_meta,
     ),
-    "2a every event is final, nothing waits": (finished.every_event_is_final, finished.nothing_waits),
+    "2a every job is there and final": (
+        finished.every_event_has_its_jobs,
+        finished.every_job_is_final,
+        finished.nothing_waits,
+    ),
     "2b dead are those that must be": (loud.dead_are_those_that_must_be, loud.dead_letters_are_queued),
+    "2c replays run what they name": (replays.replays_make_their_jobs,),
     "3a effects exactly once": (once.effects_are_committed_once,),
     "3b attempts never overlap": (once.attempts_never_overlap,),
     "4 in order, one at a time": (
@@ -26,4 +43,14 @@ PROMISES: Mapping[str, Sequence[Check]] = {
     "5 statuses only rise": (statuses.statuses_stand_at_the_furthest,),
     "6 what was interrupted runs again": (comes_back.interrupted_events_run_again,),
     "8 it comes back by itself": (comes_back.work_goes_on,),
+    "9 one reply": (
+        replies.messages_are_answered_once,
+        replies.lost_answers_are_settled,
+        replies.replies_arrive_in_order,
+    ),
+    "10 targets at least once": (
+        targets.targets_get_every_event,
+        targets.calls_are_those_of_their_job,
+        targets.handlers_go_on_while_a_target_is_away,
+    ),
 }

@@ -9,24 +9,40 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from redis.exceptions import RedisError
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.dev.judge import Facts, PastFault, Verdict, comes_back, judge, queries
+from app.dev.judge import Facts, PastFault, TargetCall, Verdict, comes_back, judge, queries
 from app.dev.processes.children import Records
 from app.dev.processes.parent_watchdog import watch
 from app.stores.connections import engine, redis
-from tests.chaos import bodies, disk, merges
+from tests.chaos import bodies, disk, merges, meta
+from tests.chaos.bodies import TARGET_LANE
 from tests.chaos.cluster import Cluster
 from tests.chaos.faults import Faults
 from tests.chaos.promises import PROMISES
 from tests.chaos.schedule import CLOCKS, MERGES, Fault, Happened, Kind
 from tests.chaos.sender import Sender
+from tests.helpers.crm import Crm, crm
+from tests.helpers.graph import GraphStandIn
 
 TICK_SECONDS = 0.1
 STEADY_LOOKS = 3  # at queues and tables that are empty, before the end is believed
 LOOK_SECONDS = 1.0
+TARGET_FAULTS = {
+    "slow_seconds": 0.5,
+    "failing": 0.05,
+    "cut_off": 0.05,
+}  # it takes so long at most; shares of calls
+# A sender that lives has no send in its hands for so long
+AGE_SENDS = text("""
+UPDATE sends SET held_until = clock_timestamp()
+WHERE held_until > clock_timestamp()
+  AND (state = 'unknown' OR state = 'sending' AND held_until < clock_timestamp() + interval '50 s')
+""")
 
 Say = Callable[[str], None]
 
@@ -43,6 +59,7 @@ class Plan:
     drain_seconds: float
     variables: dict[str, str] = field(default_factory=dict)
     small_disk: bool = False
+    short: bool = False  # pauses of targets are short, and nobody waits for a dead sender's lease at the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +99,25 @@ def _run(plan: Plan, path: Path, say: Say, keep: Path | None) -> Result:
         disk.mount(path / "small")
         (path / "small" / "valkey").mkdir()
         fill = partial(disk.fill, path / "small")
+    with meta.meta() as graph, crm(**TARGET_FAULTS) as target:
+        return _run_beside(plan, path, say, keep, fill, graph, target)
+
+
+def _run_beside(
+    plan: Plan,
+    path: Path,
+    say: Say,
+    keep: Path | None,
+    fill: Callable[[], Any] | None,
+    graph: GraphStandIn,
+    target: Crm,
+) -> Result:
     cluster = Cluster(
         path,
-        plan.variables,
+        {"WHATSAPP_API_URL": graph.url, "WHATSAPP_ACCESS_TOKEN": "chaos", **plan.variables},
         path / "small" / "valkey" if plan.small_disk else None,
+        target=target,
+        short=plan.short,
         steps_clocks=any(fault.kind in CLOCKS for fault in plan.schedule),
     )
     sender = None
@@ -96,12 +128,15 @@ def _run(plan: Plan, path: Path, say: Say, keep: Path | None) -> Result:
         sender = Sender(_posts(plan, options), cluster.urls)
         faults = Faults(cluster, list(plan.schedule), fill)
         say(f"ready: {len(sender.entries)} posts in {plan.seconds:g} s")
+        meta.report_statuses(graph, sender, start)
         sender.begin(start)
         _play(cluster, faults, start, plan.seconds, say)
-        drained = _drain(cluster, sender, plan.drain_seconds, say)
+        drained = _drain(cluster, sender, plan, say)
         sender.end()
         facts = replace(
             queries.read(engine(), redis(), sender.entries),
+            received=meta.received(graph),
+            calls={TARGET_LANE: _calls(target)},
             faults=[_past(event, plan.kinds) for event in faults.happened],
         )
         return _judged(plan, start, facts, faults.happened, drained)
@@ -128,15 +163,17 @@ def _play(cluster: Cluster, faults: Faults, start: float, seconds: float, say: S
         time.sleep(TICK_SECONDS)
 
 
-def _drain(cluster: Cluster, sender: Sender, patience: float, say: Say) -> float:
+def _drain(cluster: Cluster, sender: Sender, plan: Plan, say: Say) -> float:
     """Wait until every post has its 200 and nothing is left to be done; for how long.
 
-    Given up when for ``patience`` seconds there has never been less to do than before.
+    Given up when for ``plan.drain_seconds`` there has never been less to do than before.
     """
     began = progress = time.monotonic()
     least, empty = math.inf, 0
-    while empty < STEADY_LOOKS and time.monotonic() - progress < patience:
+    while empty < STEADY_LOOKS and time.monotonic() - progress < plan.drain_seconds:
         cluster.restart_ended()
+        if plan.short:
+            _age_sends()
         left = sender.open + _unfinished()
         if left < least:
             least, progress = left, time.monotonic()
@@ -145,6 +182,13 @@ def _drain(cluster: Cluster, sender: Sender, patience: float, say: Say) -> float
     took = time.monotonic() - began
     say(f"{'everything is final' if empty >= STEADY_LOOKS else 'not everything is final'} after {took:.0f} s")
     return took
+
+
+def _calls(target: Crm) -> list[TargetCall]:
+    return [
+        TargetCall(id_, event_id, at)
+        for (id_, event_id, _, _), at in zip(target.received, target.moments, strict=True)
+    ]
 
 
 def _past(event: Happened, kinds: dict[str, Kind]) -> PastFault:
@@ -157,7 +201,14 @@ def _past(event: Happened, kinds: dict[str, Kind]) -> PastFault:
         target=event.fault.target,
         takes_away=bool(kind.takes_away) or event.fault.target == "beat",
         sets_clock=kind.sets_clock,
+        loses_commits=kind.loses_commits,
     )
+
+
+def _age_sends() -> None:
+    """End the leases of senders that died, and the waits for what is unknown, before their time."""
+    with suppress(SQLAlchemyError), engine().begin() as connection:
+        connection.execute(AGE_SENDS)
 
 
 def _unfinished() -> float:

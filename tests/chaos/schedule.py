@@ -1,8 +1,10 @@
 """Which fault hits what, and when: drawn from a seed, printed, and read back to be replayed. Pure: no I/O."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
+
+from tests.chaos.bodies import CRM_LANE, MAIN_LANE, TARGET
 
 FIRST_SECONDS = 4.0  # before the first fault: something should be under way
 LAST_SECONDS = 3.0  # between the last fault and the end of the load
@@ -25,6 +27,8 @@ class Kind:
     lasts: tuple[float, float] = (0.0, 0.0)
     takes_away: str | None = None  # what recovery needs and does not have meanwhile: a store, or beat
     sets_clock: bool = False  # Valkey's
+    loses_commits: bool = False  # those that did not wait for Postgres's disk
+    share: float | None = None  # of the run: once, in its middle
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,13 @@ class Happened:
 WEBS = ("web1", "web2")
 INGESTS = ("ingest1", "ingest2")
 WORKERS = ("worker1", "worker2", "worker3")
+SENDERS = ("sender1", "sender2")
+FORWARDERS = ("forwarder1", "forwarder2")
+PROCESSES = (*INGESTS, *WORKERS, *SENDERS, *FORWARDERS, *WEBS, "beat")  # in the order of a release
+ALL_PROCESSES = "all"  # one after the other
 OTHER_RELEASE = "worker4"  # beside these, for a while
 HANDLERS = "handlers"  # what all of them call
+ALL_LANES = "all-lanes"  # what a replay may name, beside one lane name
 NAMES = "names"  # of users, that turn out to be one
 CLOCKS = ("valkey_ahead", "valkey_behind", "beat_ahead", "beat_behind")
 MERGES = "overlapping_merges"
@@ -77,14 +86,29 @@ def kinds(lease_seconds: float) -> dict[str, Kind]:
         "stop_ingest": Kind("SIGSTOP of an ingest, then SIGCONT", INGESTS, (5, 25)),
         "stop_worker": Kind("SIGSTOP of a worker for longer than a lease, then SIGCONT", WORKERS, past_lease),
         "deploy_workers": Kind("SIGTERM of one worker after the other", ("workers",)),
+        "release": Kind(
+            "SIGTERM of every process in turn, beside a worker of another release",
+            (ALL_PROCESSES,),
+            share=0.1,
+        ),
         "skew_web": Kind("a web whose clock is 5 s ahead", ("web2",), (20, 40)),
+        "kill_sender": Kind("SIGKILL of a sender with its pool", SENDERS),
+        "kill_sender_child": Kind("SIGKILL of a pool process of a sender", SENDERS),
+        "term_sender": Kind("SIGTERM of a sender", SENDERS),
+        "stop_sender": Kind("SIGSTOP of a sender, then SIGCONT", SENDERS, (5, 25)),
+        "kill_forwarder": Kind("SIGKILL of a forwarder", FORWARDERS),
+        "term_forwarder": Kind("SIGTERM of a forwarder", FORWARDERS),
+        "stop_forwarder": Kind("SIGSTOP of a forwarder, then SIGCONT", FORWARDERS, (5, 25)),
+        "target_away": Kind("a target reads no request, and closes", (TARGET,), share=0.2),
         "kill_beat": Kind("SIGKILL of beat", ("beat",), (2, 8), "beat"),
         "kill_valkey": Kind("SIGKILL of Valkey; it comes back with its AOF", ("valkey",), (1, 5), "valkey"),
         "stop_valkey": Kind("SIGSTOP of Valkey", ("valkey",), (20, 20), "valkey"),
         "flush_queues": Kind("every key but the journal's is deleted", ("valkey",)),
         "fill_disk": Kind("the AOF's disk is full, and Valkey ends", ("valkey",), (4, 8), "valkey"),
         "restart_postgres": Kind("Postgres is restarted", ("postgres",), (1, 3), "postgres"),
-        "kill_postgres": Kind("SIGKILL of Postgres with its backends", ("postgres",), (1, 3), "postgres"),
+        "kill_postgres": Kind(
+            "SIGKILL of Postgres with its backends", ("postgres",), (1, 3), "postgres", loses_commits=True
+        ),
         "stop_postgres": Kind("SIGSTOP of Postgres", ("postgres",), (20, 20), "postgres"),
         # Grey: nothing dies
         "terminate_sessions": Kind("every session of the pipeline with Postgres is ended", ("postgres",)),
@@ -100,11 +124,13 @@ def kinds(lease_seconds: float) -> dict[str, Kind]:
         "fill_redis": Kind("Valkey has no memory left for writes", ("valkey",), (4, 8), "valkey"),
         "blackhole_redis": Kind(
             "the network between a process and Valkey swallows all",
-            (*WEBS, *INGESTS, *WORKERS, "beat"),
+            (*WEBS, *INGESTS, *WORKERS, *SENDERS, *FORWARDERS, "beat"),
             (0, 8),
         ),
         "blackhole_postgres": Kind(
-            "the network between a process and Postgres swallows all", (*WEBS, *INGESTS, *WORKERS), (0, 8)
+            "the network between a process and Postgres swallows all",
+            (*WEBS, *INGESTS, *WORKERS, *SENDERS, *FORWARDERS),
+            (0, 8),
         ),
         "valkey_ahead": Kind("Valkey's clock is an hour ahead", ("valkey",), (5, 10), sets_clock=True),
         "valkey_behind": Kind("Valkey's clock is an hour behind", ("valkey",), (5, 10), sets_clock=True),
@@ -113,6 +139,7 @@ def kinds(lease_seconds: float) -> dict[str, Kind]:
         "other_release": Kind("a worker with other handlers runs beside", (OTHER_RELEASE,), (10, 20)),
         "slow_downstream": Kind("handlers that were quick take a second each", (HANDLERS,), (5, 10)),
         "exit_downstream": Kind("a fifth of the handlers raises SystemExit", (HANDLERS,), (4, 8)),
+        "replay": Kind("what was accepted lately is run again", (MAIN_LANE, CRM_LANE, ALL_LANES), (10, 30)),
         MERGES: Kind("three names of a user are linked at two webs at once", (NAMES,), (5, 5)),
     }
 
@@ -129,14 +156,16 @@ def chosen(known: Mapping[str, Kind], names: Iterable[str]) -> dict[str, Kind]:
 def draw(seed: int, seconds: float, every: float, known: Mapping[str, Kind]) -> list[Fault]:
     """Faults about ``every`` seconds apart, each kind as often as the others, within ``seconds`` of load.
 
-    They overlap, but no two hit the same process, and one store is whole while the other is away.
+    They overlap, but no two hit the same process, and one store is whole while the other is away. Those that have a
+    share of the run are in its middle, once.
     """
     rng = Random(f"schedule {seed}")
     faults: list[Fault] = []
     deck: list[str] = []
+    often = sorted(name for name, kind in known.items() if kind.share is None)
     at = FIRST_SECONDS
-    while known and at < seconds - LAST_SECONDS:
-        deck += rng.sample(sorted(known), len(known)) if len(deck) < len(known) else []
+    while often and at < seconds - LAST_SECONDS:
+        deck += rng.sample(often, len(often)) if len(deck) < len(often) else []
         candidates = (_candidate(rng, at, name, known[name]) for name in deck)
         fault = next((each for each in candidates if _fits(each, faults, seconds)), None)
         if fault is None:
@@ -145,7 +174,14 @@ def draw(seed: int, seconds: float, every: float, known: Mapping[str, Kind]) -> 
         deck.remove(fault.kind)
         faults.append(fault)
         at += rng.expovariate(1 / every)
-    return faults
+    return sorted([*faults, *_once(seconds, known)], key=lambda fault: fault.at)
+
+
+def _once(seconds: float, known: Mapping[str, Kind]) -> Iterator[Fault]:
+    for name, kind in known.items():
+        if kind.share is not None:
+            lasts = seconds * kind.share
+            yield Fault(round((seconds - lasts) / 2, 2), name, kind.targets[0], round(lasts, 2))
 
 
 def _candidate(rng: Random, at: float, name: str, kind: Kind) -> Fault:
@@ -172,6 +208,8 @@ def conflict(fault: Fault, other: Fault) -> bool:
 def _resources(target: str, kind: str) -> set[str]:
     if kind == "deploy_workers":
         return set(WORKERS)
+    if kind == "release":
+        return {*PROCESSES, OTHER_RELEASE}
     if kind == "blackhole_redis" and target in WEBS:
         return {target, "stores"}  # it names deliveries by the clock that Valkey had
     return {"stores"} if target in STORES else {target}

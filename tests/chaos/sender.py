@@ -23,7 +23,7 @@ class Sender:
     """Sends from threads of its own; ``entries`` is the ledger, in the order of the plan."""
 
     def __init__(self, posts: Sequence[Post], urls: Mapping[str, str]) -> None:
-        self._posts = posts
+        self._posts = list(posts)
         self.entries = [Entry(post.events) for post in posts]
         self.open = len(self.entries)  # posts that have no 200 yet
         self._urls = dict(urls)
@@ -45,6 +45,15 @@ class Sender:
         for number, post in enumerate(self._posts):
             heapq.heappush(self._due, (start + post.at, next(self._ties), number))
         self._clock.start()
+
+    def add(self, post: Post) -> None:
+        """Send one more at once."""
+        with self._changed:
+            self._posts.append(post)
+            self.entries.append(Entry(post.events))
+            self.open += 1
+            heapq.heappush(self._due, (time.time(), next(self._ties), len(self.entries) - 1))
+            self._changed.notify()
 
     def end(self) -> None:
         """Send nothing any more, and wait for what is under way."""

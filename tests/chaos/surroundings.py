@@ -78,6 +78,13 @@ def _downstream(cluster: Cluster, event: Happened, what: str) -> Steps:
     flag.unlink()
 
 
+def target_away(cluster: Cluster, event: Happened) -> Steps:
+    """Let a target close each connection before it has read anything."""
+    cluster.target.down = True
+    yield after(event.fault.seconds)
+    cluster.target.down = False
+
+
 def overlapping_merges(_cluster: Cluster, event: Happened) -> Steps:
     """Wait: ``bodies`` has the posts that do it."""
     yield after(event.fault.seconds)
@@ -94,5 +101,6 @@ KINDS: dict[str, Callable[[Cluster, Happened], Steps]] = {
     "other_release": other_release,
     "slow_downstream": slow_downstream,
     "exit_downstream": exit_downstream,
+    "target_away": target_away,
     "overlapping_merges": overlapping_merges,
 }

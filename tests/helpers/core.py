@@ -30,13 +30,13 @@ from app.intake import primary_store
 from app.lanes.claims import Claim, Claims
 from app.lanes.lanes import Lanes
 from app.lanes.outcome import Step
-from app.recovery.sweeper import now_ms
-from app.stores import connections
+from app.recovery.redis_time import now_ms
+from app.stores import Priority, connections
 from app.stores.connections import engine, lane_engine, redis
 from app.stores.delivery_id import DeliveryIds, ids
 from app.stores.redis_keys import CLAIM_PREFIX
 from app.watch import unknown_handlers
-from config.celery import CONVERSATIONS, DEAD_LETTERS, WEBHOOKS
+from config.celery import BULK_CONVERSATIONS, CONVERSATIONS, DEAD_LETTERS, WEBHOOKS
 from tests.helpers import factories as f
 from tests.helpers import loop
 
@@ -112,6 +112,8 @@ class Core:
         time_limit_seconds: float | None = None,
         lane: str = MAIN_LANE,
         max_age_seconds: float | None = None,
+        priority: Literal["urgent", "normal", "bulk"] | None = None,
+        grouped: bool = False,
     ) -> None:
         """Register a handler; without a function one that notes what it ran in ``seen``."""
         policy = RetryPolicy(max_attempts, BACKOFF_SECONDS, BACKOFF_SECONDS)
@@ -124,6 +126,8 @@ class Core:
             time_limit_seconds,
             lane=lane,
             max_age_seconds=max_age_seconds,
+            priority=Priority(priority) if priority else None,
+            grouped=grouped,
         )
         self.registry.add(kind, type_, handler)
 
@@ -219,7 +223,7 @@ class Core:
     def run(self) -> list[Step]:
         """What the tasks in the queue ``conversations`` would do, and those that they chain."""
         steps = []
-        while (message := self.redis.rpop(CONVERSATIONS)) is not None:
+        while (message := self.redis.rpop(CONVERSATIONS) or self.redis.rpop(BULK_CONVERSATIONS)) is not None:
             lane = arguments_of(message)[0]
             wakes.receive_wakes(self.redis, [lane])
             steps.append(self.advance(lane))
@@ -228,8 +232,10 @@ class Core:
         return steps
 
     def wakes_in_queue(self) -> list[int]:
-        """The lanes that have a message in the queue, the oldest first."""
-        return [arguments_of(message)[0] for message in reversed(self.redis.lrange(CONVERSATIONS, 0, -1))]
+        """The lanes that have a message in the queue, in the order in which workers get them."""
+        queues = (CONVERSATIONS, BULK_CONVERSATIONS)
+        messages = [message for queue in queues for message in reversed(self.redis.lrange(queue, 0, -1))]
+        return [arguments_of(message)[0] for message in messages]
 
     def kill_worker_in(self, lane: int) -> None:
         """A worker begins the lane's next event and is killed under it."""

@@ -18,9 +18,7 @@ import flower.options
 import flower.urls
 import httpx
 from celery import Celery
-from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
-from tornado.netutil import bind_sockets
 from tornado.web import create_signed_value
 
 from app.flower.application import NeverdropFlower
@@ -64,7 +62,8 @@ class Page:
 def flower_page(**options: Any) -> Iterator[Page]:
     """Serve our Flower; ``options`` are Flower's own, with basic auth for ADA and GRACE unless they say otherwise."""
     known = flower.options.default_options.as_dict()
-    given = SimpleNamespace(**(known | {"basic_auth": [":".join(ADA), ":".join(GRACE)]} | options))
+    ours = {"basic_auth": [":".join(ADA), ":".join(GRACE)], "port": 0, "address": "127.0.0.1"}
+    given = SimpleNamespace(**(known | ours | options))
     ready, served = threading.Event(), SimpleNamespace(port=0, loop=None, error=None)
     thread = threading.Thread(target=_serve, args=(given, served, ready), daemon=True)
     thread.start()
@@ -87,19 +86,16 @@ def _serve(options: Any, served: Any, ready: threading.Event) -> None:
     served.loop = IOLoop.current()
     try:
         application = _application(options, served.loop)
+        served.port = application.start_http_server()
     except BaseException as error:  # SystemExit: it refused to start
         served.error = error
         ready.set()
         loop.close()
         return
-    server = HTTPServer(application)
-    sockets = bind_sockets(0, "127.0.0.1")
-    served.port = sockets[0].getsockname()[1]
-    server.add_sockets(sockets)
     served.loop.add_callback(ready.set)
     served.loop.start()
-    server.stop()
-    loop.run_until_complete(server.close_all_connections())
+    application.server.stop()
+    loop.run_until_complete(application.server.close_all_connections())
     application.executor.shutdown()
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()

@@ -9,7 +9,7 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
-from app.dev.graph import Faults, StandIn, Webhooks, application
+from app.dev.graph import AppSetup, Faults, StandIn, Webhooks, application
 from tests.helpers.factories import APP_SECRET
 
 NOWHERE = "http://127.0.0.1:9/webhook"  # the port of discard: statuses reach nobody
@@ -56,6 +56,19 @@ class GraphStandIn:
         """Report statuses to this webhook from now on."""
         self._stand_in.webhooks = Webhooks(webhook_url, APP_SECRET)
         self.set_faults()
+
+    def report_by(self, webhooks: Any) -> None:
+        """Report statuses by this from now on, which has a ``status`` as ``Webhooks`` has."""
+        self._stand_in.webhooks = webhooks
+
+    @property
+    def setup(self) -> AppSetup:
+        """How the app is set up at the stand-in."""
+        return self._stand_in.setup
+
+    @setup.setter
+    def setup(self, setup: AppSetup) -> None:
+        self._stand_in.setup = setup
 
     def set_faults(self, **faults: Any) -> None:
         """Let it do these things wrong from now on, and nothing else."""

@@ -31,13 +31,17 @@ class Receiver:
             assert self._arrived.wait_for(lambda: enough(self.bodies), WAIT_SECONDS), self.bodies
             return list(self.bodies)
 
+    def answer(self, _body: bytes) -> bytes:
+        """What is answered to a body."""
+        return b"{}"
+
     @property
     def messages(self) -> list[dict[str, Any]]:
         return [json.loads(body) for body in self.bodies]
 
 
 @contextmanager
-def receiver() -> Iterator[Receiver]:
+def receiver(kind: type[Receiver] = Receiver) -> Iterator[Receiver]:
     """Listens on a free port of the loopback interface."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -48,16 +52,17 @@ def receiver() -> Iterator[Receiver]:
             status = found.status
             if status < 400:
                 found.take(body)
+            answer = found.answer(body)
             self.send_response(status)
-            self.send_header("Content-Length", "2")
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(b"{}")
+            self.wfile.write(answer)
 
         def log_message(self, *_: object) -> None:
             """Silent."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        found = Receiver(f"http://127.0.0.1:{server.server_port}")
+        found = kind(f"http://127.0.0.1:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

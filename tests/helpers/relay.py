@@ -20,11 +20,12 @@ class _Link:
     near: socket.socket
     far: socket.socket
     forgotten: bool = False
+    deaf: bool = False  # what the far side says is swallowed
 
     def carry(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(CHUNK):
-                if not self.forgotten:
+                if not self.forgotten and not (self.deaf and source is self.far):
                     target.sendall(data)
         if not self.forgotten:
             self.close()
@@ -42,6 +43,7 @@ class Relay:
 
     target: str | tuple[str, int]
     silent: bool = False  # new connections are swallowed from their first byte on
+    deaf: bool = False  # of new connections the answers are swallowed, not the requests
     _links: list[_Link] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -76,7 +78,7 @@ class Relay:
         except OSError:  # the store is away: as if nobody listened
             near.close()
             return
-        link = _Link(near, far, forgotten=self.silent)
+        link = _Link(near, far, forgotten=self.silent, deaf=self.deaf)
         self._links.append(link)
         for source, target in ((near, far), (far, near)):
             threading.Thread(target=link.carry, args=(source, target), daemon=True).start()

@@ -1,26 +1,27 @@
 """Real servers for the tests: started once for each process of the test run, ended with it."""
 
 import os
+import re
 import shutil
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg2
-import pytest
 
-from app.dev.processes.children import Records, Running, end, start
+from app.dev.processes.children import Records
 from app.dev.processes.parent_watchdog import watch
-from app.dev.stack.embedded import FORGETFUL, Server, ServerMissingError, free_port, postgres, valkey
 
-START_SECONDS = 30
-POLL_SECONDS = 0.02
 PASSWORD = "valkey-test-password"
-TEMPLATE = "template_neverdrop"
+# Making a database is mostly making files: on a disk it takes five times as long
+MEMORY = Path("/dev/shm")
+OWNER = re.compile(r"nd-(?P<pid>\d+)-")
+MEMORY_BYTES = 2 << 30  # free; in a container there are often 64 MB in all
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,11 @@ class Services:
 
 @contextmanager
 def directory() -> Iterator[Path]:
-    """A directory with a path short enough for a Unix socket, watched by a watchdog.
+    """A directory in memory, with a path short enough for a Unix socket, watched by a watchdog.
 
     It is not pytest's own: that is closed to other users, and Postgres is another user when root runs it.
     """
-    path = Path(tempfile.mkdtemp(prefix="nd-"))
-    path.chmod(0o711)
+    path = new_directory()
     watchdog = watch(Records.of_this_process(path))
     try:
         yield path
@@ -47,42 +47,31 @@ def directory() -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-@contextmanager
-def running_services(path: Path, postgres_options: Mapping[str, str] = FORGETFUL) -> Iterator[Services]:
-    """Valkey and Postgres with their data under ``path``; skips the tests where they cannot run.
+def new_directory() -> Path:
+    """A directory as ``directory`` makes it, with no watchdog; whoever asks for it removes it."""
+    place = _memory() or Path(tempfile.gettempdir())
+    _remove_leftovers(place)
+    path = Path(tempfile.mkdtemp(prefix=f"nd-{os.getpid()}-", dir=place))
+    path.chmod(0o711)
+    return path
 
-    In CI they must run, so there the tests fail.
-    """
+
+@cache
+def _remove_leftovers(place: Path) -> None:
+    """Remove what killed test runs left there: in memory nobody else does."""
+    for path in place.glob("nd-*"):
+        owner = OWNER.match(path.name)
+        if owner and not psutil.pid_exists(int(owner["pid"])):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _memory() -> Path | None:
+    """A place in memory; None, which is on a disk, where there is none or too little."""
     try:
-        servers = [
-            valkey(path / "valkey", PASSWORD, port=free_port()),
-            postgres(path / "postgres", postgres_options),
-        ]
-    except ServerMissingError as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(missing))
-    records = Records.of_this_process(path)
-    started: list[Running] = []
-    try:
-        started.extend(launch(server, records, path) for server in servers)
-        yield Services(servers[0].url, servers[1].url)
-    finally:
-        end(started)
-
-
-def launch(server: Server, records: Records, path: Path) -> Running:
-    """Start a server and wait until it answers; its log is ``path``/NAME.log."""
-    log = path / f"{server.program.name}.log"
-    with log.open("ab") as output:
-        running = start(server.program, records, output)
-    deadline = time.monotonic() + START_SECONDS
-    while not server.answers():
-        if not running.alive or time.monotonic() > deadline:
-            end([running])
-            raise RuntimeError(f"{server.program.name} does not answer:\n{log.read_text(errors='replace')}")
-        time.sleep(POLL_SECONDS)
-    return running
+        fits = shutil.disk_usage(MEMORY).free > MEMORY_BYTES and os.access(MEMORY, os.W_OK)
+    except OSError:
+        fits = False
+    return MEMORY if fits else None
 
 
 def database(postgres_url: str, name: str) -> str:

@@ -1,22 +1,27 @@
 """The real processes on stores of their own, to be killed, stopped and started again by acceptance tests."""
 
+import contextlib
+import random
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 import httpx
+import psutil
 
 from app.dev.processes.children import Program, Records, Running
 from app.dev.processes.supervisor import Printer, Supervisor
 from app.dev.stack import programs as pipeline
-from app.dev.stack.embedded import Server, free_port, postgres, valkey
+from app.dev.stack.embedded import Server, free_port, valkey
 from app.dev.stack.readiness import consumers_answer, web_is_ready
 from app.stores.migrate import migrate
 from app.web.signature import HEADER
 from config.settings import settings
+from tests.helpers.cluster import migrated_postgres
 from tests.helpers.factories import Json, signed
 from tests.helpers.relay import Relay
 from tests.helpers.services import PASSWORD
@@ -51,6 +56,7 @@ class Stack:
         relays: Callable[[str], Relay] | None = None,
         beside: "Stack | None" = None,
         senders: int = 0,
+        forwarders: Sequence[Program] = (),
         environment: Callable[[str], Mapping[str, str]] = lambda _: {},
     ) -> None:
         self.path = path
@@ -66,14 +72,15 @@ class Stack:
         self._consumers = [pipeline.ingest(number) for number in range(1, ingests + 1)]
         self._consumers += [pipeline.worker(number, concurrency) for number in range(1, workers + 1)]
         self._consumers += [pipeline.sender(number) for number in range(1, senders + 1)]
+        self._forwarders = list(forwarders)
 
     # Start and end
 
     def open_stores(self) -> dict[str, str]:
         """Start Valkey and Postgres; the environment that leads to them."""
-        self._servers = {"postgres": postgres(self.path / "postgres")}
+        self._servers = {"postgres": self.postgres()}
         if self._beside is None:
-            server = valkey(self.path / "valkey", PASSWORD)
+            server = self.valkey()
             self._servers["valkey"] = replace(server, program=self._with_environment(server.program))
         for name in self._servers:
             self.start(name)
@@ -85,6 +92,12 @@ class Stack:
             database_url = f"postgresql://postgres@127.0.0.1:{self._relays(path).port}/postgres"
         return {"REDIS_URL": redis_url, "DATABASE_URL": database_url}
 
+    def postgres(self) -> Server:
+        return migrated_postgres(self.path / "postgres")
+
+    def valkey(self) -> Server:
+        return valkey(self.path / "valkey", PASSWORD)
+
     @property
     def redis_url(self) -> str:
         """Of its Valkey, with no network in between."""
@@ -95,7 +108,10 @@ class Stack:
         migrate()
         for program in self._programs():
             self.supervisor.start(program)
-        self.wait_until_ready()
+        try:
+            self.wait_until_ready()
+        except AssertionError as error:
+            raise AssertionError(f"{error}; its processes wrote:\n{self.log()}") from None
 
     def end(self) -> None:
         """Kill everything that was started, whatever state it is in: nothing of it is needed any more."""
@@ -105,7 +121,7 @@ class Stack:
         self._log.close()
 
     def _programs(self) -> list[Program]:
-        programs = [pipeline.web(self.port), *self._consumers, pipeline.beat()]
+        programs = [pipeline.web(self.port), *self._consumers, *self._forwarders, pipeline.beat()]
         return [self._with_environment(program) for program in programs]
 
     def _with_environment(self, program: Program) -> Program:
@@ -123,16 +139,10 @@ class Stack:
         return self.send(content, {HEADER: signature})
 
     def send(self, content: bytes, headers: dict[str, str]) -> httpx.Response:
-        return httpx.post(
-            f"{self.url}/webhook",
-            content=content,
-            headers=headers,
-            timeout=REQUEST_SECONDS,
-            trust_env=False,
-        )
+        return _client().post(f"{self.url}/webhook", content=content, headers=headers)
 
     def get(self, path: str, **query: str) -> httpx.Response:
-        return httpx.get(f"{self.url}{path}", params=query, timeout=REQUEST_SECONDS, trust_env=False)
+        return _client().get(f"{self.url}{path}", params=query)
 
     # Processes and servers
 
@@ -150,6 +160,11 @@ class Stack:
     def kill_main(self, name: str, number: int = signal.SIGKILL) -> None:
         """Signal the main process alone, as the kernel's out-of-memory killer would."""
         self.process(name).send(number)
+
+    def kill_of_pool(self, name: str) -> None:
+        """Kill one process of a consumer's pool, as a crash in C code would."""
+        with contextlib.suppress(psutil.NoSuchProcess, IndexError):
+            random.choice(self.process(name).process.children()).kill()
 
     def pause(self, name: str) -> None:
         """SIGSTOP: it keeps its connections and answers nobody."""
@@ -202,11 +217,15 @@ class Stack:
 
     def wait_until_ready(self) -> None:
         """Until the web can store and every ingest and worker process that runs answers."""
-        self.wait_until(lambda: web_is_ready(self.url), READY_SECONDS, "the web's readiness")
+        self.wait_until(self._web_is_ready, READY_SECONDS, "the web's readiness")
         present = [program for program in self._consumers if self._runs(program.name)]
         self.wait_until(
             lambda: consumers_answer(present, settings()), READY_SECONDS, "an answer of every consumer"
         )
+
+    def _web_is_ready(self) -> bool:
+        assert self._runs("web"), "the web has ended"
+        return web_is_ready(self.url)
 
     def _runs(self, name: str) -> bool:
         return name in self.supervisor and self.process(name).alive
@@ -217,8 +236,15 @@ class Stack:
         return "\n".join(lines[-LOG_LINES:])
 
 
+@cache
+def _client() -> httpx.Client:
+    """One for all: to make it reads every certificate of the machine, a hundred times the work of a request."""
+    limits = httpx.Limits(max_keepalive_connections=0)  # the web may have been another one a moment ago
+    return httpx.Client(timeout=REQUEST_SECONDS, trust_env=False, limits=limits)
+
+
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=REQUEST_SECONDS, trust_env=False).is_success
+        return _client().get(url).is_success
     except httpx.HTTPError:
         return False

@@ -307,3 +307,11 @@ def asynchronous(event: Event, _ctx: Context) -> None:
 
     asyncio.run(leave_it())
     raise Permanent("said enough")
+
+
+# A target's
+
+
+def payload(event: Event, _content: Any) -> Any:
+    """Make no body of an event, and say why."""
+    raise Permanent(f"no form for {event.text} of {event.item['from']}")

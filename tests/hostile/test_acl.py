@@ -2,8 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -13,11 +12,12 @@ import pytest
 import yaml
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
-from app.dev.stack.embedded import DURABLE, Server, _valkey_answers, free_port, postgres, valkey
+from app.dev.processes import Records, end
+from app.dev.stack.embedded import DURABLE, Server, _valkey_answers, free_port, launch, valkey
+from app.stores.connections import engine
 from config.settings import settings
-from tests.conftest import ENVIRONMENT, _reset
 from tests.helpers import factories as f
 from tests.helpers import services
 from tests.helpers.stack import Stack
@@ -46,42 +46,30 @@ def rules(password: str) -> str:
     return FILE.read_text().replace("PASSWORD_SHA256", sha256(password.encode()).hexdigest())
 
 
+def guarded_valkey(path: Path) -> Server:
+    """Its one user may do what the file says."""
+    acl = path / "users.acl"
+    acl.write_text(rules(PASSWORD))
+    server = valkey(path / "valkey", "unused", DURABLE | {"aclfile": str(acl)}, port=free_port())
+    url = server.url.replace(":unused@", f"neverdrop:{PASSWORD}@")
+    return replace(server, url=url, answers=lambda: _valkey_answers(url))
+
+
 class GuardedStack(Stack):
-    """Its Valkey knows one user, who may do what the file says."""
-
-    def open_stores(self) -> dict[str, str]:
-        acl = self.path / "users.acl"
-        acl.write_text(rules(PASSWORD))
-        server = valkey(self.path / "valkey", "unused", DURABLE | {"aclfile": str(acl)}, port=free_port())
-        url = server.url.replace(":unused@", f"neverdrop:{PASSWORD}@")
-        guarded: Server = replace(server, url=url, answers=lambda: _valkey_answers(url))
-        self._servers = {"valkey": guarded, "postgres": postgres(self.path / "postgres")}
-        for name in self._servers:
-            self.start(name)
-        return {"REDIS_URL": url, "DATABASE_URL": self._servers["postgres"].url}
+    def valkey(self) -> Server:
+        return guarded_valkey(self.path)
 
 
-@contextmanager
-def guarded(patch: pytest.MonkeyPatch) -> Iterator[GuardedStack]:
-    with services.directory() as path:
-        stack = GuardedStack(path, senders=1)
-        try:
-            variables = {"HANDLERS": HANDLERS, "SWEEP_GRACE_SECONDS": "1", "CLAIM_LEASE_SECONDS": "2"}
-            for name, value in (ENVIRONMENT | variables | stack.open_stores()).items():
-                patch.setenv(name, value)
-            _reset()
-            stack.begin()
-            yield stack
-        finally:
-            stack.end()
-            _reset()
+@pytest.fixture
+def guarded(start_stack: Callable[..., Stack]) -> Stack:
+    return start_stack(
+        kind=GuardedStack, senders=1, HANDLERS=HANDLERS, SWEEP_GRACE_SECONDS="1", CLAIM_LEASE_SECONDS="2"
+    )
 
 
 def dead() -> int:
-    engine = create_engine(settings().database_url)
-    with engine.connect() as connection:
+    with engine().connect() as connection:
         found = connection.execute(text("SELECT count(*) FROM event_jobs WHERE state = 'dead'")).scalar()
-    engine.dispose()
     return int(found or 0)
 
 
@@ -92,56 +80,49 @@ def neverdrop(*words: str) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_the_product_works_with_the_rights_of_the_file_and_none_is_missing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with guarded(monkeypatch) as stack:
-        for number in range(1, 4):
-            assert stack.post(
-                f.body(f.messages(f.text_message("key_error", number=number, sender=number)))
-            ).is_success
-        stack.wait_until(lambda: dead() == 3, what="three dead letters")
-        flower = stack.start_flower(":".join(LOGIN))
-        with httpx.Client(base_url=flower, auth=LOGIN, trust_env=False, timeout=60) as client:
-            for path in PAGES:
-                assert client.get(path).status_code == 200, path
-            stack.wait_until(lambda: int(client.get("/api/queues/length").text.count("dead_letters")) > 0)
-            assert client.post("/dead-letters/retry", json={"ids": [1]}).json()["changed"] == [1]
-        phone = f.phone(3)
-        for words in (["status"], ["dead", "retry", "2"], ["held", "list"], ["pause", phone], ["resume", phone],
-                      ["dead", "list"], ["trace", f.wamid(1)]):  # fmt: skip
-            neverdrop(*words)
-        assert "neverdrop_up" in stack.get("/metrics").text
-        client_of_it = Redis.from_url(settings().redis_url)
-        refused = client_of_it.info("stats")["acl_access_denied_cmd"]
-        client_of_it.close()
-        assert refused == 0
-        assert "NOPERM" not in stack.log()
+def test_the_product_works_with_the_rights_of_the_file_and_none_is_missing(guarded: Stack) -> None:
+    for number in range(1, 4):
+        assert guarded.post(
+            f.body(f.messages(f.text_message("key_error", number=number, sender=number)))
+        ).is_success
+    guarded.wait_until(lambda: dead() == 3, what="three dead letters")
+    flower = guarded.start_flower(":".join(LOGIN))
+    with httpx.Client(base_url=flower, auth=LOGIN, trust_env=False, timeout=60) as client:
+        for path in PAGES:
+            assert client.get(path).status_code == 200, path
+        guarded.wait_until(lambda: int(client.get("/api/queues/length").text.count("dead_letters")) > 0)
+        assert client.post("/dead-letters/retry", json={"ids": [1]}).json()["changed"] == [1]
+    phone = f.phone(3)
+    for words in (["status"], ["dead", "retry", "2"], ["held", "list"], ["pause", phone], ["resume", phone],
+                  ["dead", "list"], ["trace", f.wamid(1)]):  # fmt: skip
+        neverdrop(*words)
+    assert "neverdrop_up" in guarded.get("/metrics").text
+    client_of_it = Redis.from_url(settings().redis_url)
+    refused = client_of_it.info("stats")["acl_access_denied_cmd"]
+    client_of_it.close()
+    assert refused == 0
+    assert "NOPERM" not in guarded.log()
 
 
 def test_whoever_has_the_password_cannot_do_more_and_nobody_else_gets_in() -> None:
     with services.directory() as path:
-        acl = path / "users.acl"
-        acl.write_text(rules(PASSWORD))
-        server = valkey(path / "valkey", "unused", DURABLE | {"aclfile": str(acl)}, port=free_port())
-        url = server.url.replace(":unused@", f"neverdrop:{PASSWORD}@")
-        records = services.Records(path / "records")
-        running = services.launch(replace(server, answers=lambda: _valkey_answers(url)), records, path)
+        server = guarded_valkey(path)
+        running = launch(server, Records(path / "records"), path)
         try:
-            client = Redis.from_url(url)
+            client = Redis.from_url(server.url)
             for command in DANGEROUS.split(";"):
                 with pytest.raises(NoPermissionError):
                     client.execute_command(*command.split())  # type: ignore[no-untyped-call]
             client.close()
             for other in (
-                server.url,
-                url.replace(PASSWORD, "wrong"),
-                url.replace(f"neverdrop:{PASSWORD}@", ""),
+                server.url.replace(f"neverdrop:{PASSWORD}@", ":unused@"),
+                server.url.replace(PASSWORD, "wrong"),
+                server.url.replace(f"neverdrop:{PASSWORD}@", ""),
             ):
                 with Redis.from_url(other) as stranger, pytest.raises(AuthenticationError):
                     stranger.ping()
         finally:
-            services.end([running])
+            end([running])
 
 
 def test_compose_gives_valkey_the_same_rules() -> None:

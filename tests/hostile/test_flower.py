@@ -1,5 +1,7 @@
 """Attacks on Flower: credentials that two parsers read differently, roles, forged events, bodies, guesses."""
 
+import json
+import re
 import socket
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -13,7 +15,10 @@ from tornado.web import url
 
 from app.flower import application
 from app.flower.gate import MAX_REFUSED_BODY, POLICY
+from app.flower.login_guard import FREE_FAILURES, LoginGuard
+from app.handlers import Context, Event
 from config.settings import Settings
+from tests.helpers import factories as f
 from tests.helpers.core import Core, text_body
 from tests.helpers.flower import ADA, GRACE, Page, flower_page
 from tests.helpers.waiting import until
@@ -49,14 +54,21 @@ def stock_routes() -> list[str]:
         each.regex.pattern if isinstance(each, url) else each[0]
         for each in [*flower.urls.handlers, *application.HANDLERS]
     ]
-    paths = {pattern.replace("(pause|resume)", "pause").replace(r"(\d+)", "1") for pattern in patterns}
-    return sorted(
-        path.rstrip("$/?").replace("(.+)", "x").replace("(.*)", "x") for path in paths if path != ".*"
-    )
+    return sorted(GROUP.sub(_example, pattern).rstrip("$/?") for pattern in {*patterns} if pattern != ".*")
 
 
+def _example(group: re.Match[str]) -> str:
+    """Return what a group of a pattern matches."""
+    words = group[1].split("|")
+    return "1" if group[1] == r"\d+" else words[0] if words[0].isidentifier() else "x"
+
+
+GROUP = re.compile(r"\(([^()]+)\)")
 OPEN = ("/healthcheck", "/static/x", "/neverdrop/x", "/login", "/logout")
-READ_BY_POST = ("/tasks/datatable", "/dead-letters/count", "/held/count", "/dead-letters/table")
+READ_BY_POST = (
+    "/tasks/datatable", "/dead-letters/count", "/held/count", "/held/table", "/dead-letters/table",
+    "/conversations/find",
+)  # fmt: skip
 ROUTES = [path or "/" for path in stock_routes()]
 
 
@@ -196,7 +208,6 @@ def test_personal_data_needs_the_role_reveal(env: Callable[..., Settings], core:
         for path in (
             "/dead-letters/table",
             f"/dead-letters/{id_}",
-            "/pipeline/numbers",
             "/conversation/1/events",
         ):
             answer = page.get(path, reveal="1")
@@ -204,6 +215,54 @@ def test_personal_data_needs_the_role_reveal(env: Callable[..., Settings], core:
             assert "role reveal" in answer.json()["error"]
             assert page.get(path).status_code == 200
             assert page.as_user(GRACE).get(path, reveal="1").status_code == 200
+
+
+def everywhere(core: Core) -> int:
+    """Put a person into everything that a page shows; return the conversation's number."""
+    core.on("message", "text", answer_and_fail, max_attempts=1)
+    core.ingest(text_body("one"), text_body("quiet words"))
+    core.run()
+    core.ingest(text_body("waits"))
+    lane = int(core.event("quiet words").lane)
+    core.execute(
+        "INSERT INTO dialogs (lane, changed_at, state) VALUES (:lane, now(), :state)",
+        lane=lane, state=json.dumps({"address": "quiet words", "phone": f.phone(1)}),
+    )  # fmt: skip
+    core.execute(
+        "UPDATE lanes SET paused_at = now(), paused_by = 'handler', paused_why = :why WHERE id = :lane",
+        lane=lane, why=f"{f.phone(1)} wants a person: 'quiet words'",
+    )  # fmt: skip
+    return lane
+
+
+def answer_and_fail(event: Event, ctx: Context) -> None:
+    if event.text == "one":
+        raise ValueError(f"no customer {event.sender} for {event.text!r}")
+    ctx.reply(f"thank you for your quiet words, {event.item['from']}")
+
+
+def test_no_route_shows_a_person_to_who_may_not_see_them(env: Callable[..., Settings], core: Core) -> None:
+    env(FLOWER_ROLES="*:decide+administer+erase")
+    lane = everywhere(core)
+    named = (f.phone(1), f.user_id(1), f.wamid("one"), f.wamid("quiet words"), "quiet words")
+    bodies: tuple[Any, ...] = (
+        {},
+        {"looked_for": ""},
+        {"looked_for": f.phone(1)},
+        {"filter": {}},
+        {"choice": {}},
+        {"ids": [1]},
+    )
+    seen = 0
+    with flower_page() as page:
+        for path in {path.replace("/1", f"/{lane}") for path in ROUTES} | {*ROUTES}:
+            reads = path in READ_BY_POST or path.endswith(("/count", "/find"))
+            answers = [page.get(path), page.get(path, reveal="1")]
+            answers += [page.post(path, body) for body in bodies if reads]
+            for answer in answers:
+                seen += answer.status_code == 200
+                assert [name for name in named if name in answer.text] == [], (path, answer.text)
+    assert seen > len(ROUTES) // 2
 
 
 @pytest.mark.parametrize("how", ["send-task", "async-apply", "apply"])
@@ -237,28 +296,38 @@ def test_each_unsafe_request_is_logged_with_who_what_and_from_where(
     assert [line["status"] for line in requests][::2] == [403, 401]
 
 
-def test_a_thousand_guesses_are_logged_and_slowed_down(core: Core, page: Page) -> None:
-    eve = page.as_user(("ada", "guess"))
-    with capture_logs() as logs:
+def test_a_thousand_guesses_are_logged_and_slowed_down(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.flower.gate.LoginGuard", lambda: LoginGuard(clock=lambda: 1000.0))
+    with flower_page() as page, capture_logs() as logs:
+        eve = page.as_user(("ada", "guess"))
         statuses = [eve.get("/dead-letters").status_code for _ in range(1000)]
-    assert statuses[:10] == [401] * 10
-    looked_at = statuses.count(401)
-    assert looked_at < 20
-    assert statuses.count(429) == 1000 - looked_at
+        assert int(eve.get("/dead-letters").headers["Retry-After"]) >= 1
+    assert statuses == [401] * FREE_FAILURES + [429] * (1000 - FREE_FAILURES)
     failures = [line for line in logs if line["event"] == "flower.login_failed"]
-    assert len(failures) == looked_at
+    assert len(failures) == FREE_FAILURES
     assert {line["address"] for line in failures} == {"127.0.0.1"}
-    assert int(eve.get("/dead-letters").headers["Retry-After"]) >= 1
 
 
-def test_a_search_is_logged_once_with_who_and_not_what_for(core: Core, page: Page) -> None:
+@pytest.mark.parametrize(
+    ("path", "body", "name"),
+    [
+        ("/dead-letters/table", {"search": f.phone(1)}, "search"),
+        ("/dead-letters/count", {"filter": {"search": f.phone(1)}}, "search"),
+        ("/held/count", {"filter": {"conversation": f.phone(1)}}, "conversation"),
+        ("/held/skip", {"filter": {"error": f.phone(1)}, "until": "2026-01-01", "reason": "x"}, "error"),
+        ("/conversations/find", {"looked_for": f.phone(1)}, "looked_for"),
+        ("/replays/count", {"choice": {"conversation": f.phone(1)}}, "conversation"),
+    ],
+)
+def test_a_search_is_logged_once_with_who_and_not_what_for(
+    core: Core, page: Page, path: str, body: dict[str, Any], name: str
+) -> None:
     with capture_logs() as logs:
         for _ in range(3):
-            page.get("/dead-letters/table", search="4915112345678", type="text")
-    assert [(line["who"], line["filters"]) for line in logs if line["event"] == "dead_letters.searched"] == [
-        ("ada", ["search"])
-    ]
-    assert "4915112345678" not in str(logs)
+            page.as_user(GRACE).post(path, body)
+    searched = [line for line in logs if line["event"] == "personal_data.searched"]
+    assert [(line["who"], line["where"], line["filters"]) for line in searched] == [("grace", path, [name])]
+    assert f.phone(1) not in str(logs)
 
 
 # What a browser is told
@@ -293,9 +362,13 @@ def test_an_inline_script_of_flowers_has_a_nonce_of_its_own(core: Core, page: Pa
 def test_cookies_are_for_this_site_and_behind_tls_for_tls(
     core: Core, page: Page, forwarded: dict[str, str]
 ) -> None:
-    (cookie,) = page.client.get(f"{page.url}/dead-letters", headers=forwarded).headers.get_list("Set-Cookie")
-    assert "SameSite=Lax" in cookie
-    assert ("Secure" in cookie) == bool(forwarded)
+    for path in ROUTES:
+        user = page.as_user(ADA)  # whose browser has no cookie yet
+        cookies = user.client.get(page.url + path, headers=forwarded).headers.get_list("Set-Cookie")
+        assert cookies or path != "/dead-letters"
+        for cookie in cookies:
+            assert "SameSite=Lax" in cookie, path
+            assert ("Secure" in cookie) == bool(forwarded), path
 
 
 # What it reads

@@ -26,7 +26,7 @@ SOCKETS = ("valkey.sock", ".s.PGSQL.5432")
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def other() -> Iterator[str]:
     if shutil.which("useradd") is None:
         pytest.skip("there is no useradd")
@@ -69,7 +69,7 @@ def reached(user: str, paths: list[Path]) -> list[Path]:
         return [path for path in paths if is_open(path)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def up(other: str) -> Iterator[Up]:
     with servers.directory() as path:
         found = Up(

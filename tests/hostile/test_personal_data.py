@@ -3,9 +3,11 @@
 Where they may be: the tables, the journal, and the bodies of messages that are on their way.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -13,15 +15,18 @@ import httpx
 import psutil
 from click.testing import CliRunner
 from redis import Redis
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from app.cli.entry import cli
+from app.dev.stack import programs
 from app.stores import JOURNAL
+from app.stores.connections import engine
 from config.settings import settings
 from tests.helpers import factories as f
 from tests.helpers.receiver import Receiver, receiver
 from tests.helpers.services import PASSWORD
 from tests.helpers.stack import Stack
+from tests.helpers.targets import SECRET
 from tests.hostile.leaking_handlers import WAYS
 
 LOGIN = ("ada", "password-of-ada")
@@ -65,11 +70,40 @@ def delivery(number: int, words: str, **more: object) -> f.Json:
     return f.body(f.messages(item(number, words, **more), contacts=[contact]))
 
 
+TARGETS = f"""
+[[target]]
+name = "quotes"
+url = "URL"
+secret = "{SECRET}"
+kinds = ["message"]
+[[target]]
+name = "refuses"
+url = "URL"
+secret = "{SECRET}"
+kinds = ["message"]
+payload = "tests.hostile.leaking_handlers:payload"
+"""
+
+
+class Quoting(Receiver):
+    """A target whose answer is of no shape that can be sent, and says what it was given."""
+
+    def answer(self, body: bytes) -> bytes:
+        data = json.loads(body)["data"]
+        return json.dumps({"replies": [{f"{data['text']} of {data['item']['from']}": 1}]}).encode()
+
+
 @contextmanager
-def collected(start_stack: Callable[..., Stack]) -> Iterator[tuple[Stack, Receiver]]:
-    with receiver() as sentry:
+def collected(start_stack: Callable[..., Stack], path: Path) -> Iterator[tuple[Stack, Receiver]]:
+    targets = path / "targets.toml"
+    with receiver() as sentry, receiver(Quoting) as quoting:
+        targets.write_text(TARGETS.replace("URL", quoting.url), encoding="utf-8")
         dsn = sentry.url.replace("http://", "http://key@") + "/1"
-        yield start_stack(HANDLERS="tests.hostile.handlers", SENTRY_DSN=dsn, ALERT_WEBHOOK_URL=""), sentry
+        stack = start_stack(
+            HANDLERS="tests.hostile.handlers", SENTRY_DSN=dsn, ALERT_WEBHOOK_URL="", TARGETS=str(targets),
+            forwarders=[programs.forwarder()],
+        )  # fmt: skip
+        yield stack, sentry
 
 
 def leaks(where: str, content: str | bytes) -> list[str]:
@@ -84,24 +118,23 @@ def leaks(where: str, content: str | bytes) -> list[str]:
 
 
 def database() -> dict[str, int]:
-    engine = create_engine(settings().database_url)
-    try:
-        with engine.connect() as connection:
-            return dict(
-                connection.execute(text("SELECT state::text, count(*) FROM event_jobs GROUP BY 1")).all()
-            )  # type: ignore[arg-type]
-    finally:
-        engine.dispose()
+    with engine().connect() as connection:
+        return dict(connection.execute(text("SELECT state::text, count(*) FROM event_jobs GROUP BY 1")).all())  # type: ignore[arg-type]
+
+
+def quoted_by() -> set[str]:
+    """Return whose errors name somebody in the tables."""
+    with engine().connect() as connection:
+        rows = connection.execute(text("SELECT handler, error FROM outcomes WHERE error IS NOT NULL")).all()
+    return {handler for handler, error in rows if MARKS.search(error)}
 
 
 def provoke(stack: Stack) -> None:
     """Send a message for each way to fail, and bodies and requests that fail before a handler."""
-    engine = create_engine(settings().database_url)
-    with engine.begin() as connection:
+    with engine().begin() as connection:
         for each in TABLES.split(";\n"):
             if each.strip():
                 connection.exec_driver_sql(each.replace("%", "%%"))
-    engine.dispose()
     for number, name in enumerate(WAYS):
         assert stack.post(delivery(number, name)).status_code == 200
     assert stack.post(delivery(90, "refused")).status_code == 200  # by Postgres, at ingest
@@ -116,15 +149,17 @@ def provoke(stack: Stack) -> None:
 
 
 def test_no_person_is_in_any_log_report_argument_title_metric_or_page(
-    start_stack: Callable[..., Stack],
+    start_stack: Callable[..., Stack], tmp_path: Path
 ) -> None:
-    with collected(start_stack) as (stack, sentry):
+    with collected(start_stack, tmp_path) as (stack, sentry):
         provoke(stack)
         flower = stack.start_flower(":".join(LOGIN))
-        stack.wait_until(lambda: database().get("dead", 0) >= len(WAYS) - 3, what="the end of every event")
+        ends = len(WAYS) * 3 - 3  # handler and two targets
+        stack.wait_until(lambda: database().get("dead", 0) >= ends, what="the end of every event")
         stack.wait_until(
             lambda: len(database().keys() & {"pending", "ingested"}) == 0, what="no event that waits"
         )
+        assert quoted_by() >= {"tests.hostile.handlers.leak", "target:quotes", "target:refuses"}
         log = (stack.path / "stack.log").read_text(encoding="utf-8")
         found = [
             *leaks("log", log),
@@ -196,6 +231,7 @@ def in_flower(url: str) -> list[str]:
 def on_the_command_line() -> list[str]:
     found = []
     for words in (["dead", "list"], ["dead", "list", "--json"], ["dead", "show", "1"], ["held", "list"], ["status"],
+                  ["target", "stats"], ["target", "stats", "--json"], ["outbox", "list"], ["quarantine", "list"],
                   *(["trace", str(number)] for number in range(1, 50))):  # fmt: skip
         result = CliRunner().invoke(cli, words)
         found += leaks(f"neverdrop {' '.join(words)}", result.output)

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 import uvicorn
 
-from app.web import process, webhook
+from app.web import parking, process, webhook
 from app.web.http_guard import GuardedProtocol
 from config.settings import settings
 from tests.helpers.factories import APP_SECRET
@@ -37,8 +37,8 @@ class Web:
 
 
 @contextmanager
-def open_web() -> Iterator[Web]:
-    """Serve on a free port until the block ends."""
+def open_web(park_seconds: float = 0) -> Iterator[Web]:
+    """Serve on a free port until the block ends; refused connections are parked for so long."""
     with pytest.MonkeyPatch.context() as environment:
         for name, value in ENVIRONMENT.items():
             environment.setenv(name, value)
@@ -52,7 +52,8 @@ def open_web() -> Iterator[Web]:
         )  # fmt: skip
         server = uvicorn.Server(config)
         thread = Thread(target=server.run, kwargs={"sockets": [listening]})
-        with patch.object(webhook, "store_body", web.store_body):
+        parked = patch.object(parking, "PARK_SECONDS", park_seconds)
+        with patch.object(webhook, "store_body", web.store_body), parked:
             thread.start()
             try:
                 yield web

@@ -14,7 +14,7 @@ PATH = re.compile(
 )
 NEW = (
     "setting", "command", "column", "alert", "Flower page", "webhook field", "log event", "key in Redis",
-    "queue or task", "package", "word",
+    "queue or task", "package", "word", "shell block",
 )  # fmt: skip
 
 

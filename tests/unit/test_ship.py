@@ -21,8 +21,8 @@ from tests.unit.dockerfile import image_default
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ("migrate", "web", "ingest", "worker", "sender", "beat", "flower")
-PROCESSES = ("web", "ingest", "worker", "sender", "beat", "flower")
+OURS = ("migrate", "web", "ingest", "worker", "sender", "forwarder", "beat", "flower")
+PROCESSES = ("web", "ingest", "worker", "sender", "forwarder", "beat", "flower")
 EVERYWHERE = "0.0.0.0"
 SOFT_SHUTDOWN = {"REMAP_SIGTERM": pipeline.CONSUMER_ENVIRONMENT["REMAP_SIGTERM"]}
 
@@ -42,14 +42,19 @@ SECRET_FILES = {
         "ALERT_WEBHOOK_URL",
         "METRICS_TOKEN",
         "WHATSAPP_ACCESS_TOKEN",
+        "FORWARD_SECRET",
     )
 }
 KNOWN = SETTINGS | SECRET_FILES | PLATFORM | POSTGRES | FLOWER | CELERY | IMAGES | VALKEY
 
 
-def procfile() -> dict[str, str]:
+def lines_of_procfile() -> dict[str, str]:
     lines = (ROOT / "Procfile").read_text(encoding="utf-8").splitlines()
     return {name: line.strip() for name, _, line in (line.partition(":") for line in lines)}
+
+
+def procfile() -> dict[str, str]:
+    return {name: line.replace("exec ", "", 1) for name, line in lines_of_procfile().items()}
 
 
 def words(line: str, **environment: str) -> list[str]:
@@ -82,6 +87,7 @@ def expected(process: str) -> list[str]:
         "ingest": pipeline.ingest(),
         "worker": pipeline.worker(),
         "sender": pipeline.sender(),
+        "forwarder": pipeline.forwarder(),
         "beat": pipeline.beat(),
         "flower": pipeline.flower(5555, "user:password"),
     }
@@ -112,6 +118,12 @@ def test_the_procfile_runs_what_neverdrop_up_runs(process: str) -> None:
     variables, command = split(words(procfile()[process]))
     assert command == expected(process)
     assert variables == (SOFT_SHUTDOWN if process in ("ingest", "worker", "sender") else {})
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_the_procfiles_shell_becomes_the_process_so_that_a_signal_reaches_it(process: str) -> None:
+    _, command = split(words(lines_of_procfile()[process]))
+    assert command[0] == "exec"
 
 
 @pytest.mark.parametrize("process", PROCESSES)
@@ -162,7 +174,7 @@ def test_every_module_that_is_run_exists(line: str) -> None:
         assert command[command.index("-A") + 1] == "tasks"
         assert (ROOT / "tasks" / "__init__.py").is_file()
     else:
-        assert command[-1] == "app.web:app"
+        assert command[-1] in ("app.web:app", "app.targets")
         assert (ROOT / "app" / "web" / "__init__.py").is_file()
 
 

@@ -13,11 +13,12 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 ENTRY = re.compile(r"^\*\*(.+)\*\*\n: (.+)\n\n  Example: (.+)$", re.MULTILINE)
 WORDS = (
-    "alert", "alias", "attempt", "backlog", "callback data", "claim", "conversation", "dead letter", "delivery",
-    "discard", "duplicate", "event", "fallback store", "fencing token", "final", "handler", "heartbeat", "held", "job",
-    "journal", "kind", "lane", "late", "lease", "outbox", "outcome", "participant", "paused", "place",
-    "primary store", "purge", "quarantine", "replay", "reply", "retry", "sample", "send", "sender", "settle", "step",
-    "subject", "sweep", "target", "type", "unknown", "wake", "watermark",
+    "alert", "alias", "attempt", "backlog", "beat", "breaker", "burst", "callback data", "claim",
+    "conversation", "dead letter", "delivery", "dialog", "discard", "duplicate", "erasure", "event",
+    "expectation", "fallback store", "fencing token", "final", "forwarder", "group", "handler", "heartbeat", "held",
+    "job", "journal", "kind", "lane", "late", "lease", "outbox", "outcome", "participant", "paused", "place",
+    "primary store", "purge", "quarantine", "replay", "reply", "retry", "sample", "send", "sender", "settle",
+    "step", "subject", "sweep", "target", "type", "unknown", "wake", "watermark",
 )  # fmt: skip
 MAX_ENTRY_CHARACTERS = 260
 

@@ -13,7 +13,7 @@ from redis import Redis
 
 from app.broker.channel import Transport
 from app.dev.processes.children import Records, end
-from app.dev.stack.embedded import free_port, valkey
+from app.dev.stack.embedded import free_port, launch, valkey
 from config.redis_endpoint import RedisEndpoint
 from tests.helpers import services as servers
 
@@ -35,7 +35,7 @@ class Broker:
         self.start()
 
     def start(self) -> None:
-        self._running = servers.launch(self._server, self._records, self._path)
+        self._running = launch(self._server, self._records, self._path)
 
     def kill(self) -> None:
         self._running.process.kill()

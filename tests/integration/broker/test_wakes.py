@@ -64,24 +64,24 @@ def test_an_event_that_is_stored_while_its_lane_is_worked_on_wakes_it_again(core
 def test_a_worker_may_take_a_share_of_the_lanes_that_wait_the_oldest_first(core: Core) -> None:
     lanes = list(range(1, 4 * wakes.SHARE + 1))
     wakes.wake(core.redis, lanes)
-    assert wakes.receive_wakes(core.redis, [99], 100) == [99, 1, 2, 3, 4]
+    assert wakes.receive_wakes(core.redis, [99], 100).lanes == [99, 1, 2, 3, 4]
     assert core.wakes_in_queue() == lanes[4:]
     assert core.redis.zcard(WAKES) == len(lanes[4:])
 
 
 def test_a_worker_takes_no_more_lanes_than_it_wants(core: Core) -> None:
     wakes.wake(core.redis, range(1, 8 * wakes.SHARE))
-    assert wakes.receive_wakes(core.redis, [99], 3) == [99, 1, 2]
-    assert wakes.receive_wakes(core.redis, [99]) == [99]
+    assert wakes.receive_wakes(core.redis, [99], 3).lanes == [99, 1, 2]
+    assert wakes.receive_wakes(core.redis, [99]).lanes == [99]
 
 
 def test_from_a_short_queue_no_lane_is_taken(core: Core) -> None:
     wakes.wake(core.redis, range(1, wakes.SHARE))
-    assert wakes.receive_wakes(core.redis, [99], 100) == [99]
+    assert wakes.receive_wakes(core.redis, [99], 100).lanes == [99]
 
 
 def test_a_message_that_is_no_wake_stays_in_the_queue_for_celery(core: Core) -> None:
     wakes.wake(core.redis, [1])
     core.redis.lpush(CONVERSATIONS, *["{}"] * (2 * wakes.SHARE))
-    assert wakes.receive_wakes(core.redis, [99], 100) == [99, 1]
+    assert wakes.receive_wakes(core.redis, [99], 100).lanes == [99, 1]
     assert core.redis.llen(CONVERSATIONS) == 2 * wakes.SHARE

@@ -1,5 +1,6 @@
 """A checker that cannot fail proves nothing: each of these breaks a part of the product, and must be caught."""
 
+import importlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,11 +19,15 @@ from app.intake.accept import Intake
 from app.lanes import sql as lane_sql
 from app.lanes.claims import Claim, ClaimResult, Claims, Taken
 from app.payload.parse import ParsedBody, parse
+from app.replays import Choice
 from app.stores.connections import engine, redis
 from tests.chaos import bodies, effects, miniature
+from tests.chaos.bodies import CRM_LANE, MAIN_LANE
 from tests.chaos.miniature import WORKERS, Miniature
 from tests.helpers.waiting import PATIENCE_SECONDS, until
 from tests.integration.chaos.verdicts import broken, judge, load, patiently
+
+functions = importlib.import_module("app.stores.migrations.versions.0019_job_functions")
 
 HANG_SECONDS = 2.0
 SHORT_LEASE_SECONDS = 0.2
@@ -146,9 +151,13 @@ def by_wamid_alone() -> Any:
 
 
 def test_the_product_itself_keeps_every_promise() -> None:
-    verdicts = judge(Miniature(handler=patiently).run(load()))
+    facts = Miniature(handler=patiently, replays=[Choice(lane=CRM_LANE), Choice()]).run(load())
+    verdicts = judge(facts)
     assert broken(verdicts) == {}, verdicts
-    assert all(verdict.checked for verdict in verdicts if verdict.promise[0] not in "68")  # no faults
+    # There are no faults, no target, and nobody who receives replies
+    unjudged = ("6", "8", "9", "10")
+    assert all(verdict.checked for verdict in verdicts if verdict.promise.split()[0] not in unjudged)
+    assert {job.lane_name for job in facts.jobs if job.replay_id} == {MAIN_LANE, CRM_LANE}
 
 
 def test_what_is_only_late_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,10 +191,17 @@ def test_workers_that_stall_for_longer_than_their_lease_break_nothing() -> None:
     assert broken(verdicts) == {}, verdicts
 
 
-def test_the_same_workers_without_the_fence_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    finish, said, _ = lane_sql.FINISH.partition("SELECT count(*) FROM finished f")
-    assert said
-    monkeypatch.setattr(lane_sql, "FINISH", finish + "SELECT 1")  # as if every attempt might commit
+def replace_function(function: str, *parts: tuple[str, str]) -> None:
+    """In this test's database, with other text for each of these parts."""
+    for part, other in parts:
+        assert part in function
+        function = function.replace(part, other)
+    with engine().begin() as connection:
+        connection.execute(text(function.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")))
+
+
+def test_the_same_workers_without_the_fence_are_caught() -> None:
+    replace_function(functions.FINISH, ("RETURN false;", "RETURN true;"))  # as if every attempt might commit
     mini = Miniature(handler=Stalling(), claims=Unrenewed, lease_seconds=SHORT_LEASE_SECONDS)
     assert "3a" in broken(judge(mini.run(load())))
 
@@ -201,24 +217,22 @@ def test_workers_that_go_on_only_long_after_a_fault_are_caught(monkeypatch: pyte
 
 def test_work_that_goes_on_at_once_after_a_fault_keeps_the_promise() -> None:
     facts = Miniature().run(load())
-    middle = sorted(event.finished_at or 0 for event in facts.events)[len(facts.events) // 2]
+    middle = sorted(job.finished_at or 0 for job in facts.jobs)[len(facts.jobs) // 2]
     verdicts = judge(replace(facts, faults=[PastFault("stop_postgres", middle - 1, middle)]))
     assert broken(verdicts) == {}
     assert [verdict.checked for verdict in verdicts if verdict.promise.startswith("8")] == [1]
 
 
 def test_lanes_that_overlap_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = "begun_at IS NOT NULL"
-    for name in ("HEADS", "BEGIN"):
-        statement = getattr(lane_sql, name)
-        overlapping = statement.replace(
-            "WHERE lane = member.lane", f"WHERE NOT {begun} AND lane = member.lane"
-        )
-        assert overlapping != statement
-        monkeypatch.setattr(lane_sql, name, overlapping)
-    unfenced = lane_sql.FINISH.replace(" WHERE is_ours", "")
-    assert unfenced != lane_sql.FINISH
-    monkeypatch.setattr(lane_sql, "FINISH", unfenced)
+    of_lane, not_begun = "WHERE lane = member.lane", "WHERE begun_at IS NULL AND lane = member.lane"
+    assert of_lane in lane_sql.HEADS
+    monkeypatch.setattr(lane_sql, "HEADS", lane_sql.HEADS.replace(of_lane, not_begun))
+    replace_function(
+        functions.BEGIN,
+        (of_lane, not_begun),
+        ("WHERE lane = root", "WHERE begun_at IS NULL AND lane = root"),
+    )
+    replace_function(functions.FINISH, ("IS NOT TRUE THEN\n        RETURN false;", "IS NOT TRUE THEN"))
     monkeypatch.setattr(bodies, "HOT_CONVERSATIONS", 1)
     monkeypatch.setattr(bodies, "HOT", 1)
     assert "4" in broken(judge(Miniature(handler=inviting, claims=AlwaysGranted).run(load())))

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, text
 
 from app.handlers import Context, Event
 from app.handlers.registration import Registry
 from app.ingest import conversations
+from app.ingest import store as ingest_store
 from app.ingest.merge_plan import NameGroup
 from app.stores import delivery_id
 from app.stores.delivery_id import DeliveryIds
@@ -19,6 +21,7 @@ from tests.chaos.miniature import Miniature
 from tests.helpers.factories import NOW
 from tests.integration.chaos.verdicts import broken, judge, load, patiently
 
+READING = 2  # of four
 CLOCK_MS = 700  # by which the ids of every other body are behind
 
 pytestmark = pytest.mark.usefixtures("env")
@@ -34,6 +37,19 @@ def exits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A fifth of the attempts raises SystemExit."""
     (tmp_path / effects.STOPS).touch()
     monkeypatch.setattr(effects, "_downstream", lambda: tmp_path)
+
+
+@pytest.fixture
+def standby(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some transactions that store bodies are in sessions that read only."""
+    insert, turns = ingest_store.insert_events, count()
+
+    def insert_or_not(connection: Connection, *given: Any) -> None:
+        if next(turns) % 4 < READING:
+            connection.execute(text("SET TRANSACTION READ ONLY"))
+        insert(connection, *given)
+
+    monkeypatch.setattr(ingest_store, "insert_events", insert_or_not)
 
 
 def swallowing(event: Event, ctx: Context) -> None:
@@ -63,6 +79,19 @@ def test_handlers_that_raise_system_exit_break_nothing() -> None:
 @pytest.mark.usefixtures("exits")
 def test_a_worker_that_takes_system_exit_for_success_is_caught() -> None:
     assert "3a" in broken(judge(Miniature(handler=swallowing).run(load())))
+
+
+@pytest.mark.usefixtures("standby")
+def test_sessions_that_read_only_break_nothing() -> None:
+    assert broken(judge(Miniature().run(load()))) == {}
+
+
+@pytest.mark.usefixtures("standby")
+def test_an_ingest_that_blames_bodies_for_a_session_that_reads_only_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ingest_store, "is_items_fault", lambda _error: True)
+    assert "1a" in broken(judge(Miniature().run(load())))
 
 
 def test_names_that_are_linked_at_once_break_nothing() -> None:

@@ -87,3 +87,17 @@ def test_a_trace_tells_the_reply_and_what_became_of_it(core: Core) -> None:
 )
 def test_a_code_of_metas_is_explained(code: str, words: str) -> None:
     assert words in CliRunner().invoke(cli, ["explain", "--error", code]).output
+
+
+def test_why_a_number_is_stopped_names_nobody_and_steers_no_terminal(core: Core) -> None:
+    core.execute(
+        "INSERT INTO stopped_numbers (number, token_digest, error) VALUES ('1', 'x', :error)",
+        error=f"(190) expired for {f.phone(1)}\x1b[2J",
+    )
+    shown = neverdrop("list").output
+    assert "(190) expired" in shown
+    assert f.phone(1) not in shown
+    assert "\x1b" not in shown
+    revealed = neverdrop("list", "--reveal").output
+    assert f.phone(1) in revealed
+    assert "\x1b" not in revealed

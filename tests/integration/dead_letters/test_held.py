@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from app import dead_letters
+from app.handlers import Context, Event
 from app.lanes.outcome import Outcome
 from app.recovery import retention
 from app.views import Filter, held
@@ -107,6 +108,13 @@ def test_of_a_skip_and_an_attempt_at_the_same_moment_one_wins(core: Core) -> Non
     with core.engine.begin() as connection, ThreadPoolExecutor() as threads:
         connection.execute(text("SELECT FROM jobs WHERE id = :id FOR UPDATE"), {"id": id_})
         skipping = threads.submit(skip, core, id_)
+
+        def fail_after_the_skip(_event: Event, _ctx: Context) -> None:
+            skipping.result(WAIT_SECONDS)  # or it might come after the attempt's end, and be right to skip
+            raise ValueError
+
+        core.registry.handlers.clear()
+        core.on("message", None, fail_after_the_skip)
         core_lane = core.event("contested").lane
         stepping = threads.submit(core.step, core_lane)
         connection.commit()

@@ -1,11 +1,13 @@
 """Events that wait for their next attempt, decided about over HTTP."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from config.settings import Settings
+from tests.helpers import factories as f
 from tests.helpers.core import Core, text_body
 from tests.helpers.flower import ADA, GRACE, Page
 
@@ -81,3 +83,38 @@ def test_who_may_only_look_changes_nothing(core: Core, page: Page, env: Callable
     assert core.event("one").due_at is not None
     assert core.rows("SELECT FROM dead_letter_actions") == []
     assert "switched off" in page.as_user(GRACE).get("/pipeline").text
+
+
+def table(page: Page, **asked: Any) -> tuple[list[int], int]:
+    answer = page.post("/held/table", asked)
+    assert answer.status_code == 200, answer.text
+    return [each["id"] for each in answer.json()["held"]], answer.json()["total"]
+
+
+def test_what_waits_is_shown_and_names_nobody(core: Core, page: Page) -> None:
+    core.broken.add("call 15551234567")
+    core.ingest(text_body("call 15551234567", "waits"))
+    core.run()
+    answer = page.post("/held/table")
+    (held,) = answer.json()["held"]
+    assert (held["lane"], held["attempts"], held["waiting"]) == (int(core.event("waits").lane), 1, 2)
+    assert held["blocks_lane"]
+    assert held["error"].startswith("ValueError")
+    for secret in ("15551234567", f.phone(1), f.user_id(1)):
+        assert secret not in answer.text
+
+
+def test_all_that_wait_can_be_sorted_and_shown(core: Core, page: Page) -> None:
+    ids = [hold(core, words, sender) for sender, words in enumerate(("b", "a", "c"), start=1)]
+    core.execute("UPDATE jobs SET attempts = attempts + 3 WHERE id = :id", id=ids[1])
+    assert table(page, sort="attempts", order="descending")[0][0] == ids[1]
+    assert table(page, sort="error") == ([ids[1], ids[0], ids[2]], 3)
+    assert table(page, sort="error", limit=1) == ([ids[1]], 3)
+    for sort in ("due", "failed", "waiting", "conversation"):
+        ascending, _ = table(page, sort=sort)
+        assert set(ascending) == set(ids)
+    refused: list[dict[str, Any]] = [
+        {"sort": "zzz"}, {"sort": []}, {"order": "up"}, {"limit": -5}, {"limit": "many"},
+    ]  # fmt: skip
+    for wrong in refused:
+        assert page.post("/held/table", wrong).status_code == 400

@@ -72,6 +72,15 @@ def test_all_that_match_are_decided_and_the_rest_stays(core: Core, page: Page) -
     assert states(core) == ["queued", "queued", "unknown"]
 
 
+def test_why_a_number_is_stopped_names_nobody(core: Core, page: Page) -> None:
+    core.execute(
+        "INSERT INTO stopped_numbers (number, token_digest, error) VALUES ('1', 'x', :error)",
+        error=f"(190) expired for {f.phone(1)}",
+    )
+    assert f.phone(1) not in page.get("/outbox/table").text
+    assert f.phone(1) in page.get("/outbox/table", reveal="1").text
+
+
 def test_a_stopped_number_is_shown_and_resumed(core: Core, page: Page) -> None:
     core.execute(
         "INSERT INTO stopped_numbers (number, token_digest, error) VALUES ('1', 'x', '(190) expired')"

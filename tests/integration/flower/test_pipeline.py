@@ -8,15 +8,16 @@ import pytest
 from app.broker.quarantine import quarantine
 from app.dev.stack.embedded import free_port
 from app.stores.redis_keys import JOURNAL, lane_claim
-from app.watch import alerts, backlog
+from app.watch import TargetHealth, alerts, backlog, target_health
 from app.watch.heartbeats import beat, member
 from config.celery import CONVERSATIONS
 from config.settings import Settings
 from tests.helpers import factories as f
 from tests.helpers import sample_data
 from tests.helpers.core import Core, text_body
-from tests.helpers.flower import GRACE, Page
+from tests.helpers.flower import GRACE, Page, flower_page
 from tests.helpers.rows import add_stored_delivery
+from tests.helpers.targets import SECRET
 
 pytestmark = pytest.mark.core(messages="failing")
 
@@ -46,25 +47,43 @@ def test_the_numbers_are_those_of_the_tables_and_of_redis(core: Core, page: Page
     assert now["oldest_seconds"] > 0
 
 
+def test_how_targets_go_is_among_the_numbers(core: Core, page: Page) -> None:
+    known = TargetHealth("open", 10, 8, last_error="answered 500")
+    target_health.publish(core.redis, "forwarder@here/1", {"crm": known})
+    now = page.get("/pipeline/numbers").json()
+    (crm,) = now["targets"]
+    assert (crm["name"], crm["breaker"], crm["failures"], crm["last_error"]) == (
+        "crm",
+        "open",
+        8,
+        "answered 500",
+    )
+    assert now["forwards_waiting"] == 0
+
+
+def test_a_target_that_is_set_is_shown_before_anybody_posts_to_it_and_is_paused_by_name(
+    core: Core, env: Callable[..., Settings]
+) -> None:
+    env(FORWARD_URL="https://bot.example", FORWARD_SECRET=SECRET)
+    with flower_page() as page:
+        (shown,) = page.get("/pipeline/numbers").json()["targets"]
+        assert (shown["name"], shown["forwarders"], shown["paused"]) == ("forward", 0, None)
+        assert page.post("/targets/forward/pause").status_code == 400  # without a reason
+        assert page.post("/targets/other/pause", {"reason": "a test"}).status_code == 404
+        assert page.post("/targets/forward/pause", {"reason": "a test"}).json() == {"changed": True}
+        (shown,) = page.get("/pipeline/numbers").json()["targets"]
+        assert (shown["paused"]["who"], shown["paused"]["reason"]) == ("ada", "a test")
+        assert page.post("/targets/forward/resume").json() == {"changed": True}
+        assert page.post("/targets/forward/resume").json() == {"changed": False}
+
+
 def test_without_postgres_the_numbers_of_redis_are_shown(
     core: Core, page: Page, env: Callable[..., Settings]
 ) -> None:
     core.redis.hset(JOURNAL, "a", b"{}")
     env(DATABASE_URL=f"postgresql://127.0.0.1:{free_port()}/none")
     now = page.get("/pipeline/numbers").json()
-    assert (now["journal"], now["pending"], now["held"], now["unanswered"]) == (1, None, None, ["postgres"])
-
-
-def test_a_lane_held_by_a_failing_event_is_shown_and_names_nobody(core: Core, page: Page) -> None:
-    core.broken.add("call 15551234567")
-    core.ingest(text_body("call 15551234567", "waits"))
-    core.run()
-    answer = page.get("/pipeline/numbers")
-    (held,) = answer.json()["held"]
-    assert (held["lane"], held["attempts"], held["waiting"]) == (lane_of(core, "waits"), 1, 2)
-    assert held["error"].startswith("ValueError")
-    for secret in ("15551234567", f.phone(1), f.user_id(1)):
-        assert secret not in answer.text
+    assert (now["journal"], now["pending"], now["unanswered"]) == (1, None, ["postgres"])
 
 
 def test_a_sample_counts_what_happened_since_the_one_before(core: Core, page: Page) -> None:
@@ -171,6 +190,18 @@ def test_a_conversation_is_paused_and_resumed_and_it_is_known_by_whom(core: Core
     assert core.seen == ["waits"]
 
 
+def test_a_pause_has_an_end_a_reason_and_what_becomes_of_what_comes_meanwhile(core: Core, page: Page) -> None:
+    core.ingest(text_body("one"))
+    lane = lane_of(core, "one")
+    for wrong in (-1, "8", 10_000_000):
+        assert page.post(f"/conversation/{lane}/pause", {"hours": wrong}).status_code == 400
+    wanted = {"hours": 8, "reason": "call +15550001234", "skips": True}
+    pause = page.post(f"/conversation/{lane}/pause", wanted).json()["pause"]
+    hours = datetime.fromisoformat(pause["paused_until"]) - datetime.fromisoformat(pause["paused_at"])
+    assert (round(hours.total_seconds()), pause["skips"]) == (8 * 3600, True)
+    assert "15550001234" not in pause["paused_why"]
+
+
 def test_what_is_no_conversation_cannot_be_paused(core: Core, page: Page) -> None:
     answer = page.post("/conversation/4711/pause")
     assert answer.status_code == 404
@@ -187,3 +218,19 @@ def test_a_conversation_that_became_a_part_of_another_leads_there(core: Core, pa
     assert winner != loser
     answer = page.get(f"/conversation/{loser}")
     assert (answer.status_code, answer.headers["Location"]) == (302, f"/conversation/{winner}")
+
+
+def test_an_alert_says_its_number_since_when_and_what_to_do(
+    core: Core, page: Page, settings: Settings
+) -> None:
+    core.broken.add("fails")
+    core.registry.handlers.clear()
+    core.on("message", function=core.failing("fails"), max_attempts=1)
+    core.ingest(text_body("fails"))
+    core.run()
+    alerts.watch(core.engine, core.redis, settings)
+    (alert,) = page.get("/pipeline/numbers").json()["alerts"]
+    assert (alert["name"], alert["value"], alert["threshold"]) == ("dead_letters", 1, 1)
+    assert alert["since"]
+    assert "1 dead letters wait" in alert["text"]
+    assert alert["remedy"]["page"] == "dead_letters"

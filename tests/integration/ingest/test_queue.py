@@ -12,7 +12,7 @@ from app.broker.envelope import advance_message
 from app.handlers.registration import registry
 from app.ingest import queue
 from app.recovery import sweeper
-from app.recovery.sweeper import now_ms
+from app.recovery.redis_time import now_ms
 from app.stores.redis_keys import JOURNAL
 from config.celery import INGEST, WEBHOOKS
 from tests.helpers.clock import Clock

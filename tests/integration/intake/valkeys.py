@@ -10,7 +10,7 @@ from redis import Redis
 from sqlalchemy import select
 
 from app.dev.processes.children import Records, Running, end
-from app.dev.stack.embedded import Server, free_port, valkey
+from app.dev.stack.embedded import Server, free_port, launch, valkey
 from app.stores import connections
 from app.stores.models import Delivery
 from app.stores.redis_keys import JOURNAL
@@ -30,7 +30,7 @@ class Valkey:
         self.client: Any = Redis.from_url(self.server.url)
 
     def _launch(self) -> Running:
-        return servers.launch(self.server, self._records, self._path)
+        return launch(self.server, self._records, self._path)
 
     def kill(self) -> None:
         self.running.send(signal.SIGKILL)

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from app import dead_letters
-from app.handlers import Context, Event
+from app.handlers import Context, Event, Handler
+from app.handlers.retry import RetryPolicy
 from app.lanes import pauses
 from app.lanes.outcome import Outcome
 from app.views import timeline
@@ -186,3 +187,25 @@ def test_what_has_begun_before_it_was_too_old_is_tried_on(core: Core) -> None:
     core.broken.clear()
     core.make_due()
     assert core.step(lane).outcome is Outcome.DONE
+
+
+def test_handlers_of_two_numbers_share_a_lane_name_and_each_runs_its_own_events(core: Core) -> None:
+    core.registry.handlers.clear()
+    other = "200300400500601"
+    seen: dict[str, list[str | None]] = {f.PHONE_NUMBER_ID: [], other: []}
+    for number, texts in seen.items():
+        handler = Handler(
+            f"tests.bot_{number}",
+            lambda event, _ctx, texts=texts: texts.append(event.text),
+            RetryPolicy(),
+            "hold",
+            None,
+            scopes=(("number", number),),
+        )
+        core.registry.add("message", None, handler)
+    core.ingest(text_body("mine"))
+    core.ingest(f.body(f.change("messages", other, messages=[f.text_message("yours", number=2)])))
+    core.ingest(f.body(f.change("messages", "200300400500602", messages=[f.text_message("none", number=3)])))
+    core.run()
+    assert seen == {f.PHONE_NUMBER_ID: ["mine"], other: ["yours"]}
+    assert core.states() == {"done": 2, "unhandled": 1}

@@ -10,7 +10,7 @@ from app.lanes import pauses
 from app.lanes.batch_sizer import REMEMBERED
 from app.lanes.lanes import Lanes
 from app.lanes.outcome import Outcome
-from app.recovery.sweeper import now_ms
+from app.recovery.redis_time import now_ms
 from tests.helpers import factories as f
 from tests.helpers.core import SETTLE_SECONDS, Core, advanced, delivery_id_at, text_body
 

@@ -1,14 +1,16 @@
 """What goes wrong in one lane stays in it, and ends within a bounded time."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.lanes import runner as runners
-from app.lanes import statements
+from app.lanes import agenda, statements
 from app.lanes.execution import MAX_ATTEMPTS_EVER
 from app.lanes.outcome import Outcome, Step
-from app.lanes.rows import Head
+from app.lanes.rows import Begun, Head
 from tests.helpers.core import BUDGET_SECONDS, Core, advanced, text_body
 
 pytestmark = pytest.mark.core(messages="noted")
@@ -57,10 +59,12 @@ def test_an_error_of_ours_in_one_lane_leaves_its_neighbours_alone(
     odd = core.event("odd").id
     begin = statements.LaneStatements.begin
 
-    def begin_or_break(self: statements.LaneStatements, head: Head, *args: str) -> object:
-        if head.id == odd:
+    def begin_or_break(
+        self: statements.LaneStatements, heads: Sequence[Head], *args: Any, **options: Any
+    ) -> dict[int, Begun]:
+        if odd in (head.id for head in heads):
             raise LookupError
-        return begin(self, head, *args)
+        return begin(self, heads, *args, **options)
 
     monkeypatch.setattr(statements.LaneStatements, "begin", begin_or_break)
     steps = advance_all(core)
@@ -82,7 +86,7 @@ def test_a_lane_is_left_at_the_deadline_between_two_events(core: Core) -> None:
 
 
 def test_a_lane_is_left_behind_a_slow_event(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runners, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(agenda, "PATIENCE_SECONDS", 0)
     core.ingest(text_body(*map(str, range(10))))
     worker = core.lanes()
     for _ in range(64):

@@ -51,12 +51,25 @@ def test_a_handler_that_is_given_an_event_again_replies_once(outbox: Outbox) -> 
     outbox.handle(say("one", "two"), "hello")
     outbox.send()
     core = outbox.core
-    begun = replays.start(core.engine, replays.Choice(), "ada", "a test")
+    begun = replays.start(core.engine, replays.Choice(), "ada", "a test", 1)
     assert replays.make_jobs(core.engine, core.redis, core.registry, begun, [core.event("hello").id]) == 1
     core.run()
     outbox.send()
     assert core.states() == {"done": 2}
     assert outbox.graph.texts == ["one", "two"]
+
+
+def test_a_replay_that_sends_again_sends_each_reply_once_more(outbox: Outbox) -> None:
+    core = outbox.core
+    outbox.handle(say("one", "two"), "hello")
+    outbox.send()
+    for _ in range(2):
+        begun = replays.start(core.engine, replays.Choice(), "ada", "lost phone", 1, sends_again=True)
+        ids = [core.value("SELECT id FROM events")]
+        assert replays.make_jobs(core.engine, core.redis, core.registry, begun, ids) == 1
+        core.run()
+        outbox.send()
+    assert outbox.graph.texts == ["one", "two"] * 3
 
 
 def test_what_is_committed_at_once_leaves_though_the_attempt_fails_and_only_once(outbox: Outbox) -> None:

@@ -1,9 +1,13 @@
 """What may have been sent is never sent again by itself: a status settles it, or a person does."""
 
+import time
+from typing import Any
+
 import pytest
 
-from app.outbox import decide
+from app.outbox import OutboxStatements, decide, end_leases
 from app.outbox.retry import SendDecision
+from app.outbox.statements import Ready
 from tests.integration.outbox.conftest import Outbox
 from tests.integration.outbox.test_replies import say
 
@@ -53,6 +57,44 @@ def test_a_status_that_is_faster_than_the_answer_counts(outbox: Outbox) -> None:
     outbox.sender.statements.record([(ready.send, SendDecision("unknown", "no answer"))])
     (row,) = outbox.rows()
     assert (row.state, row.status, row.unsure) == ("accepted", "delivered", False)
+
+
+def test_what_a_dead_sender_was_posting_is_unknown_as_soon_as_it_is_missed(outbox: Outbox) -> None:
+    engine = outbox.core.engine
+    outbox.handle(say("hi"), "hello")
+    (ready,) = OutboxStatements(engine, "worker/7").take(outbox.rows()[0].number, "", 1)
+    for others in (("other", None), ("worker", [8])):
+        assert end_leases(engine, *others) == []
+    assert end_leases(engine, "worker", [7, 8]) == [ready.send.id]
+    outbox.sweep()
+    assert (outbox.states(), outbox.graph.posts) == (["unknown"], 0)
+    outbox.sender.statements.record([(ready.send, SendDecision("accepted"))])  # it lives after all
+    assert outbox.states() == ["accepted"]
+
+
+@pytest.mark.parametrize("decision", ["drop", None])
+def test_a_sender_that_stood_still_posts_nothing_that_was_decided_meanwhile(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, decision: str | None
+) -> None:
+    monkeypatch.setattr("app.outbox.sender.SURE_SECONDS", 0.2)
+    outbox.sender.statements = OutboxStatements(outbox.core.engine, "worker/7")
+    take = OutboxStatements.take
+
+    def stand_still(*given: Any) -> list[Ready]:
+        ready = take(*given)
+        monkeypatch.setattr(OutboxStatements, "take", take)
+        time.sleep(0.3)
+        assert end_leases(outbox.core.engine, "worker", [7]) == [each.send.id for each in ready]
+        outbox.sweep()
+        if decision:
+            decide(outbox.core.engine, decision, [each.send.id for each in ready], "ada")
+        return ready
+
+    outbox.handle(say("hi"), "hello")
+    monkeypatch.setattr(OutboxStatements, "take", stand_still)
+    outbox.send()
+    posts, state = (0, "dropped") if decision else (1, "accepted")
+    assert (outbox.graph.posts, outbox.states()) == (posts, [state])
 
 
 def test_failed_proves_that_it_was_not_delivered_and_is_sent_again_where_the_code_allows_it(

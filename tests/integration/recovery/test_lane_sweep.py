@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from app.broker import wakes
-from app.recovery import sweeper
-from app.recovery.sweeper import now_ms
+from app.recovery import lost_wakes, sweeper
+from app.recovery.redis_time import now_ms
 from app.stores.models import JobState
 from app.stores.redis_keys import WAKES, lane_claim
 from config.celery import CONVERSATIONS
@@ -152,5 +152,5 @@ def test_a_lane_whose_first_event_waits_for_its_next_attempt_is_left_alone(core:
 
 def test_a_lost_wake_that_is_dated_an_hour_ahead_is_forgotten_after_the_grace(core: Core) -> None:
     core.redis.zadd(WAKES, {"7": now_ms(core.redis) + HOUR_MS})
-    assert sweeper.remove_lost_wakes(core.redis, GRACE_SECONDS) == 0
-    assert sweeper.remove_lost_wakes(core.redis, 0) == 1
+    assert lost_wakes.remove_lost_wakes(core.redis, GRACE_SECONDS) == 0
+    assert lost_wakes.remove_lost_wakes(core.redis, 0) == 1

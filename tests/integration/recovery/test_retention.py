@@ -3,7 +3,8 @@
 import pytest
 
 from app import dead_letters
-from app.recovery import retention, sweeper
+from app.recovery import retention
+from app.recovery.redis_time import now_ms
 from app.recovery.retention import Purged, cutoff, purge
 from app.stores.models import JobState
 from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX
@@ -226,13 +227,11 @@ def test_an_age_counts_from_the_oldest_delivery_that_waits(core: Core, waits: st
     core.run()
     age(core, days=days + 7)
     if waits == "journal":
-        core.accept(text_body("a"), at_ms=sweeper.now_ms(core.redis) - seconds_old * 1000)
+        core.accept(text_body("a"), at_ms=now_ms(core.redis) - seconds_old * 1000)
     elif waits == "fallback store":
         core.accept_in_fallback_store(text_body("a"), seconds_old)
     else:
-        core.redis.zadd(
-            retention.UNACKED_INDEX, {"a message": sweeper.now_ms(core.redis) / 1000 - seconds_old}
-        )
+        core.redis.zadd(retention.UNACKED_INDEX, {"a message": now_ms(core.redis) / 1000 - seconds_old})
     assert purged(core, days=8) == Purged()
     core.redis.flushall()
     core.execute("DELETE FROM deliveries WHERE state = 'stored'")
@@ -243,7 +242,7 @@ def test_a_repeat_that_was_stored_late_finds_its_event(core: Core) -> None:
     core.ingest(text_body("a"))
     core.run()
     age(core, days=27)
-    core.accept(text_body("a"), at_ms=sweeper.now_ms(core.redis) - 20 * DAY * 1000)
+    core.accept(text_body("a"), at_ms=now_ms(core.redis) - 20 * DAY * 1000)
     purged(core, days=8)
     core.ingest_waiting()
     core.run()

@@ -4,7 +4,7 @@ import pytest
 
 from app.broker.envelope import arguments_of
 from app.recovery import sweeper
-from app.recovery.sweeper import now_ms
+from app.recovery.redis_time import now_ms
 from app.stores.redis_keys import JOURNAL, JOURNAL_INDEX, JOURNAL_REQUEUED, JOURNAL_REQUEUES, WAKES
 from config.celery import CONVERSATIONS, WEBHOOKS
 from tests.helpers import factories as f

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from app.cli import replay as command
 from app.cli.entry import cli
 from app.handlers import Context, Event
 from app.recovery.retention import cutoff, purge
-from app.replays import Choice, chosen, make_jobs, start, stop
+from app.replays import Choice, chosen, make_jobs, running, start, stop
 from app.views import timeline
 from tests.helpers import factories as f
 from tests.helpers.core import Core, text_body
@@ -25,7 +24,9 @@ def replay(core: Core, **choice: Any) -> int:
     wanted = Choice(**choice)
     with core.engine.connect() as connection:
         ids = chosen(connection, wanted)
-    made = make_jobs(core.engine, core.redis, core.registry, start(core.engine, wanted, "ada", "a test"), ids)
+    made = make_jobs(
+        core.engine, core.redis, core.registry, start(core.engine, wanted, "ada", "a test", len(ids)), ids
+    )
     assert made is not None
     return made
 
@@ -141,7 +142,7 @@ def test_who_replayed_what_and_why_is_kept_and_shown(core: Core) -> None:
 def test_a_replay_that_is_stopped_takes_back_what_has_not_begun(core: Core) -> None:
     done(core, text_body("one"), text_body("two", sender=2))
     wanted = Choice()
-    begun = start(core.engine, wanted, "ada", "a test")
+    begun = start(core.engine, wanted, "ada", "a test", 2)
     with core.engine.connect() as connection:
         first, second = chosen(connection, wanted)
     assert make_jobs(core.engine, core.redis, core.registry, begun, [first]) == 1
@@ -210,17 +211,38 @@ def test_the_command_stops_a_replay(core: Core) -> None:
 
 def test_no_more_jobs_are_made_than_are_done(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with slow handlers: what is live does not wait behind a thousand replays."""
-    monkeypatch.setattr(command, "EVENTS_A_PART", 2)
-    monkeypatch.setattr(command, "MAX_OUTSTANDING", 2)
+    monkeypatch.setattr(running, "EVENTS_A_PART", 2)
+    monkeypatch.setattr(running, "MAX_OUTSTANDING", 2)
     most: list[int] = []
 
     def work(_seconds: float) -> None:
         most.append(core.value("SELECT count(*) FROM jobs"))
         core.run()
 
-    monkeypatch.setattr(command.time, "sleep", work)
+    monkeypatch.setattr(running.time, "sleep", work)
     done(core, *(text_body(f"{number}", sender=number) for number in range(1, 10)))
     assert run("--reason", "a test").exit_code == 0
     assert max(most) <= 4
     core.run()
     assert sorted(core.seen) == sorted([*map(str, range(1, 10))] * 2)
+
+
+def test_replays_are_listed_with_who_when_why_and_how_far_they_are(core: Core) -> None:
+    done(core, text_body("one"))
+    replay(core, kind="message")
+    shown = run("--list").output
+    assert all(part in shown for part in ("ada", "a test", "going on", "1 of 1"))
+    (listed,) = map(json.loads, run("--list", "--json").output.splitlines())
+    assert (listed["who"], listed["jobs"], listed["waiting"], listed["events"]) == ("ada", 1, 1, 1)
+
+
+def test_what_would_be_sent_again_is_counted_and_asked_before(core: Core) -> None:
+    core.on("message", "text", lambda _event, ctx: ctx.reply("hello") and None)
+    done(core, text_body("one"))
+    assert "1 replies were sent for them" in run("--dry-run").output
+    refused = run("--send-again", "--reason", "a test")
+    assert (refused.exit_code, core.states()) == (2, {"done": 1})
+    assert "1 replies would be sent again: say so with --yes" in refused.output
+    assert run("--send-again", "--yes", "--reason", "a test").exit_code == 0
+    core.run()
+    assert [row.step for row in core.rows("SELECT step FROM sends ORDER BY id")] == ["1", "1 (replay 1)"]

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from app.stores.connections import engine
-from app.stores.migrate import alembic_config, migrate
+from app.stores.migrate import alembic_config, known_revisions, migrate
 from app.stores.models import Base
 from config.settings import Settings
 from tests.helpers import services as servers
@@ -42,6 +43,13 @@ def test_a_database_that_is_up_to_date_stays_as_it_is(settings: Settings) -> Non
     assert inspect(engine()).get_table_names() == before
 
 
+def test_the_revisions_that_a_process_knows_are_those_of_the_migrations(settings: Settings) -> None:
+    with engine().begin() as connection:
+        scripts = ScriptDirectory.from_config(alembic_config(connection))
+    assert {script.revision for script in scripts.walk_revisions()} == known_revisions()
+    assert scripts.get_current_head() == max(known_revisions())
+
+
 EVENTS_BEFORE = """
 INSERT INTO events (key, delivery_id, position, lane, occurred_at, accepted_at, kind, type, payload, state, attempts,
                     handler, finished_at)
@@ -60,6 +68,11 @@ FROM events CROSS JOIN (VALUES (1), (2)) AS a (number)
 def upgrade_to(revision: str) -> None:
     with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         command.upgrade(alembic_config(connection), revision)
+
+
+def newest_revision() -> str | None:
+    with engine().connect() as connection:
+        return ScriptDirectory.from_config(alembic_config(connection)).get_current_head()
 
 
 def execute(*statements: str, **parameters: Any) -> None:
@@ -109,6 +122,7 @@ def test_events_of_the_release_before_become_jobs_and_outcomes_with_their_attemp
     attempts = "SELECT json_agg(a ORDER BY 1, 2) FROM (SELECT {}, number, error FROM {} ORDER BY 1, 2) AS a"
     attempts_before = value(attempts.format("event_id AS id", "attempts"))
     assert migrate()
+    assert value("SELECT version_num FROM alembic_version") == newest_revision()
     assert value(states.format("event_jobs")) == before
     assert value(attempts.format("job_id AS id", "job_attempts")) == attempts_before
     assert not migrate(contract=True)

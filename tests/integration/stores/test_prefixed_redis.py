@@ -6,6 +6,7 @@ import pytest
 
 from app.stores.prefixed_redis import (
     ALL_KEYS,
+    KEYS_AND_TIMEOUT,
     NO_KEY,
     NUMBERED_KEYS,
     ONE_KEY,
@@ -18,6 +19,7 @@ from app.stores.prefixed_redis import (
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(ONE_KEY.split(), ("a", "1", "2", "3")),
     **dict.fromkeys(ALL_KEYS.split(), ("a", "b")),
+    **dict.fromkeys(KEYS_AND_TIMEOUT.split(), ("a", "b", "1")),
     **dict.fromkeys(NUMBERED_KEYS.split(), ("script", "2", "a", "b", "c")),
 }
 EXACT = {

@@ -23,7 +23,12 @@ OPTIONS = {
     socket.TCP_KEEPCNT: 3,
     socket.TCP_USER_TIMEOUT: 20_000,
 }
-ENGINES: list[Callable[[], Engine]] = [connections.engine, connections.lane_engine, connections.web_engine]
+ENGINES: list[Callable[[], Engine]] = [
+    connections.engine,
+    connections.lane_engine,
+    connections.sender_engine,
+    connections.web_engine,
+]
 
 
 def assert_notices_a_lost_peer(opened: socket.socket) -> None:

@@ -10,7 +10,7 @@ from redis.retry import Retry
 from sqlalchemy import create_engine, make_url
 
 from app.dev.processes.children import Records, end
-from app.dev.stack.embedded import DURABLE, free_port, valkey
+from app.dev.stack.embedded import DURABLE, free_port, launch, valkey
 from app.stores import database_checks, redis_checks
 from app.stores.connections import engine, web_engine
 from app.stores.connections import redis as our_redis
@@ -60,7 +60,7 @@ def test_a_redis_in_cluster_mode_is_refused_in_one_sentence() -> None:
     with servers.directory() as path:
         options = {**DURABLE, "cluster-enabled": "yes"}
         server = valkey(path / "valkey", servers.PASSWORD, options, port=free_port())
-        running = servers.launch(server, Records.of_this_process(path), path)
+        running = launch(server, Records.of_this_process(path), path)
         try:
             with (
                 Redis.from_url(server.url) as client,

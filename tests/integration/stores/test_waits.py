@@ -1,5 +1,6 @@
 """Every wait for Postgres ends, also for one that takes what it is sent and says nothing."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -36,7 +37,12 @@ def relayed(env: Callable[..., Settings], database_url: str, relay: Relay) -> Ca
     return lambda **more: env(DATABASE_URL=network, DATABASE_TIMEOUT_SECONDS="1", **more)
 
 
-ENGINES: list[Callable[[], Engine]] = [connections.engine, connections.lane_engine, connections.web_engine]
+ENGINES: list[Callable[[], Engine]] = [
+    connections.engine,
+    connections.lane_engine,
+    connections.sender_engine,
+    connections.web_engine,
+]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -89,6 +95,24 @@ def test_of_several_hosts_one_that_says_nothing_is_passed_over(
         with engine().connect() as connection:
             assert connection.scalar(text("SELECT 1")) == 1
         with postgres_wait.until(time.monotonic() + LONG_SECONDS), engine().connect() as connection:
+            assert connection.scalar(text("SELECT 1")) == 1
+
+
+def test_of_several_addresses_of_a_host_one_that_says_nothing_is_passed_over(
+    relay: Relay, env: Callable[..., Settings], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CONNECT_TIMEOUT_SECONDS", 0.6)
+    addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{last}", 0)) for last in (3, 2, 1)]
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, *rest, **more: addresses if host == "db" else resolve(host, *rest, **more),
+    )
+    url = make_url(database_url)
+    with socket.create_server(("127.0.0.3", relay.port)), socket.create_server(("127.0.0.2", relay.port)):
+        env(DATABASE_URL=f"postgresql://{url.username}@db:{relay.port}/{url.database}")
+        with connections.engine().connect() as connection:
             assert connection.scalar(text("SELECT 1")) == 1
 
 

@@ -124,6 +124,17 @@ def test_the_task_advance_tells_of_every_attempt_that_failed(
     assert all(f"job {core.event(words).id}:" in str(raised.value) for words in ("m0", "m1"))
 
 
+def test_the_task_advance_says_which_jobs_it_ran_and_how_they_ended(
+    core: Core, lanes: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "MORE_SECONDS", 0)
+    core.on("message", None, core.failing("b", error=Permanent("no")))
+    (lane,) = core.ingest(text_body("a", "b", "c")).lanes
+    a, b, c = (core.event(words).id for words in "abc")
+    assert lanes.advance(lane) == f"done: {a}, {c}; dead: {b}"
+    assert lanes.advance(lane) is None
+
+
 @pytest.mark.parametrize("error", [*POSTGRES_AWAY, RedisAwayError()])
 def test_the_task_advance_leaves_the_lane_to_the_sweep_while_a_store_is_away(
     core: Core, lanes: ModuleType, monkeypatch: pytest.MonkeyPatch, error: Exception

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from app.web import http_guard
+from app.web import http_guard, parking
 from app.web.http_guard import GuardedProtocol
 
 PATIENCE_SECONDS = 20
@@ -27,6 +27,11 @@ async def echo(_: Any, receive: Any, send: Any) -> None:
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": 200, "headers": [length]})
     await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture(autouse=True)
+def closed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parking, "PARK_SECONDS", 0)
 
 
 @pytest.fixture
@@ -57,6 +62,11 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def connect(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
+
+
+def send_without_end(client: socket.socket) -> None:
+    while True:
+        client.sendall(POST * 1_000)
 
 
 def until_closed(client: socket.socket) -> bytes:
@@ -159,3 +169,35 @@ def test_requests_in_one_packet_are_answered_in_turn(port: int) -> None:
         while answer.count(b"abc") < 3:
             answer += client.recv(65_536)
     assert answer.count(b"HTTP/1.1 200") == 3
+
+
+def test_who_is_refused_is_answered_at_once_and_closed_later(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attacker who waits for the end before the next try has to wait."""
+    monkeypatch.setattr(parking, "PARK_SECONDS", 60)
+    with connect(port) as client:
+        client.sendall(b"EHLO here\r\n\r\n")
+        answer = client.recv(65_536)
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert b"connection: close" in answer
+        client.settimeout(SHORT_SECONDS)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+
+
+def test_what_a_refused_client_sends_is_read_no_more(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parking, "PARK_SECONDS", 60)
+    with connect(port) as client:
+        client.sendall(b"EHLO here\r\n\r\n")
+        client.recv(65_536)
+        client.settimeout(SHORT_SECONDS)
+        with pytest.raises(TimeoutError):
+            send_without_end(client)
+
+
+def test_parked_connections_are_closed_in_their_turn(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parking, "PARK_SECONDS", SHORT_SECONDS)
+    with connect(port) as client:
+        client.sendall(b"EHLO here\r\n\r\n")
+        assert until_closed(client).startswith(b"HTTP/1.1 400")

@@ -65,13 +65,13 @@ def test_a_signed_body_is_stored_as_it_came_and_answered_with_nothing(client: Cl
     posted = a_message()
     response = post(client, posted)
     assert (response.status_code, response.data) == (200, b"")
-    assert journal() == [posted.body]
+    assert stored() == [posted.body]
 
 
 @pytest.mark.parametrize("content", [b"", b"no JSON", b"\xff\x00", b"[1,2", b"x" * 3 * 1024 * 1024])
 def test_any_signed_bytes_are_stored(client: Client, content: bytes) -> None:
     assert post(client, signed(content, APP_SECRET)).status_code == 200
-    assert journal() == [content]
+    assert stored() == [content]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_any_signed_bytes_are_stored(client: Client, content: bytes) -> None:
 def test_the_content_type_does_not_matter(client: Client, content_type: str) -> None:
     posted = a_message()
     assert post(client, posted, **{"Content-Type": content_type}).status_code == 200
-    assert journal() == [posted.body]
+    assert stored() == [posted.body]
 
 
 @pytest.mark.parametrize(

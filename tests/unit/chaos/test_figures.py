@@ -37,10 +37,10 @@ def test_each_run_and_each_kind_of_fault_is_a_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, reports)
     assert result.exit_code == 0, result.output
     assert (
-        "| `--seed 31 --seconds 900 --rate 25` | 22,501, 2 | 1,000 | 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 | 17.5 s |"
+        "| `--seed 31 --seconds 900 --rate 25` | 22,501, 2 | 1,000 | 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 | 17.5 s |"
         in result.output
     )
-    assert "0, 0, 0, 0, 0, 0, 2, 0, 0, 0" in result.output
+    assert "0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0" in result.output
     assert "| `kill_web` | 2 | 1.0 s | 1.5 s |" in result.output
     assert "| `failover` | 1 | never | never |" in result.output
 

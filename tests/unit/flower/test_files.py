@@ -36,6 +36,13 @@ def test_no_script_of_ours_makes_html_of_text(script: Path) -> None:
     assert [word for word in DANGEROUS if word in source] == []
 
 
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_no_script_of_ours_writes_a_time_in_a_form_of_its_own(script: Path) -> None:
+    source = script.read_text(encoding="utf-8")
+    assert re.findall(r"toLocale(?:Time|Date)String|DateTimeFormat", source) == []
+    assert len(re.findall(r"Date\([^)]*\)\.toLocaleString", source)) == (script.name == "page.js")
+
+
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
 def test_no_template_of_ours_leaves_a_text_unescaped_or_holds_a_script(template: Path) -> None:
     source = template.read_text(encoding="utf-8")

@@ -35,8 +35,10 @@ def test_a_refusal_without_metas_json_is_surely_not_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"), [("7", 7.0), (None, None), ("Wed, 21 Oct 2026", None), ("-1", 0.0)]
-)
+    ("header", "seconds"),
+    [("7", 7.0), (None, None), ("Wed, 21 Oct 2026", None), ("-1", 0.0), ("inf", 3600.0), ("1e999", 3600.0),
+     ("nan", None)],
+)  # fmt: skip
 def test_retry_after_is_read_as_seconds(header: str | None, seconds: float | None) -> None:
     found = read(429, b"", header)
     assert isinstance(found, NotSent)
@@ -48,3 +50,9 @@ def test_an_error_is_kept_in_a_form_that_postgres_takes() -> None:
     found = read(400, body)
     assert isinstance(found, NotSent)
     assert found.error == "(100) a\ufffdb? more"
+
+
+@pytest.mark.parametrize("code", [2**31, -1, 10**30])
+def test_a_code_that_no_column_holds_says_nothing(code: int) -> None:
+    """Else what came back could not be recorded, nor all that came back beside it."""
+    assert isinstance(read(500, json.dumps({"error": {"code": code}}).encode()), Unknown)

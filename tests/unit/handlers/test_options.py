@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.handlers import Context, Event, on_event, on_message, on_start, on_status, options
+from app.handlers import Context, Event, on_answer, on_event, on_message, on_start, on_status, options
 from app.handlers import registration as handlers
 from app.handlers.options import HandlerError
 from app.handlers.registration import Registry, load_handlers
@@ -160,3 +160,19 @@ def test_an_age_may_be_a_timedelta(registry: Registry) -> None:
     on_message("text", max_age=timedelta(days=1))(handle)
     (handler,) = registry.handlers.values()
     assert handler.max_age_seconds == 86_400
+
+
+def test_messages_are_joined_for_eight_seconds_at_most(registry: Registry) -> None:
+    on_message("text", join=timedelta(seconds=2))(handle)
+    (handler,) = registry.handlers.values()
+    assert handler.join_seconds == 2
+    with pytest.raises(HandlerError, match="join must be 8 seconds at most, not 9"):
+        on_message("image", join=9)(handle)
+    with pytest.raises(HandlerError, match="join must be a positive number of seconds"):
+        on_message("image", join=0)(handle)
+
+
+@pytest.mark.parametrize("decorator", [on_status, on_event, on_answer])
+def test_only_messages_are_joined(decorator: Any) -> None:
+    with pytest.raises(HandlerError, match="join is for @on_message"):
+        decorator("x", join=2)(handle)

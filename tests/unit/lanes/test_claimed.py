@@ -20,10 +20,12 @@ def lanes(*numbers: int) -> list[ClaimedLane]:
 
 
 def claimed(*numbers: int, started: int = 1) -> Claimed:
-    """These lanes claimed at NOW, of which so many were started."""
+    """These lanes claimed at NOW, of which so many were started, and all but the last of those have ended."""
     made = Claimed()
     made.add(lanes(*numbers), NOW)
-    for _ in range(started):
+    for number in range(started):
+        if number:
+            made.end(made.running[0])
         made.start_next(NOW)
     return made
 
@@ -40,6 +42,7 @@ def test_behind_a_slow_lane_all_others_are_given_back_the_finished_too() -> None
 def test_behind_many_quick_lanes_the_others_are_given_back_too() -> None:
     made = claimed(1, 2, 3)
     late = NOW + ROUND_SECONDS + 0.01
+    made.end(made.running[0])
     made.start_next(late)
     assert lanes_to_give_back(late, made) == lanes(3, 1)
 
@@ -53,3 +56,11 @@ def test_the_running_lane_is_renewed_until_its_deadline_and_the_others_always() 
     made.renew_until = NOW + 10
     assert lanes_to_renew(NOW + 9, made) == lanes(3, 1, 2)
     assert lanes_to_renew(NOW + 10, made) == lanes(3, 1)
+
+
+def test_of_lanes_that_run_together_none_is_given_back() -> None:
+    made = claimed(1, 2, 3)
+    made.start_next(NOW)
+    assert lanes_to_give_back(NOW + PATIENCE_SECONDS + 0.01, made) == lanes(3)
+    made.renew_until = NOW + 10
+    assert lanes_to_renew(NOW + 9, made) == lanes(3, 1, 2)

@@ -19,7 +19,7 @@ import redis
 
 from app.dev.processes.children import Program, Records, Running, end, start
 from app.dev.stack import embedded
-from app.dev.stack.embedded import ServerMissingError, free_port, postgres, valkey, valkey_binary
+from app.dev.stack.embedded import ServerMissingError, free_port, launch, postgres, valkey, valkey_binary
 from app.dev.stack.postgres_home import ACCOUNTS
 from tests.helpers import services as servers
 
@@ -72,7 +72,7 @@ def test_two_of_them_never_look_for_the_system_user_at_once(
 
 def test_an_address_is_open_to_this_machine_and_to_who_knows_the_password(path: Path) -> None:
     port = free_port()
-    running = servers.launch(valkey(path / "valkey", PASSWORD, port=port), Records(path / "records"), path)
+    running = launch(valkey(path / "valkey", PASSWORD, port=port), Records(path / "records"), path)
     try:
         addresses = {connection.laddr.ip for connection in running.process.net_connections("inet")}
         assert addresses == {"127.0.0.1"}
@@ -86,7 +86,7 @@ def test_an_address_is_open_to_this_machine_and_to_who_knows_the_password(path: 
 
 def test_without_a_port_both_listen_on_a_socket_only(path: Path) -> None:
     store, table = valkey(path / "valkey", PASSWORD), postgres(path / "postgres")
-    running = [servers.launch(server, Records(path / "records"), path) for server in (store, table)]
+    running = [launch(server, Records(path / "records"), path) for server in (store, table)]
     try:
         assert [each.process.net_connections("inet") for each in running] == [[], []]
         stranger = redis.Redis.from_url(store.url.replace(f":{PASSWORD}@", ""))
@@ -99,12 +99,12 @@ def test_without_a_port_both_listen_on_a_socket_only(path: Path) -> None:
 def test_servers_that_nobody_recorded_are_ended_before_their_data_is_opened_again(path: Path) -> None:
     forgotten = Records(path / "forgotten")
     left = [
-        servers.launch(valkey(path / "valkey", PASSWORD), forgotten, path),
-        servers.launch(postgres(path / "postgres"), forgotten, path),
+        launch(valkey(path / "valkey", PASSWORD), forgotten, path),
+        launch(postgres(path / "postgres"), forgotten, path),
     ]
     again = [valkey(path / "valkey", PASSWORD), postgres(path / "postgres")]
     assert not any(running.alive for running in left)
-    started = [servers.launch(server, Records(path / "records"), path) for server in again]
+    started = [launch(server, Records(path / "records"), path) for server in again]
     end(started)
 
 
@@ -115,7 +115,7 @@ def test_a_number_that_is_another_process_by_now_is_left_alone(path: Path) -> No
     try:
         postgres(path / "postgres")
         (path / "postgres" / "postmaster.pid").write_text(f"{innocent.process.pid}\n")
-        running = servers.launch(postgres(path / "postgres"), Records(path / "records"), path)
+        running = launch(postgres(path / "postgres"), Records(path / "records"), path)
         assert innocent.alive
         end([running])
     finally:
@@ -125,13 +125,13 @@ def test_a_number_that_is_another_process_by_now_is_left_alone(path: Path) -> No
 def test_what_was_confirmed_outlives_a_crash_of_the_server(path: Path) -> None:
     records = Records(path / "records")
     store, table = valkey(path / "valkey", PASSWORD), postgres(path / "postgres")
-    running = [servers.launch(server, records, path) for server in (store, table)]
+    running = [launch(server, records, path) for server in (store, table)]
     with redis.Redis.from_url(store.url) as client:
         client.set("kept", "yes")
     servers.execute(table.url, "CREATE TABLE kept AS SELECT 1 AS one")
     for each in running:
         kill(each)
-    running = [servers.launch(server, records, path) for server in (store, table)]
+    running = [launch(server, records, path) for server in (store, table)]
     try:
         with redis.Redis.from_url(store.url) as client:
             assert client.get("kept") == b"yes"
@@ -144,7 +144,7 @@ def test_what_was_confirmed_outlives_a_crash_of_the_server(path: Path) -> None:
 def test_a_socket_has_a_path_that_can_be_used(path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(path))
     for server in (valkey(path / name / "valkey", PASSWORD), postgres(path / name / "postgres")):
-        end([servers.launch(server, Records(path / "records"), path)])
+        end([launch(server, Records(path / "records"), path)])
 
 
 def kill(running: Running) -> None:
@@ -175,7 +175,7 @@ def test_the_directory_of_the_socket_is_private_and_no_planted_link_is_followed(
 
 def test_the_log_of_postgres_holds_no_value(path: Path) -> None:
     server = postgres(path / "postgres")
-    running = servers.launch(server, Records(path / "records"), path)
+    running = launch(server, Records(path / "records"), path)
     try:
         with closing(psycopg2.connect(server.url)) as connection, connection.cursor() as cursor:
             cursor.execute("CREATE TABLE people (name text PRIMARY KEY)")

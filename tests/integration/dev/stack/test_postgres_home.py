@@ -9,7 +9,7 @@ import pytest
 
 from app.dev.processes.children import Records, end
 from app.dev.stack import postgres_home
-from app.dev.stack.embedded import Server, postgres
+from app.dev.stack.embedded import Server, launch, postgres
 from app.dev.stack.postgres_home import ServerMissingError
 from tests.helpers import services as servers
 
@@ -28,7 +28,7 @@ def modes(path: Path) -> dict[Path, int]:
 
 
 def check_it_runs(server: Server, path: Path) -> None:
-    running = servers.launch(server, Records(path / "records"), path)
+    running = launch(server, Records(path / "records"), path)
     try:
         assert running.process.username() == "pgserver"
         psycopg2.connect(server.url).close()

@@ -8,7 +8,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from app.dev.processes.children import Records, end
-from app.dev.stack.embedded import free_port, valkey
+from app.dev.stack.embedded import free_port, launch, valkey
 from app.watch import alert_marks, alert_timer
 from app.watch.alert_timer import AlertTimer
 from config.settings import Settings
@@ -54,12 +54,12 @@ def test_a_redis_that_ended_is_down(
     with servers.directory() as path:
         server = valkey(path / "valkey", servers.PASSWORD, port=free_port())
         records = Records.of_this_process(path)
-        running = servers.launch(server, records, path)
+        running = launch(server, records, path)
         timer = AlertTimer(engine, Redis.from_url(server.url), settings)
         end([running])
         timer.look()
         assert raised(engine) == {"redis_down"}
-        running = servers.launch(server, records, path)
+        running = launch(server, records, path)
         timer.look()
         end([running])
     assert "redis_down" not in raised(engine)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from app.dev.judge import Entry, Facts, PastFault, order
-from app.dev.judge.records import StoredAttempt, StoredEffect, StoredEvent
+from app.dev.judge.records import StoredAttempt, StoredEffect, StoredEvent, StoredJob
 from app.dev.simulator import PlannedEvent, Try
 
 SECOND = 1_790_000_000
@@ -27,18 +27,15 @@ def entry(key: str, posts: Posts, name: str = "") -> Entry:
 
 def ran(first: str, second: str, posts: dict[str, Posts], deliveries: dict[str, str], **names: str) -> Facts:
     """Both were stored long before they ran, each in a delivery of this id."""
-    events, attempts, effects = [], [], []
+    events, jobs, attempts, effects = [], [], [], []
     for number, key in enumerate((first, second)):
         begun = SECOND + LATER + number
-        events.append(
-            StoredEvent(
-                number, key, 1, SECOND, deliveries[key], 0, "done", False, 1, None, SECOND + 20, begun + 0.5
-            )
-        )
+        events.append(StoredEvent(number, key, SECOND, deliveries[key], 0, SECOND + 20))
+        jobs.append(StoredJob(number, number, "main", 1, "done", False, 1, None, begun + 0.5))
         attempts.append(StoredAttempt(number, 1, "worker1@host/7", begun, begun + 0.5, None))
         effects.append(StoredEffect(number, number, 1, False, begun + 0.1, begun + 0.4))
     entries = [entry(key, posts[key], names.get(key, "")) for key in sorted(posts)]
-    return Facts(entries, 2, 0, events, attempts, effects, {})
+    return Facts(entries, 2, 0, events, jobs, attempts, effects, {})
 
 
 def violations(facts: Facts) -> list[str]:
@@ -91,5 +88,5 @@ def test_what_was_accepted_before_and_after_the_clock_of_redis_was_set_has_no_or
 def test_names_that_are_linked_later_have_an_order_of_their_own_and_one_lane() -> None:
     facts = ran("b", "a", {"a": FIRST, "b": BETWEEN}, {"a": "01", "b": "05"}, a="phone", b="user id")
     assert violations(facts) == []
-    apart = [replace(event, lane=number) for number, event in enumerate(facts.events)]
-    assert violations(replace(facts, events=apart)) == ["split over several lanes: ada"]
+    apart = [replace(job, lane=number) for number, job in enumerate(facts.jobs)]
+    assert violations(replace(facts, jobs=apart)) == ["split over several lanes: ada in main"]

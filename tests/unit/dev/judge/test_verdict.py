@@ -8,7 +8,13 @@ import pytest
 from app.dev.demo.promises import PROMISES
 from app.dev.judge import Entry, Facts, PastFault, judge
 from app.dev.judge.comes_back import RERUN_SECONDS
-from app.dev.judge.records import StoredAttempt, StoredEffect, StoredEvent, StoredStatus
+from app.dev.judge.records import (
+    StoredAttempt,
+    StoredEffect,
+    StoredEvent,
+    StoredJob,
+    StoredStatus,
+)
 from app.dev.simulator import Fate, PlannedEvent, Try
 from config.celery import DEAD_LETTERS
 
@@ -54,20 +60,21 @@ def entries() -> list[Entry]:
 
 
 def stored_event(number: int, event: PlannedEvent) -> StoredEvent:
+    return StoredEvent(number, event.key, event.occurred_at, f"{number:02}", 0, event.occurred_at)
+
+
+def stored_job(number: int, event: PlannedEvent) -> StoredJob:
     """It runs half a second after it came."""
-    dead = event.fate is Fate.DEAD
-    return StoredEvent(
+    state = {Fate.DEAD: "dead", Fate.UNHANDLED: "unhandled"}.get(event.fate, "done")
+    return StoredJob(
         id=number,
-        key=event.key,
+        event_id=number,
+        lane_name="main",
         lane=1,
-        occurred_at=event.occurred_at,
-        delivery_id=f"{number:02}",
-        position=0,
-        state="dead" if dead else "done",
+        state=state,
         late=False,
         attempts={"fails": 2, "photo": 0}.get(event.key, 1),
-        error=DEAD if dead else None,
-        stored_at=event.occurred_at,
+        error=DEAD if state == "dead" else None,
         finished_at=event.occurred_at + (0.8 if event.key == "fails" else 0.6),
     )
 
@@ -92,6 +99,7 @@ def good() -> Facts:
         deliveries=10,
         duplicates=2,
         events=[stored_event(number, event) for number, event in enumerate(EXPECTED)],
+        jobs=[stored_job(number, event) for number, event in enumerate(EXPECTED)],
         attempts=[*attempts.values(), StoredAttempt(2, 2, "worker1@host/7", at(2.7), at(2.8), None)],
         effects=list(effects.values()),
         statuses={"outgoing": StoredStatus("read", STATUSES)},
@@ -106,10 +114,17 @@ def event(facts: Facts, key: str, **changes: object) -> Facts:
     return replace(facts, events=rows)
 
 
+def job(facts: Facts, key: str, **changes: object) -> Facts:
+    """The facts with another job of this event."""
+    number = facts.event_of[key].id
+    rows = [replace(row, **changes) if row.event_id == number else row for row in facts.jobs]  # type: ignore[arg-type]
+    return replace(facts, jobs=rows)
+
+
 def effect(facts: Facts, key: str, **changes: object) -> Facts:
     """The facts with another effect of this event."""
     number = facts.event_of[key].id
-    rows = [replace(row, **changes) if row.event_id == number else row for row in facts.effects]  # type: ignore[arg-type]
+    rows = [replace(row, **changes) if row.job_id == number else row for row in facts.effects]  # type: ignore[arg-type]
     return replace(facts, effects=rows)
 
 
@@ -118,14 +133,15 @@ def without(facts: Facts, key: str) -> Facts:
     return replace(
         facts,
         events=[row for row in facts.events if row.id != number],
-        effects=[row for row in facts.effects if row.event_id != number],
+        jobs=[row for row in facts.jobs if row.event_id != number],
+        effects=[row for row in facts.effects if row.job_id != number],
     )
 
 
 def again(facts: Facts, key: str) -> Facts:
     """Its effect twice."""
     number = facts.event_of[key].id
-    more = [replace(row, sequence=90) for row in facts.effects if row.event_id == number]
+    more = [replace(row, sequence=90) for row in facts.effects if row.job_id == number]
     return replace(facts, effects=[*facts.effects, *more])
 
 
@@ -141,7 +157,7 @@ def unsent(facts: Facts, key: str) -> Facts:
 def attempt(facts: Facts, number: int, **changes: object) -> Facts:
     """The facts with another first attempt of this event."""
     rows = [
-        replace(row, **changes) if (row.event_id, row.number) == (number, 1) else row  # type: ignore[arg-type]
+        replace(row, **changes) if (row.job_id, row.number) == (number, 1) else row  # type: ignore[arg-type]
         for row in facts.attempts
     ]
     return replace(facts, attempts=rows)
@@ -178,17 +194,20 @@ BROKEN: list[tuple[str, Callable[[Facts], Facts], str]] = [
     ("Acked means stored", lambda f: replace(f, deliveries=12), "12 deliveries are stored"),
     ("Acked means stored", lambda f: replace(f, duplicates=1), "1 duplicates are not the 10"),
     ("Acked means stored", lambda f: with_entry(f, posted(EXPECTED[0], 503)), "a post never got a 200"),
-    ("Stored means finished", lambda f: event(f, "second", state="pending"), "not finished: second"),
-    ("Stored means finished", lambda f: event(f, "second", finished_at=None), "not finished: second"),
+    ("Stored means finished", lambda f: job(f, "second", state="pending"), "not finished: second"),
+    ("Stored means finished", lambda f: job(f, "second", finished_at=None), "not finished: second"),
+    ("Stored means finished", lambda f: job(f, "second", lane_name="crm"), "has jobs in crm: second"),
+    ("Stored means finished", lambda f: job(f, "second", state="unhandled"), "no handler took: second"),
+    ("Stored means finished", lambda f: job(f, "photo", state="done"), "some handler took: photo"),
     ("Stored means finished", lambda f: replace(f, queues={"journal": 3}), "3 left in journal"),
     ("Once", lambda f: again(f, "second"), "2 effects instead of 1: second"),
-    ("Once", lambda f: effect(f, "second", event_id=0), "0 effects instead of 1: second"),
-    ("Once", lambda f: effect(f, "second", event_id=4), "1 effects instead of 0: photo"),
-    ("Once", lambda f: effect(f, "second", event_id=3), "1 effects instead of 0: dies"),
-    ("Once", lambda f: effect(f, "second", event_id=77), "not stored: 77"),
+    ("Once", lambda f: effect(f, "second", job_id=0), "0 effects instead of 1: second"),
+    ("Once", lambda f: effect(f, "second", job_id=4), "1 effects instead of 0: photo"),
+    ("Once", lambda f: effect(f, "second", job_id=3), "1 effects instead of 0: dies"),
+    ("Once", lambda f: effect(f, "second", job_id=77), "not stored: 77"),
     ("Once", lambda f: effect(f, "second", ended_at=at(1.9)), "not those of its attempt: second"),
     ("Once", lambda f: effect(f, "second", attempt=2), "not those of its attempt: second"),
-    ("Once", lambda f: event(f, "second", attempts=2), "2 attempts, and other rows: second"),
+    ("Once", lambda f: job(f, "second", attempts=2), "2 attempts, and other rows: second"),
     ("Once", lambda f: attempt(f, 2, finished_at=at(2.75)), "attempts overlap: fails"),
     ("Once", lambda f: attempt(f, 2, error=None), "2 attempts were committed: fails"),
     ("Once", lambda f: replace(f, events=[*f.events, f.events[0]]), "accepted 2 times: first"),
@@ -206,7 +225,7 @@ BROKEN: list[tuple[str, Callable[[Facts], Facts], str]] = [
     ),
     ("In order", lambda f: effect(f, "second", late=True), "marked late, but nothing later had run"),
     ("In order", lambda f: event(f, "second", occurred_at=at(1.2)), "another time than it was sent with"),
-    ("In order", lambda f: event(f, "second", lane=2), f"split over several lanes: {CONVERSATION}"),
+    ("In order", lambda f: job(f, "second", lane=2), f"split over several lanes: {CONVERSATION}"),
     (
         "In order",
         lambda f: effect(f, "sent", sequence=2, started_at=at(2.55), ended_at=at(2.6)),
@@ -240,15 +259,15 @@ BROKEN: list[tuple[str, Callable[[Facts], Facts], str]] = [
     ),
     (
         "Failure is loud",
-        lambda f: event(f, "second", state="dead", error="X: y"),
+        lambda f: job(f, "second", state="dead", error="X: y"),
         "unexpectedly: second: X: y",
     ),
-    ("Failure is loud", lambda f: event(f, "dies", state="done"), "should have died: dies"),
-    ("Failure is loud", lambda f: event(f, "dies", error=None), "died without a reason: dies"),
+    ("Failure is loud", lambda f: job(f, "dies", state="done"), "should have died: dies"),
+    ("Failure is loud", lambda f: job(f, "dies", error=None), "died without a reason: dies"),
     ("Failure is loud", lambda f: replace(f, queues={}), "holds 0 messages for 1"),
     (
         "Failure is loud",
-        lambda f: replace(f, attempts=[run for run in f.attempts if run.event_id != 2]),
+        lambda f: replace(f, attempts=[run for run in f.attempts if run.job_id != 2]),
         "0 of 1 failures are written down: fails",
     ),
     ("A killed worker's event runs again", lambda f: interrupted(f, None), "never ran again: first"),
@@ -275,6 +294,6 @@ def test_an_event_that_ran_again_in_time_is_no_fault() -> None:
 
 def test_two_conversations_in_one_lane_are_named() -> None:
     facts = good()
-    photo = posted(replace(EXPECTED[4], conversation="200/US.2"), 200)
-    facts = with_entry(unsent(facts, "photo"), photo)
+    second = posted(replace(EXPECTED[1], conversation="200/US.2"), 200)
+    facts = with_entry(unsent(facts, "second"), second)
     assert any("share lane 1" in fault for fault in faults(facts)["In order"])

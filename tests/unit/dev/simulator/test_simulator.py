@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from app.dev.simulator import command
 from app.dev.simulator import sender as simulated_sender
 from app.dev.simulator.command import is_loopback, simulate, summary
-from app.dev.simulator.sender import Answer, Sender, Target, Try
+from app.dev.simulator.sender import Answer, PostAddress, Sender, Try
 from app.dev.simulator.traffic import Fate, Options, Post, expected_events, plan
 from app.payload.parse import parse
 from app.web.signature import HEADER, verify
@@ -36,7 +36,7 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def send(posts: Sequence[Post], reply: Reply) -> list[Answer]:
-    sender = Sender(Target(URL, SECRET, concurrency=2), threading.Event(), httpx.MockTransport(reply))
+    sender = Sender(PostAddress(URL, SECRET, concurrency=2), threading.Event(), httpx.MockTransport(reply))
     return sender.send(posts, lambda _: None)
 
 
@@ -187,7 +187,9 @@ def test_after_the_stop_nothing_is_sent(posts: list[Post]) -> None:
         sent.append(request)
         return httpx.Response(200)
 
-    answers = Sender(Target(URL, SECRET), stopping, httpx.MockTransport(reply)).send(posts, lambda _: None)
+    answers = Sender(PostAddress(URL, SECRET), stopping, httpx.MockTransport(reply)).send(
+        posts, lambda _: None
+    )
     assert sent == []
     assert [answer.tries for answer in answers] == [()] * len(posts)
 
@@ -242,7 +244,7 @@ def test_each_message_comes_with_three_statuses_of_another(monkeypatch: pytest.M
     monkeypatch.setenv("NEVERDROP_ENV", "development")
     posted: list[Post] = []
 
-    def acknowledge(posts: Sequence[Post], _target: Target) -> list[Answer]:
+    def acknowledge(posts: Sequence[Post], _target: PostAddress) -> list[Answer]:
         posted.extend(posts)
         return [Answer(post, (tried(200),)) for post in posts]
 
