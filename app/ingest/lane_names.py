@@ -1,8 +1,7 @@
 """Find the lanes of new jobs: one for each conversation and lane name.
 
-The lane ``main`` of a conversation has the conversation's own number. Others are made when they are first needed,
-and so
-are lane names.
+The lane ``main`` of a conversation has the conversation's own number. Others are made when they are first needed, and
+so are lane names.
 """
 
 from collections.abc import Iterable, Sequence

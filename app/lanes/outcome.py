@@ -36,6 +36,7 @@ class Step:
     job_id: int | None = None
     error: str | None = None
     skipped: bool = False  # it failed, and its handler lets the lane go on meanwhile
+    delivery_id: str | None = None  # of the event that Redis refused a claim
 
     @property
     def has_more(self) -> bool:

@@ -19,7 +19,9 @@ from app.lanes.statements import LaneStatements
 from app.stores import STORE_ERRORS, Fault, job_claim, judge, lane_claim
 from config.logging import get_logger
 
-PAUSE_SECONDS = 0.02  # between two looks at lanes whose earlier deliveries are about to be stored
+PAUSE_SECONDS = 0.01  # between two looks at what is about to be stored
+SETTLING_SECONDS = 0.1  # that a process waits for it; after that the lanes are woken behind others
+LAST = "~"  # sorts after every delivery id
 REFUSED = {
     ClaimResult.CLAIMED_ELSEWHERE: Outcome.CLAIMED_ELSEWHERE,
     ClaimResult.AWAITING_EARLIER: Outcome.AWAITING_EARLIER,
@@ -51,19 +53,36 @@ class Runner:
         ``has_more`` want to be woken again.
         """
         last: dict[int, Step] = {}
+        waiting: dict[int, Step] = {}  # lanes that wait for a delivery that is about to be stored
         lanes = list(dict.fromkeys(asked))
         stop_at = time.monotonic() + budget_seconds
         while lanes:
             steps = self.round(lanes, max(1, self.batch_sizer.size // len(lanes)), stop_at)
             steps = [_left_to_the_sweep(step, last.get(step.lane)) for step in steps]
             last |= {step.lane: step for step in steps}
-            lanes = [step.lane for step in steps if step.outcome in HAS_MORE]
+            waiting |= {step.lane: step for step in steps if step.outcome is Outcome.AWAITING_EARLIER}
+            lanes = [step.lane for step in steps if step.outcome in HAS_MORE and step.lane not in waiting]
             if time.monotonic() >= stop_at:
                 break
-            if lanes and all(last[lane].outcome is Outcome.AWAITING_EARLIER for lane in lanes):
-                time.sleep(PAUSE_SECONDS)
-                break
+            if waiting:
+                go_on = self._settled(waiting.values(), 0 if lanes else SETTLING_SECONDS)
+                lanes += go_on
+                waiting = {lane: step for lane, step in waiting.items() if lane not in go_on}
         return list(last.values())
+
+    def _settled(self, waiting: Iterable[Step], seconds: float) -> list[int]:
+        """Wait until what was accepted before the events of some lanes is stored; return these lanes.
+
+        Empty if that is so for none after ``seconds``. Asks Redis alone: while a backlog is stored, reading the heads
+        again and again would cost Postgres more than running them does.
+        """
+        stop_at = time.monotonic() + seconds
+        while True:
+            awaited = self.claims.take([]).awaiting or LAST
+            settled = [step.lane for step in waiting if step.delivery_id and step.delivery_id <= awaited]
+            if settled or time.monotonic() >= stop_at:
+                return settled
+            time.sleep(PAUSE_SECONDS)
 
     def round(self, asked: Sequence[int], count: int, stop_at: float = math.inf) -> list[Step]:
         """Run at most ``count`` events of each lane, and begin none after ``stop_at`` but the first; the last steps.
@@ -105,7 +124,11 @@ class Runner:
             for lane in claims:
                 ready[lane] = [*takewhile(lambda head: head.delivery_id <= str(taken.awaiting), ready[lane])]
         self.renewer.add(ClaimedLane(*claim) for claim, result in answers if result is ClaimResult.CLAIMED)
-        return [Step(lane, REFUSED[result]) for (lane, _), result in answers if result in REFUSED]
+        return [
+            Step(lane, REFUSED[result], delivery_id=claim.delivery_id)
+            for (lane, claim), result in answers
+            if result in REFUSED
+        ]
 
     def _run(self, heads: Sequence[Head], agenda: Agenda) -> list[Step]:
         """Run a job, or a group; an error of its own does not reach the other lanes of the round.

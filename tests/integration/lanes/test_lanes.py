@@ -2,14 +2,18 @@
 
 import itertools
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from app.handlers import Context, Event
 from app.lanes import pauses
 from app.lanes.batch_sizer import REMEMBERED
+from app.lanes.claims import Claim, Claims, Taken
 from app.lanes.lanes import Lanes
 from app.lanes.outcome import Outcome
+from app.lanes.statements import LaneStatements
 from app.recovery.redis_time import now_ms
 from tests.helpers import factories as f
 from tests.helpers.core import SETTLE_SECONDS, Core, advanced, delivery_id_at, text_body
@@ -175,6 +179,34 @@ def test_an_event_waits_for_an_earlier_delivery_and_the_events_before_it_do_not(
     assert (core.seen, step.outcome) == (["first"], Outcome.DONE)
     (step,) = advanced(quick(core), [lane], 0)
     assert (core.seen, step.outcome) == (["first"], Outcome.AWAITING_EARLIER)
+
+
+def test_waiting_for_an_earlier_delivery_reads_no_heads_until_it_is_stored(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core.on("message")
+    core.accept(text_body("earlier"))
+    core.ingest(text_body("later"))
+    lane = only_lane(core)
+    reads, asks = [], []
+    heads, take = LaneStatements.heads, Claims.take
+
+    def count_reads(self: LaneStatements, *asked: Any) -> Any:
+        reads.append(asked)
+        return heads(self, *asked)
+
+    def store_at_the_third_ask(self: Claims, claims: Sequence[Claim]) -> Taken:
+        if not claims:
+            asks.append(len(reads))
+        if len(asks) == 3:
+            core.ingest_waiting()
+        return take(self, claims)
+
+    monkeypatch.setattr(LaneStatements, "heads", count_reads)
+    monkeypatch.setattr(Claims, "take", store_at_the_third_ask)
+    advanced(quick(core), [lane])
+    assert core.seen == ["earlier", "later"]
+    assert asks[:3] == [1, 1, 1]
 
 
 def test_a_conversation_that_is_paused_meanwhile_runs_no_further_event(core: Core) -> None:
