@@ -40,6 +40,7 @@ ROOT = Path(__file__).parents[2]
 # Bodies wait here for longer than the default: an event waits for those that were accepted before it
 PATIENT = {"ORDER_SETTLE_SECONDS": "30"}
 REDIS_PAUSE_MS = 60_000  # at most; it ends earlier
+SWEPT_SECONDS = 180  # at most, for what two releases beside each other leave to their sweeps
 PROGRAMS = """
 import json, sys
 from pathlib import Path
@@ -159,7 +160,9 @@ def _hand_over(pipeline: Pipeline, before: ReleaseBefore) -> None:
         stack.start(name)
     beside = [*conversations(3, 3), *(message(each.user) for each in between)]
     pipeline.accept(beside)
-    stack.wait_until(lambda: pipeline.effects(beside), what="work of the new worker beside the old one")
+    stack.wait_until(
+        lambda: pipeline.effects(beside), SWEPT_SECONDS, "work of the new worker beside the old one"
+    )
     for name in ("worker1", "ingest1"):
         stack.stop(name)
         stack.start(name)
@@ -172,7 +175,7 @@ def _hand_over(pipeline: Pipeline, before: ReleaseBefore) -> None:
     pauses.resume(engine(), redis(), pipeline.rows(LANE, key=left.paused[0].key)[0][0], "ada")
 
     everything = [*left.everything, *between, *beside, *after]
-    pipeline.assert_done_once(everything)
+    pipeline.assert_done_once(everything, SWEPT_SECONDS)
     pipeline.assert_in_order(everything)
     attempts = [
         [effect.attempt for effect in pipeline.effects([each])] for each in (left.begun, left.failing)
