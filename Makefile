@@ -2,6 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+SBOM := sbom.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The first of these that is 3.11 or newer; `make PYTHON=/path/to/python3.12 run` decides otherwise
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
@@ -22,7 +23,7 @@ demo: $(VENV)/installed ## traffic, a killed worker, and a table of what became 
 
 # Bytecode is kept where the environment says otherwise: each process that a test starts would compile the code anew
 test: export PYTHONDONTWRITEBYTECODE :=
-test: $(VENV)/installed-dev ## unit, integration, acceptance and browser tests (those without a Chromium are skipped)
+test: $(VENV)/installed-dev $(VENV)-supply/installed ## unit, integration, acceptance and browser tests (those without a Chromium are skipped)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 bench: $(VENV)/installed-bench ## side by side with other ways to receive webhooks; BENCH="--quick" and other options
@@ -45,9 +46,9 @@ lint: $(VENV)/installed-dev ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-sbom: $(VENV)-supply/installed ## what is installed in production, as a CycloneDX file: sbom.json
+sbom: $(VENV)-supply/installed ## what is installed in production, as a CycloneDX file: sbom.json; SBOM=another/name.json
 	$(VENV)-supply/bin/cyclonedx-py requirements --output-reproducible --pyproject pyproject.toml --mc-type application \
-		--of JSON -o sbom.json requirements.lock
+		--of JSON -o $(SBOM) requirements.lock
 
 audit: $(VENV)-supply/installed ## the locks against known vulnerabilities; asks pypi.org, so it needs a network
 	$(VENV)-supply/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock -r requirements-dev.lock

@@ -117,6 +117,7 @@ class Settings(BaseSettings):
     claim_lease_seconds: float = Field(20, ge=1)
     order_settle_seconds: float = Field(2, ge=0)
     advance_budget_seconds: float = Field(10, gt=0)
+    max_replays: int = Field(4, ge=1, le=100)  # whose jobs are being made at once
 
     # Recovery: how long a thing must be without progress before a sweep enqueues it again
     sweep_grace_seconds: float = Field(10, ge=1)

@@ -8,14 +8,24 @@ from redis.exceptions import RedisError
 from sqlalchemy import Connection, Engine, text
 
 from app.broker import wake
+from app.errors import NeverdropError
 from app.handlers import Registry
 from app.ingest import lanes_of, name_ids, new_lanes
 from app.replays.choice import Choice, Pair, pairs
 from app.stores import FIRST_NUMBERS, recordset
+from app.views import SILENT_SECONDS
 from config.logging import get_logger
+from config.settings import settings
 
 log = get_logger(__name__)
 
+# One at a time decides whether there is room for another
+LOCK_STARTS = text("SELECT pg_advisory_xact_lock(hashtextextended('neverdrop replays', 0))")
+BEING_MADE = text("""
+SELECT id, who FROM replays WHERE finished_at IS NULL AND stopped_at IS NULL
+  AND advanced_at > clock_timestamp() - make_interval(secs => :silent)
+ORDER BY id
+""")
 START = text("""
 INSERT INTO replays (who, reason, chosen, events, sends_again, advanced_at)
 VALUES (:who, :reason, :chosen, :events, :sends_again, clock_timestamp()) RETURNING id
@@ -62,7 +72,12 @@ COUNT = text("""
 UPDATE replays SET jobs = jobs + :more, looked_at = looked_at + :events, advanced_at = clock_timestamp() WHERE id = :id
 """)
 FINISH = text("UPDATE replays SET finished_at = clock_timestamp() WHERE id = :id AND stopped_at IS NULL")
-OUTSTANDING = text("SELECT count(*) FROM jobs WHERE replay_id = :id")
+OUTSTANDING = text("""
+SELECT count(*) FILTER (WHERE replay_id = :id), count(*) FROM jobs WHERE replay_id IS NOT NULL
+""")
+STAY = text(
+    "UPDATE replays SET advanced_at = clock_timestamp() WHERE id = :id AND stopped_at IS NULL RETURNING id"
+)
 STOP = text("""
 UPDATE replays SET stopped_at = clock_timestamp(), stopped_by = :who WHERE id = :id AND stopped_at IS NULL
   AND (finished_at IS NULL OR EXISTS (SELECT FROM jobs WHERE replay_id = :id AND attempts = 0))
@@ -73,6 +88,10 @@ TAKE_BACK = text("""
 DELETE FROM jobs j WHERE replay_id = :id AND attempts = 0
   AND NOT EXISTS (SELECT FROM jobs leader WHERE leader.id = j.joined_to AND leader.attempts > 0)
 """)
+
+
+class TooManyReplays(NeverdropError):
+    """MAX_REPLAYS go on already; the text says which, and what can be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +105,12 @@ class Replay:
 def start(
     engine: Engine, choice: Choice, who: str, reason: str, events: int, *, sends_again: bool = False
 ) -> Replay:
-    """Record who begins a replay, of how many events and why; no job is made yet.
+    """Record who begins a replay, of how many events and why; no job is made yet. Raises TooManyReplays.
 
     ``sends_again``: what its handlers sent before leaves once more.
     """
     with engine.begin() as connection:
+        _check_room(connection)
         parameters = {"who": who, "reason": reason, "chosen": choice.as_json(), "events": events}
         row = connection.execute(START, parameters | {"sends_again": sends_again})
         replay = Replay(row.scalar_one(), choice)
@@ -135,10 +155,17 @@ def make_jobs(
     return len(lanes)
 
 
-def outstanding(engine: Engine, replay: Replay) -> int:
-    """Return how many jobs of a replay are not finished."""
+def stay(engine: Engine, replay: Replay) -> bool:
+    """Say that whoever makes a replay's jobs waits and is alive; return whether nobody has stopped it."""
+    with engine.begin() as connection:
+        return connection.execute(STAY, {"id": replay.id}).scalar() is not None
+
+
+def outstanding(engine: Engine, replay: Replay) -> tuple[int, int]:
+    """Return how many jobs of a replay are not finished, and how many of all replays."""
     with engine.connect() as connection:
-        return int(connection.execute(OUTSTANDING, {"id": replay.id}).scalar_one())
+        own, of_all = connection.execute(OUTSTANDING, {"id": replay.id}).one()
+        return own, of_all
 
 
 def stop(engine: Engine, replay_id: int, who: str) -> int | None:
@@ -152,6 +179,19 @@ def stop(engine: Engine, replay_id: int, who: str) -> int | None:
         taken_back = connection.execute(TAKE_BACK, {"id": replay_id}).rowcount
     log.info("replay.stopped", replay=replay_id, who=who, taken_back=taken_back)
     return taken_back
+
+
+def _check_room(connection: Connection) -> None:
+    """Refuse another replay where MAX_REPLAYS are being made; whoever asks next waits for this transaction's end."""
+    connection.execute(LOCK_STARTS)
+    being_made = connection.execute(BEING_MADE, {"silent": SILENT_SECONDS}).all()
+    most = settings().max_replays
+    if len(being_made) >= most:
+        which = ", ".join(f"{row.id} by {row.who}" for row in being_made)
+        raise TooManyReplays(
+            f"{most} replays go on already ({which}), and MAX_REPLAYS allows no more: wait until one is done"
+            f" (neverdrop replay --list), or stop one (neverdrop replay --stop {being_made[0].id})"
+        )
 
 
 def _rows(connection: Connection, found: Sequence[Pair]) -> list[dict[str, object]]:

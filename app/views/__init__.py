@@ -28,7 +28,7 @@ from app.views.lane_events import LaneEvent
 from app.views.listing import Listing
 from app.views.masked import QUOTING_DETAILS, masked_conversation, masked_id, masked_payload, masked_text
 from app.views.overview import SPANS
-from app.views.replays import ShownReplay
+from app.views.replays import SILENT_SECONDS, ShownReplay
 from app.views.sends import NEED_A_DECISION, Send, SendFilter
 from app.views.timeline import Timeline
 
@@ -36,6 +36,7 @@ __all__ = [
     "BOT",
     "NEED_A_DECISION",
     "QUOTING_DETAILS",
+    "SILENT_SECONDS",
     "SORTED_BY",
     "SPANS",
     "DeadLetter",

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-SILENT_SECONDS = 60  # without a part: whoever made its jobs is gone
+SILENT_SECONDS = 60  # without a word of whoever makes its jobs: that process is gone
 
 LIST = text("""
 SELECT r.id, r.at, r.who, r.reason, r.chosen, r.events, r.looked_at, r.jobs, r.sends_again, r.stopped_at, r.stopped_by,

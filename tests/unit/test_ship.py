@@ -272,7 +272,10 @@ def test_every_image_can_be_pinned_by_its_digest() -> None:
         "${PYTHON_IMAGE}",
         "${PYTHON_IMAGE}",
     ]
-    assert SERVICES["web"]["build"]["args"] == ["PYTHON_IMAGE"]
+    for service in OURS:
+        assert SERVICES[service]["build"]["args"] == ["PYTHON_IMAGE"]
+    deploying = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in deploying for name in IMAGES)
 
 
 def test_every_service_waits_for_what_it_needs() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from app import replays
 from config.settings import Settings
 from tests.helpers.core import Core, text_body
 from tests.helpers.flower import GRACE, Page
@@ -66,6 +67,19 @@ def test_a_replay_is_stopped_and_what_has_not_begun_is_taken_back(core: Core, pa
 def test_a_replay_that_makes_no_sense_is_not_begun(core: Core, page: Page, body: dict[str, Any]) -> None:
     assert page.post("/replays/start", body).status_code == 400
     assert core.value("SELECT count(*) FROM replays") == 0
+
+
+def test_one_replay_too_many_is_refused_with_those_that_go_on(
+    core: Core, page: Page, env: Callable[..., Settings]
+) -> None:
+    env(MAX_REPLAYS="1")
+    going_on = replays.start(core.engine, replays.Choice(), "ada", "a test", 2)
+    refused = page.as_user(GRACE).post("/replays/start", START)
+    assert refused.status_code == 400
+    assert f"({going_on.id} by ada)" in refused.json()["error"]
+    assert core.value("SELECT count(*) FROM replays") == 1
+    assert page.post("/replays/stop", {"id": going_on.id}).status_code == 200
+    assert page.as_user(GRACE).post("/replays/start", START).status_code == 200
 
 
 def test_who_may_only_look_begins_and_stops_nothing(

@@ -1,6 +1,8 @@
 """Events run again: the right ones, once for each handler, in order, with who and why; never in the way of others."""
 
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,8 +12,10 @@ from click.testing import CliRunner
 from app.cli.entry import cli
 from app.handlers import Context, Event
 from app.recovery.retention import cutoff, purge
-from app.replays import Choice, chosen, make_jobs, running, start, stop
-from app.views import timeline
+from app.replays import Choice, TooManyReplays, chosen, make_jobs, running, start, stop
+from app.replays.replay import finish
+from app.views import replays, timeline
+from config.settings import Settings
 from tests.helpers import factories as f
 from tests.helpers.core import Core, text_body
 from tests.integration.recovery.retention import DAYS, age
@@ -24,10 +28,10 @@ def replay(core: Core, **choice: Any) -> int:
     wanted = Choice(**choice)
     with core.engine.connect() as connection:
         ids = chosen(connection, wanted)
-    made = make_jobs(
-        core.engine, core.redis, core.registry, start(core.engine, wanted, "ada", "a test", len(ids)), ids
-    )
+    begun = start(core.engine, wanted, "ada", "a test", len(ids))
+    made = make_jobs(core.engine, core.redis, core.registry, begun, ids)
     assert made is not None
+    finish(core.engine, begun)
     return made
 
 
@@ -225,6 +229,96 @@ def test_no_more_jobs_are_made_than_are_done(core: Core, monkeypatch: pytest.Mon
     assert max(most) <= 4
     core.run()
     assert sorted(core.seen) == sorted([*map(str, range(1, 10))] * 2)
+
+
+def test_all_replays_together_make_no_more_jobs_than_are_done(
+    core: Core, monkeypatch: pytest.MonkeyPatch, env: Callable[..., Settings]
+) -> None:
+    """As with somebody's loop over many small replays, each of which would be no burden."""
+    env(MAX_REPLAYS="1")
+    monkeypatch.setattr(running, "MAX_OUTSTANDING", 2)
+    most: list[int] = []
+
+    def work(_seconds: float) -> None:
+        most.append(core.value("SELECT count(*) FROM jobs"))
+        core.run()
+
+    monkeypatch.setattr(running.time, "sleep", work)
+    done(core, *(text_body(f"{number}", sender=number) for number in range(1, 10)))
+    for conversation in [row.lane for row in core.rows("SELECT lane FROM events ORDER BY id")]:
+        assert run("--reason", "a test", "--conversation", str(conversation)).exit_code == 0
+    assert most
+    assert max(most) <= 3
+    core.run()
+    assert sorted(core.seen) == sorted([*map(str, range(1, 10))] * 2)
+
+
+def test_whoever_wants_one_replay_too_many_is_told_which_go_on(
+    core: Core, env: Callable[..., Settings]
+) -> None:
+    env(MAX_REPLAYS="2")
+    done(core, text_body("one"))
+    first, second = (start(core.engine, Choice(), who, "a test", 1) for who in ("ada", "grace"))
+    refused = run("--reason", "a third").exception
+    assert isinstance(refused, TooManyReplays)
+    assert f"2 replays go on already ({first.id} by ada, {second.id} by grace)" in str(refused)
+    assert f"neverdrop replay --stop {first.id}" in str(refused)
+    assert core.value("SELECT count(*) FROM replays") == 2
+    assert run("--stop", str(first.id)).exit_code == 0
+    assert run("--reason", "a third").exit_code == 0
+    finish(core.engine, second)
+    assert run("--reason", "a fourth").exit_code == 0
+
+
+def test_of_many_who_begin_at_once_no_more_than_the_setting_do(
+    core: Core, env: Callable[..., Settings]
+) -> None:
+    env(MAX_REPLAYS="3")
+
+    def begin(number: int) -> bool:
+        try:
+            start(core.engine, Choice(), f"user{number}", "a test", 1)
+        except TooManyReplays:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        begun = list(threads.map(begin, range(8)))
+    assert sum(begun) == 3
+
+
+def test_a_replay_whose_process_is_gone_keeps_nobody_from_another(
+    core: Core, env: Callable[..., Settings]
+) -> None:
+    env(MAX_REPLAYS="1")
+    start(core.engine, Choice(), "ada", "a test", 1)
+    core.execute("UPDATE replays SET advanced_at = now() - interval '2 minutes'")
+    start(core.engine, Choice(), "grace", "a test", 1)
+    with pytest.raises(TooManyReplays, match="by grace"):
+        start(core.engine, Choice(), "ada", "a test", 1)
+
+
+def test_a_replay_that_waits_for_its_jobs_is_not_shown_as_left(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a conversation that a person has paused: whoever makes the jobs is there, and says so."""
+    monkeypatch.setattr(running, "EVENTS_A_PART", 1)
+    monkeypatch.setattr(running, "MAX_OUTSTANDING", 0)
+    monkeypatch.setattr(running, "STAY_SECONDS", 0.0)
+    states: list[str] = []
+
+    def look(_seconds: float) -> None:
+        with core.engine.connect() as connection:
+            states.append(replays.find(connection, 1)[0].state)
+        if len(states) < 4:
+            core.execute("UPDATE replays SET advanced_at = now() - interval '2 minutes'")
+        else:
+            core.run()
+
+    done(core, text_body("one", "two"))
+    monkeypatch.setattr(running.time, "sleep", look)
+    assert run("--reason", "a test").exit_code == 0
+    assert states[1:4] == ["going on"] * 3
 
 
 def test_replays_are_listed_with_who_when_why_and_how_far_they_are(core: Core) -> None:
