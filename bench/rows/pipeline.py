@@ -13,6 +13,7 @@ from bench.subjects.catalog import (
     NEVERDROP_GROUPED,
     NEVERDROP_IDLE,
     NEVERDROP_IDLE_GROUPED,
+    NEVERDROP_TWO_LANES,
     PEERS,
     PYWA,
     TUTORIAL,
@@ -39,6 +40,18 @@ def rows(options: Options) -> list[Row]:
         _row(options, "messages", "messages with a handler that writes a row", 1.5),
         _row(options, "mix", "Meta's mix, three statuses to a message", 4),
         _own_ways(options),
+        Row(
+            "lanes",
+            f"messages with a handler in each of two lanes, against one lane: {options.drain:,} of them",
+            {
+                subject.name: partial(_both, options, subject, "messages")
+                for subject in (NEVERDROP, NEVERDROP_TWO_LANES)
+            },
+            (
+                Ratio("drained/s", NEVERDROP_TWO_LANES.name, NEVERDROP.name, at_least=0.6),
+                Ratio("through/s", NEVERDROP_TWO_LANES.name, NEVERDROP.name),
+            ),
+        ),
         Row(
             "start",
             "from POST to the start of the handler, idle",

@@ -123,6 +123,12 @@ NEVERDROP_IDLE = replace(NEVERDROP, name="Neverdrop, no-op", handlers="bench.sub
 NEVERDROP_IDLE_GROUPED = replace(
     NEVERDROP, name="Neverdrop, no-op, grouped", handlers="bench.subjects.grouped_idle_handlers"
 )
+NEVERDROP_TWO_LANES = replace(
+    NEVERDROP,
+    name="Neverdrop, two lanes",
+    handlers="bench.subjects.two_lanes_handlers",
+    done=lambda stores: int(stores.query(COUNT_DONE, stores.ready_at)) // 2,
+)
 
 
 def _celery() -> list[Program]:

@@ -26,9 +26,9 @@ POLL_SECONDS = 0.02
 class Cluster:
     """A web, an ingest, workers and beat."""
 
-    def __init__(self, stores: Stores, supervisor: Supervisor, url: str) -> None:
-        self.stores, self.supervisor = stores, supervisor
-        self._web = httpx.Client(base_url=url, trust_env=False, timeout=60)
+    def __init__(self, stores: Stores, supervisor: Supervisor, port: int) -> None:
+        self.stores, self.supervisor, self.port = stores, supervisor, port
+        self._web = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60)
 
     def post(self, content: bytes) -> None:
         """Post a signed body."""
@@ -67,7 +67,7 @@ def running(
     with (path / "cluster.log").open("w", encoding="utf-8") as log:
         supervisor = Supervisor(Records.of_this_process(path), Printer(log))
         consumers = [pipeline.ingest(), *map(pipeline.worker, range(1, workers + 1))]
-        cluster = Cluster(stores, supervisor, f"http://127.0.0.1:{port}")
+        cluster = Cluster(stores, supervisor, port)
         try:
             for program in (pipeline.web(port), *consumers, pipeline.beat()):
                 supervisor.start(program)

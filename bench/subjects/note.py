@@ -14,9 +14,10 @@ INSERT = text(
 )
 
 
-def insert_row(event: Event, ctx: Context) -> None:
+def insert_row(event: Event, ctx: Context, suffix: str = "") -> None:
+    """Write the row of a message; ``suffix`` tells the rows of several handlers apart."""
     started_at = time.time()
     if WAIT_SECONDS:
         time.sleep(WAIT_SECONDS)
-    row = {"key": event.message_id, "body": json.dumps(event.item), "started_at": started_at}
+    row = {"key": f"{event.message_id}{suffix}", "body": json.dumps(event.item), "started_at": started_at}
     ctx.connection.execute(INSERT, row)
