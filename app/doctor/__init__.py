@@ -9,6 +9,21 @@ Cannot see: whether Meta sends anything at this moment.
 from app.doctor.examination import Outside, everything, stores
 from app.doctor.finding import Finding, Level
 from app.doctor.outside import handshake
+from app.doctor.processes import Worker, ask_workers, differences, lacking, others
 from app.doctor.runbook import CHECKED_AT_START, CHECKS
 
-__all__ = ["CHECKED_AT_START", "CHECKS", "Finding", "Level", "Outside", "everything", "handshake", "stores"]
+__all__ = [
+    "CHECKED_AT_START",
+    "CHECKS",
+    "Finding",
+    "Level",
+    "Outside",
+    "Worker",
+    "ask_workers",
+    "differences",
+    "everything",
+    "handshake",
+    "lacking",
+    "others",
+    "stores",
+]

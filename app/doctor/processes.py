@@ -68,8 +68,20 @@ def judge(measured: PartialBacklog, workers: Sequence[Worker], texts: Mapping[st
         yield Finding(name, texts.get(name) or "the alert is raised", ALERTS[name], REMEDIES[name].text)
     if measured.transport is not None:
         yield from _queues(measured)
-    yield from _releases(workers)
+    yield from differences(workers)
+
+
+def differences(workers: Sequence[Worker], asker: str = "this command") -> Iterator[Finding]:
+    """Yield in what processes differ that should not, the asker included. Pure: no I/O."""
+    yield from _releases(workers, asker)
     yield from _handlers(workers)
+
+
+def lacking(workers: Sequence[Worker]) -> dict[str, list[str]]:
+    """Return by its name, of each that is to know all handlers, those it lacks that others have. Pure: no I/O."""
+    knowing = [worker for worker in workers if worker.queues & {WEBHOOKS, CONVERSATIONS}]
+    everybody = frozenset[str]().union(*(worker.handlers for worker in knowing))
+    return {worker.name: sorted(everybody - worker.handlers) for worker in knowing}
 
 
 def _queues(measured: PartialBacklog) -> Iterator[Finding]:
@@ -93,7 +105,7 @@ def _queues(measured: PartialBacklog) -> Iterator[Finding]:
             )
 
 
-def _releases(workers: Sequence[Worker]) -> Iterator[Finding]:
+def _releases(workers: Sequence[Worker], asker: str) -> Iterator[Finding]:
     releases = defaultdict(list)
     for worker in workers:
         releases[worker.release].append(worker.name)
@@ -103,7 +115,7 @@ def _releases(workers: Sequence[Worker]) -> Iterator[Finding]:
         )
         yield Finding(
             "versions",
-            f"several releases run (this command is {reporting.release()}): {said}",
+            f"several releases run ({asker} is {reporting.release()}): {said}",
             "half a deploy: what the new release stores the old one may not know",
             "finish the deploy, the stopped processes first",
             Level.ADVICE,

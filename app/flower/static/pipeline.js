@@ -1,11 +1,13 @@
 // The pipeline at a glance: numbers every few seconds, charts every half minute.
 
-import { loadHeld, nothing } from "./held.js";
-import { ask, byId, duration, el, keepFresh, missing, moment, number, stamp, UNKNOWN } from "./page.js";
+import { loadHeld } from "./held.js";
+import { ask, byId, duration, el, keepFresh, moment, number, stamp, UNKNOWN } from "./page.js";
+import { loadProcesses, showProcesses } from "./processes.js";
 import { showTargets } from "./targets.js";
 
 const NUMBERS_MS = 3000;
 const CHARTS_MS = 30000;
+const PROCESSES_MS = 15000;  // each worker is asked what it is
 const HEIGHT = 200;  // pixels
 
 const { base, deadLetters, outbox } = byId("pipeline").dataset;
@@ -25,7 +27,7 @@ async function numbers() {
   byId("updated").textContent = `as of ${stamp()}`;
   showAlerts(now);
   showPlaces(now);
-  showWorkers(now.workers);
+  showProcesses(now.workers);
   showTargets(now.targets, numbers);
   await loadHeld(now.pending != null);
 }
@@ -72,13 +74,6 @@ function showPlaces(now) {
   ];
   byId("places").replaceChildren(...rows.map(([name, value, link]) =>
     el("tr", {}, el("td", {}, link ? el("a", { href: link }, name) : name), el("td", { class: "text-end" }, known(value)))));
-}
-
-function showWorkers(workers) {
-  const rows = Object.entries(workers ?? {});
-  byId("workers").replaceChildren(...(rows.length
-    ? rows.map(([name, queues]) => el("tr", {}, el("td", {}, name), el("td", {}, queues.join(", ") || missing())))
-    : [nothing(2, workers ? "No worker is alive." : UNKNOWN)]));
 }
 
 // Charts
@@ -148,3 +143,4 @@ new MutationObserver(() => charts()).observe(document.documentElement, { attribu
 
 keepFresh(numbers, NUMBERS_MS);
 keepFresh(charts, CHARTS_MS);
+keepFresh(() => loadProcesses(base), PROCESSES_MS);
