@@ -110,8 +110,11 @@ class GuardedProtocol(HttpToolsProtocol):
             # httptools would keep the body from us, as bytes of another protocol: a signed one would be refused as
             # unsigned
             raise Ambiguous("no upgrade to another protocol is offered")
+        version = self.parser.get_http_version()
         # In place: the scope has the same list
-        self.headers[:] = check_request(self.url, self.parser.get_http_version(), self.headers)
+        self.headers[:] = check_request(self.url, version, self.headers)
+        if version == "1.0":  # whose clients would take "100 Continue" for the answer
+            self.expect_100_continue = False
         super().on_headers_complete()
         self.cycle.transport = self._answers
 
@@ -229,6 +232,10 @@ class _Answers:
             return
         self._refused = self._refused or part.startswith(CLIENT_ERROR)
         self._protocol.transport.write(part)
+
+    def is_closing(self) -> bool:
+        """Whether nothing more can be sent; uvicorn asks before it sends "100 Continue"."""
+        return self._protocol.is_over or self._protocol.transport.is_closing()
 
     def close(self) -> None:
         """End the connection after its last answer."""

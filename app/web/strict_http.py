@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 ONCE = frozenset((b"host", b"content-length", b"transfer-encoding", b"x-hub-signature-256"))
 
-NO_HOST = re.compile(rb"[ ,/@\t]")
+# A name or an address, and a port. RFC 3986 allows more in a name, of which DNS knows nothing
+HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -43,10 +44,9 @@ def check_request(target: bytes, version: str, headers: Headers) -> list[tuple[b
 
 
 def _check_framing(values: dict[bytes, bytes], version: str) -> None:
-    if version == "1.1" and not values.get(b"host"):
-        raise Ambiguous("no Host")
-    if NO_HOST.search(values.get(b"host", b"")):
-        raise Ambiguous("a Host that is none")
+    host = values.get(b"host", b"")
+    if (host or version == "1.1") and not HOST.fullmatch(host):
+        raise Ambiguous("no Host, or one that is none")
     encoding, length = values.get(b"transfer-encoding"), values.get(b"content-length")
     if encoding is not None:
         if length is not None or version == "1.0" or encoding.lower() != b"chunked":

@@ -63,11 +63,18 @@ def open_web(park_seconds: float = 0) -> Iterator[Web]:
     settings.cache_clear()
 
 
-def exchange(port: int, sent: bytes) -> bytes:
-    """Send bytes on a connection of its own, and return all that comes until the server closes it."""
+def exchange(port: int, sent: bytes, in_bytes: bool = False) -> bytes:
+    """Send on a connection of its own, at once or byte by byte; return all that comes until the server closes it."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as client:
-        client.sendall(sent)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         received = b""
+        try:
+            for index in range(len(sent)) if in_bytes else ():
+                client.sendall(sent[index : index + 1])
+            if not in_bytes:
+                client.sendall(sent)
+        except (BrokenPipeError, ConnectionResetError):  # it has been refused already
+            pass
         try:
             while part := client.recv(65_536):
                 received += part
