@@ -10,5 +10,5 @@ def answer(event: Event, ctx: Context) -> None:
 
 
 @on_message(lane="crm")
-def tell_crm(event: Event, ctx: Context) -> None:
+def note_for_the_crm(event: Event, ctx: Context) -> None:
     insert_row(event, ctx, "/crm")

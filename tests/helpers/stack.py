@@ -95,6 +95,11 @@ class Stack:
     def postgres(self) -> Server:
         return migrated_postgres(self.path / "postgres")
 
+    @property
+    def postgres_programs(self) -> Path:
+        """Where pg_dump and the others of its Postgres are."""
+        return Path(self._servers["postgres"].program.argv[0]).parent
+
     def valkey(self) -> Server:
         return valkey(self.path / "valkey", PASSWORD)
 

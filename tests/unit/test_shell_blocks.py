@@ -35,6 +35,7 @@ NEEDS = {
     "hours",
     "Docker",
     "Heroku",
+    "a second server",
     "Meta",
     "root",
     "processes of its own",
@@ -46,7 +47,10 @@ MAKE_VARIABLES = {
     "CHAOS": "tests.chaos",
     "ATTACK": "tests.hostile",
 }  # the options of which module
-OF_THE_SYSTEM = {"cd", "install", "journalctl", "openssl", "printf", "useradd"}
+OF_THE_SYSTEM = {
+    *("cd", "install", "journalctl", "openssl", "printf", "useradd"),
+    *("createdb", "pg_dump", "pg_restore", "redis-cli"),
+}
 
 
 def understood(command: click.Command, words: list[str]) -> None:
