@@ -1,6 +1,7 @@
 """``neverdrop status``: what waits, how old it is, who works on it, and which alerts are raised."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -49,7 +50,8 @@ def _explain(errors: dict[str, Exception]) -> None:
 def _as_dict(measured: PartialBacklog) -> dict[str, Any]:
     """Numbers that are not known are null, and ``unanswered`` names the stores that would know them."""
     complete, stored, transport = measured.complete, measured.stored, measured.transport
-    workers = transport and {name: sorted(queues) for name, queues in transport.workers.items()}
+    alive = measured.workers
+    workers = None if alive is None else {name: sorted(queues) for name, queues in alive.items()}
     return {
         "unfinished": complete and complete.size,
         "oldest_seconds": complete and complete.oldest_seconds,
@@ -85,7 +87,7 @@ def _status_table(measured: PartialBacklog) -> Table:
     )
     table.add_row("  in the journal", str(transport.journal) if transport else UNKNOWN)
     _add_stored(table, stored)
-    _add_transport(table, transport)
+    _add_transport(table, transport, measured.workers)
     table.add_row("alerts", ", ".join(sorted(measured.raised)) or "none")
     for store in measured.errors:
         table.add_row("", Text(f"{STORES[store]} does not answer: what it knows is missing here", "red"))
@@ -125,7 +127,9 @@ def _add_outbox(table: Table, outbox: OutboxBacklog) -> None:
         table.add_row("replies that wait for a person", Text(str(outbox.dead), "red"))
 
 
-def _add_transport(table: Table, transport: RedisBacklog | None) -> None:
+def _add_transport(
+    table: Table, transport: RedisBacklog | None, workers: Mapping[str, frozenset[str]] | None
+) -> None:
     if transport is None:
         table.add_row("queues, workers", UNKNOWN)
         return
@@ -136,8 +140,10 @@ def _add_transport(table: Table, transport: RedisBacklog | None) -> None:
     failing = [name for name, health in transport.targets.items() if health.breaker != "closed"]
     if failing:
         table.add_row("targets that fail", Text(", ".join(failing), "red"))
-    workers = "\n".join(sorted(transport.workers)) if transport.workers else Text("none", "red")
-    table.add_row("workers alive", workers)
+    if workers is None:
+        table.add_row("workers alive", f"{UNKNOWN}: Redis takes no writes, their heartbeats neither")
+    else:
+        table.add_row("workers alive", "\n".join(sorted(workers)) if workers else Text("none", "red"))
 
 
 def _age(seconds: float) -> str:

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from app.doctor.finding import Finding, Level
 from app.doctor.runbook import ALERTS
-from app.watch import REMEDIES, PartialBacklog, releases, reporting
+from app.watch import REMEDIES, PartialBacklog, RedisBacklog, releases, reporting
 from config.celery import CONVERSATIONS, DEAD_LETTERS, WEBHOOKS, celery_config
 from config.settings import Settings
 
@@ -66,8 +66,8 @@ def judge(measured: PartialBacklog, workers: Sequence[Worker], texts: Mapping[st
     """Yield what is wrong; ``texts``: of the alerts that are raised. Pure: no I/O."""
     for name in sorted(measured.raised):
         yield Finding(name, texts.get(name) or "the alert is raised", ALERTS[name], REMEDIES[name].text)
-    if measured.transport is not None:
-        yield from _queues(measured)
+    if measured.transport is not None and measured.workers is not None:
+        yield from _queues(measured.transport, measured.workers, measured.raised)
     yield from differences(workers)
 
 
@@ -84,13 +84,12 @@ def lacking(workers: Sequence[Worker]) -> dict[str, list[str]]:
     return {worker.name: sorted(everybody - worker.handlers) for worker in knowing}
 
 
-def _queues(measured: PartialBacklog) -> Iterator[Finding]:
-    transport = measured.transport
-    if transport is None:
-        return
-    consumed = {queue for queues in transport.workers.values() for queue in queues}
+def _queues(
+    transport: RedisBacklog, workers: Mapping[str, frozenset[str]], raised: frozenset[str]
+) -> Iterator[Finding]:
+    consumed = {queue for queues in workers.values() for queue in queues}
     for queue, (name, why) in WITHOUT.items():
-        if queue not in consumed and name not in measured.raised:
+        if queue not in consumed and name not in raised:
             waiting = transport.queues.get(queue, 0)
             what = f"no process consumes the queue {queue} ({waiting:,} messages in it)"
             yield Finding(name, what, why, REMEDIES[name].text)

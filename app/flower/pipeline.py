@@ -79,7 +79,9 @@ def _numbers(measured: PartialBacklog) -> dict[str, Any]:
         "queues": transport and dict(transport.queues),
         "unacked": transport and transport.unacked,
         "quarantined": transport and transport.quarantined,
-        "workers": transport and {name: sorted(queues) for name, queues in sorted(transport.workers.items())},
+        "workers": None
+        if measured.workers is None
+        else {name: sorted(queues) for name, queues in sorted(measured.workers.items())},
         "unanswered": sorted(measured.errors),
     }
 

@@ -1,6 +1,6 @@
 """Measure the backlog as far as the stores answer, within a bounded time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.watch import backlog
 from app.watch.backlog import Backlog, PostgresBacklog, RedisBacklog
+from app.watch.conditions import AlertName
 from app.watch.probe import Probe
 
 T = TypeVar("T")
@@ -43,6 +44,13 @@ class PartialBacklog:
         """Why a store's part is not known, by the store's name."""
         parts = {"postgres": self.postgres, "redis": self.redis}
         return {store: part for store, part in parts.items() if isinstance(part, Exception)}
+
+    @property
+    def workers(self) -> Mapping[str, frozenset[str]] | None:
+        """The workers alive; None where nobody knows: no heartbeat is written while Redis takes no writes."""
+        if self.transport is None or AlertName.REDIS_DOWN in self.raised:
+            return None
+        return self.transport.workers
 
     @property
     def raised(self) -> frozenset[str]:

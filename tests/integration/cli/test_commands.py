@@ -39,6 +39,16 @@ def test_status_tells_what_waits(core: Core) -> None:
     assert "unfinished" in run("status").output
 
 
+def test_status_does_not_say_that_nobody_works_while_redis_takes_no_writes(core: Core) -> None:
+    """As when it is full: no heartbeat is written, whoever is alive."""
+    (answer,) = lines(run("status", "--json"))
+    assert answer["workers"] == {}
+    core.execute("INSERT INTO alerts (name, raised, raised_at) VALUES ('redis_down', true, now())")
+    (answer,) = lines(run("status", "--json"))
+    assert answer["workers"] is None
+    assert "not known: Redis takes no writes" in run("status").output
+
+
 # trace
 
 

@@ -155,6 +155,13 @@ def test_workers_with_other_handlers_or_releases_are_named() -> None:
     assert (versions.check, "0.0.9: b" in versions.what, versions.level) == ("versions", True, Level.ADVICE)
 
 
+def test_while_redis_takes_no_writes_nobody_is_said_to_be_missing() -> None:
+    """As when it is full: heartbeats cannot be written, and who reads them would start what runs."""
+    raised = frozenset({"redis_down"})
+    assert {finding.check for finding in judged(raised=raised)} == {"redis_down"}
+    assert "no_worker" in {finding.check for finding in judged()}
+
+
 def test_each_alert_that_is_raised_is_a_finding_with_its_text() -> None:
     (finding,) = judged(worker("a"), raised=frozenset({"backlog_age"}))
     assert (finding.check, finding.what) == ("backlog_age", "the oldest is 400 s old")
