@@ -101,21 +101,23 @@ def slow_readers(port: int, connections: int, until: float) -> Awaitable[None]:
 
 
 def flood(port: int, connections: int, until: float) -> Awaitable[None]:
-    """Connections one after the other, as fast as they go, each with one unsigned post."""
+    """Connections one after the other, as fast as they are answered, each with one unsigned post.
+
+    None waits until the server closes it, which would be in PARK_SECONDS.
+    """
     post = HEAD + FORGED + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"
 
     async def once() -> None:
         loop = asyncio.get_running_loop()
         with await _connect(port) as client:
             await loop.sock_sendall(client, post)
-            while await loop.sock_recv(client, 65_536):
-                pass
+            await loop.sock_recv(client, 65_536)
 
     return _repeat(connections, until, once)
 
 
 ATTACKS: tuple[Attack, ...] = (
-    pipelining, slow_heads, many_headers, slow_bodies, chunks, large_bodies, slow_readers,
+    pipelining, slow_heads, many_headers, slow_bodies, chunks, large_bodies, slow_readers, flood,
 )  # fmt: skip
 
 

@@ -3,9 +3,10 @@
 import http.client
 import multiprocessing
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from statistics import quantiles
+from math import inf
 
 import psutil
 
@@ -15,39 +16,39 @@ MAX_RSS_BYTES = 300 * 1024 * 1024
 MAX_P99_SECONDS = 0.5
 POST_PAUSE_SECONDS = 0.05
 HONEST_TIMEOUT_SECONDS = 10
+NEVER = inf
 PATIENCE_SECONDS = 120  # for the honest posts that there have to be
 ATTACKERS_NICE = 10  # they have machines of their own, and here only what the web and the honest leave
 
 
 @dataclass
 class Report:
-    """Seconds that honest posts took, on new and on kept connections, and the web's largest memory."""
+    """Seconds that honest posts took, on new and on kept connections, and the web's largest memory.
+
+    One that failed took for ever. Meta sends it again.
+    """
 
     new: list[float] = field(default_factory=list)
     kept: list[float] = field(default_factory=list)
     stored: int = 0
-    failed: int = 0
+    failures: Counter[str] = field(default_factory=Counter)  # a status, or an error's name → how often
     rss_bytes: int = 0
 
     @property
     def held(self) -> bool:
-        return (
-            not self.failed
-            and self.rss_bytes < MAX_RSS_BYTES
-            and max(p99(self.new), p99(self.kept)) < MAX_P99_SECONDS
-        )
+        return self.rss_bytes < MAX_RSS_BYTES and max(p99(self.new), p99(self.kept)) < MAX_P99_SECONDS
 
     def __str__(self) -> str:
         return (
             f"memory {self.rss_bytes / 2**20:.0f} MiB, honest posts: {len(self.new)} on new connections with p99 "
             f"{p99(self.new) * 1000:.0f} ms, {len(self.kept)} on kept ones with p99 {p99(self.kept) * 1000:.0f} ms, "
-            f"{self.failed} failed"
+            f"{self.failures.total()} failed{''.join(f', {kind} {times}' for kind, times in self.failures.items())}"
         )
 
 
 def p99(seconds: list[float]) -> float:
-    """Return the 99th percentile; infinite where there are too few."""
-    return quantiles(seconds, n=100)[98] if len(seconds) > 1 else float("inf")
+    """Return the 99th percentile; infinite where there are none."""
+    return sorted(seconds)[int(len(seconds) * 0.99)] if seconds else NEVER
 
 
 def _serve(port_of: "multiprocessing.connection.Connection") -> None:
@@ -103,17 +104,19 @@ def _post(port: int, web: psutil.Process, report: Report, seconds_at_least: floa
         post = small if number % 10 else large
         new = _connection(port)
         for connection, seconds in ((new, report.new), (kept, report.kept)):
-            began = time.monotonic()
+            began, failure = time.monotonic(), ""
             try:
                 connection.request("POST", "/webhook", post.body, post.headers)
                 response = connection.getresponse()
                 response.read()
                 report.stored += response.status == 200
-                report.failed += response.status != 200
-            except (OSError, http.client.HTTPException):
+                failure = "" if response.status == 200 else str(response.status)
+            except (OSError, http.client.HTTPException) as error:
                 connection.close()
-                report.failed += 1
-            seconds.append(time.monotonic() - began)
+                failure = f"{type(error).__name__} of {len(post.body)} bytes"
+            seconds.append(NEVER if failure else time.monotonic() - began)
+            if failure:
+                report.failures[failure] += 1
         new.close()
         report.rss_bytes = max(report.rss_bytes, web.memory_info().rss)
         time.sleep(POST_PAUSE_SECONDS)
