@@ -29,6 +29,7 @@ ADA, GRACE = ("ada", "ada-password"), ("grace", "grace-password")
 COOKIE_SECRET = "cookie-secret-of-a-test"
 TIMEOUT_SECONDS = 30
 JSON = {"Accept": "application/json"}
+NO_TLS = False  # or each client reads every certificate of the machine, a hundred times the work of a request
 
 
 @dataclass
@@ -49,7 +50,9 @@ class Page:
         )
 
     def as_user(self, auth: tuple[str, str] | None, **cookies: str) -> "Page":
-        client = httpx.Client(auth=auth, cookies=cookies, timeout=TIMEOUT_SECONDS, trust_env=False)
+        client = httpx.Client(
+            auth=auth, cookies=cookies, timeout=TIMEOUT_SECONDS, trust_env=False, verify=NO_TLS
+        )
         return Page(self.url, self.opened.enter_context(client), self.opened)
 
     def as_mail(self, address: str) -> "Page":
@@ -72,7 +75,7 @@ def flower_page(**options: Any) -> Iterator[Page]:
         thread.join()
         raise served.error
     try:
-        with ExitStack() as opened, httpx.Client() as nobody:
+        with ExitStack() as opened, httpx.Client(verify=NO_TLS) as nobody:
             anybody = Page(f"http://127.0.0.1:{served.port}", nobody, opened)
             yield anybody.as_user(ADA if given.basic_auth else None)
     finally:
