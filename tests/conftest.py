@@ -26,11 +26,13 @@ from tests.helpers.services import Services
 from tests.helpers.stack import Stack
 
 TIERS = ("unit", "integration", "acceptance", "browser", "hostile")
-# Files with tests that start stacks of their own and take half a minute and more, the longest first
+# Files with tests that take ten seconds and more, mostly waiting, the longest first
 LONG = (
-    "test_chaos", "test_up", "test_one_reply", "test_it_comes_back_by_itself", "test_two_deployments",
-    "test_stored_means_finished", "test_alerts_without_stores", "test_wrong_clocks", "test_demo", "test_examples",
-    "test_scale", "test_upgrade", "test_personal_data", "test_acl", "test_other_user", "test_bench",
+    "test_up", "test_develop", "test_alerts_without_stores", "test_it_comes_back_by_itself", "test_chaos",
+    "test_upgrade", "test_processes", "test_examples", "test_sbom", "test_scale", "test_personal_data",
+    "test_two_deployments", "test_bursts", "test_demo", "test_bench", "test_one_reply", "test_accessibility", "test_targets",
+    "test_wrong_clocks", "test_stack", "test_stored_means_finished", "test_acked_means_stored", "test_failure_is_loud",
+    "test_acl", "test_other_user", "test_whole_way", "test_flower_secrets", "test_statuses_never_go_back",
 )  # fmt: skip
 SHARED_PIPELINE = "pipeline"  # the fixture
 VERIFY_TOKEN = "test-verify-token"
@@ -45,8 +47,8 @@ numbers = count(1)
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two for each core: half of the tests wait, for a lease to run out or a process to start."""
-    return 2 * (os.cpu_count() or 1)
+    """Two for each core and one more: most long tests wait, for a lease to run out or a process to start."""
+    return 2 * (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
