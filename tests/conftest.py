@@ -30,8 +30,9 @@ TIERS = ("unit", "integration", "acceptance", "browser", "hostile")
 LONG = (
     "test_up", "test_develop", "test_alerts_without_stores", "test_it_comes_back_by_itself", "test_chaos",
     "test_upgrade", "test_processes", "test_examples", "test_sbom", "test_scale", "test_personal_data",
-    "test_two_deployments", "test_bursts", "test_demo", "test_bench", "test_one_reply", "test_accessibility", "test_targets",
-    "test_wrong_clocks", "test_stack", "test_stored_means_finished", "test_acked_means_stored", "test_failure_is_loud",
+    "test_two_deployments", "test_bursts", "test_demo", "test_bench", "test_one_reply", "test_accessibility",
+    "test_targets", "test_wrong_clocks", "test_stack", "test_stored_means_finished", "test_acked_means_stored",
+    "test_failure_is_loud",
     "test_acl", "test_other_user", "test_whole_way", "test_flower_secrets", "test_statuses_never_go_back",
 )  # fmt: skip
 SHARED_PIPELINE = "pipeline"  # the fixture
