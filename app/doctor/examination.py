@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.doctor import configuration, meta, outside, postgres_store, processes, redis_store
+from app.doctor import configuration, forgotten, meta, outside, postgres_store, processes, redis_store
 from app.doctor.finding import Finding
 from app.errors import NeverdropError
 from app.graph import AppFacts, ask
@@ -51,6 +51,7 @@ def everything(
     for finding in processes.judge(measured, workers, _texts(engine)):
         if finding.check not in known:  # the store that is away says so itself
             yield finding
+    yield from forgotten.examine(engine)
     url = wanted.url
     if wanted.meta:
         tokens = dict.fromkeys(settings.access_tokens.values())

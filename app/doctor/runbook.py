@@ -39,7 +39,7 @@ CHECKED_AT_START = frozenset(
         "postgres_durability", "database_down",
     }
 )  # fmt: skip
-PROCESSES = ("versions", "handlers", "dead_letter_queue")
+PROCESSES = ("versions", "handlers", "dead_letter_queue", "paused")
 CONFIGURATION = (
     "settings",
     "handler_modules",

@@ -8,7 +8,7 @@ import pytest
 
 from app import doctor
 from app.dev.stack.embedded import free_port
-from app.doctor import Finding, Level, Outside, outside, postgres_store, processes, redis_store
+from app.doctor import Finding, Level, Outside, forgotten, outside, postgres_store, processes, redis_store
 from app.doctor.processes import Worker
 from app.handlers.self_check import self_check
 from app.watch import PartialBacklog, RedisBacklog, heartbeats, releases, reporting
@@ -17,7 +17,7 @@ from config.settings import SELF_CHECK_FIELD, Settings, settings
 from tests.conftest import VERIFY_TOKEN
 from tests.helpers import factories as f
 from tests.helpers.callback import callback_url
-from tests.helpers.core import Core
+from tests.helpers.core import Core, text_body
 from tests.integration.cli.support import run
 
 pytestmark = pytest.mark.core(messages="failing", max_attempts=1, of_process=True)
@@ -76,6 +76,18 @@ def test_a_store_that_is_away_is_a_finding_and_no_traceback(
 def test_what_is_wrong_with_the_tables_is_named(at_work: Core, statement: str, check: str) -> None:
     at_work.execute(statement)
     assert check in names(at_work)
+
+
+def test_a_pause_that_somebody_has_forgotten_is_named(at_work: Core) -> None:
+    at_work.ingest(text_body("one", "two"))
+    at_work.execute("UPDATE lanes SET paused_at = now() - interval '2 days', paused_by = 'ada'")
+    (found,) = forgotten.examine(at_work.engine)
+    assert "paused without an end: 1," in found.what
+    assert "2 of their jobs wait" in found.what
+    assert "paused" in names(at_work)
+    for at, until in (("1 hour", "NULL"), ("2 days", "now() + interval '1 day'")):
+        at_work.execute(f"UPDATE lanes SET paused_at = now() - interval '{at}', paused_until = {until}")
+        assert "paused" not in names(at_work)
 
 
 def test_a_transaction_that_is_open_for_long_is_named(at_work: Core, monkeypatch: pytest.MonkeyPatch) -> None:
