@@ -116,10 +116,22 @@ WITH first AS MATERIALIZED (
 SELECT id FROM burst
 """  # noqa: S608  (constants)
 
-# What was true when the head was read is looked at again, under the row's lock; who is second skips it. An attempt
-# that was begun before and has no end was its forwarder's last: it becomes a past attempt.
+# A statement sees what was committed before it began. So lanes are locked before it is asked what is under way in them:
+# what another forwarder begins at the same moment is seen then, and who is second leaves the lane alone. A job that is
+# alone in its lane needs no lock but its own.
+LOCK_LANES = """
+PREPARE target_lock_lanes (bigint[]) AS
+WITH locked AS MATERIALIZED (
+  SELECT id FROM lanes WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+)
+SELECT lane FROM unnest($1) AS asked (lane)
+WHERE lane IN (SELECT id FROM locked) OR NOT EXISTS (SELECT FROM lanes WHERE id = lane)
+"""
+
+# What was true when the head was read is looked at again, under the lock of its lane ($5); who is second skips it. An
+# attempt that was begun before and has no end was its forwarder's last: it becomes a past attempt.
 BEGIN = f"""
-PREPARE target_begin (bigint[], smallint[], text, float8) AS
+PREPARE target_begin (bigint[], smallint[], text, float8, bigint[]) AS
 WITH asked AS MATERIALIZED (
   SELECT * FROM unnest($1, $2) AS a (id, attempts)
 ), before AS MATERIALIZED (
@@ -137,7 +149,7 @@ WITH asked AS MATERIALIZED (
                 > (j.occurred_at, j.delivery_id, j.position)
        FROM lanes l WHERE l.id = before.root_lane), false)
   FROM before
-  WHERE j.id = before.id
+  WHERE j.id = before.id AND before.root_lane = ANY ($5)
     AND j.id = (SELECT first.id FROM ({FIRST.format(root="before.root_lane", count=1)}) AS first)
     AND {FREE.format(root="before.root_lane", lease="$4")}
   RETURNING j.id, j.attempts, j.late, before.root_lane

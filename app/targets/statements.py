@@ -39,7 +39,7 @@ class TargetStatements:
     worker: str
     settle_seconds: float
     wake_senders: Callable[[], object]
-    has_unsettled: bool = False  # something waits for a delivery that is about to be stored
+    has_unsettled: bool = False  # something waits for a delivery that is about to be stored, or for a lock
     _name_ids: dict[str, int] = field(default_factory=dict)
     _cursors: dict[str, int] = field(default_factory=dict)  # target → the lane that was looked at last
 
@@ -121,6 +121,9 @@ class TargetStatements:
         self, prepared: Prepared, target: Target, heads: Sequence[TargetHead], lease: float
     ) -> list[TargetAttempt]:
         """Begin jobs; of a target that joins, with the bursts that are fixed by that."""
+        lanes = {lane for (lane,) in prepared.rows(sql.LOCK_LANES, sorted({head.lane for head in heads}))}
+        self.has_unsettled |= any(head.lane not in lanes for head in heads)  # somebody is at it just now
+        heads = [head for head in heads if head.lane in lanes]
         if target.join is not None:
             gathering = [head.id for head in heads if head.gathers]
             complete = (
@@ -128,7 +131,7 @@ class TargetStatements:
             )
             heads = [head for head in heads if head.id in complete or not head.gathers]
         ids, counted = [head.id for head in heads], [head.attempts for head in heads]
-        begun = prepared.rows(sql.BEGIN, ids, counted, self.worker, lease)
+        begun = prepared.rows(sql.BEGIN, ids, counted, self.worker, lease, sorted(lanes))
         numbers = {id_: (number, late) for id_, number, late in begun}
         attempts = [head.attempt(target, *numbers[head.id]) for head in heads if head.id in numbers]
         if target.join is None:

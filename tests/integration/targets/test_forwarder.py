@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from app import dead_letters
 from app.handlers import Event
@@ -16,9 +18,14 @@ from app.targets.statements import TargetStatements
 from app.targets.target import Target
 from tests.helpers import factories as f
 from tests.helpers.core import Core, text_body
+from tests.helpers.waiting import until
 from tests.integration.targets.conftest import DONE, Targets
 
 FAILED = TargetAnswer(500, body=b"no space left")
+
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 def test_a_target_gets_each_event_once_and_in_order(targets: Targets) -> None:
@@ -171,6 +178,28 @@ def test_an_earlier_event_that_comes_meanwhile_waits_for_the_answer(targets: Tar
     asyncio.run(overtake())
     assert crm.texts == ["later", "earlier"]
     assert [content["data"]["late"] for _, content in crm.seen] == [False, True]
+
+
+def test_an_earlier_event_waits_for_an_attempt_that_another_forwarder_begins_at_the_same_moment(
+    targets: Targets,
+) -> None:
+    crm = targets.add()
+    targets.core.ingest(text_body("later", at=f.NOW + 10))
+    other = targets.forwarder("other")
+    with targets.core.engine.connect() as beginning:  # it is asked for, and not committed yet
+        beginning.execute(
+            text("""
+            UPDATE jobs SET attempts = 1, worker = 'first', begun_at = clock_timestamp();
+            UPDATE lanes SET current_job_id = (SELECT id FROM jobs) WHERE id = (SELECT lane FROM jobs)
+            """)
+        )
+        targets.core.ingest(text_body("earlier", at=f.NOW))
+        with ThreadPoolExecutor(1) as pool:
+            turn = pool.submit(lambda: asyncio.run(other.turn()))
+            until(lambda: turn.done() or targets.core.value(WAITING))
+            beginning.commit()
+            assert not turn.result()
+    assert crm.texts == []
 
 
 def test_a_target_that_hangs_holds_no_other(targets: Targets) -> None:
