@@ -2,11 +2,14 @@
 
 import ipaddress
 import random
+import shutil
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
@@ -18,6 +21,7 @@ from app.dev.simulator.traffic import Options, Post, plan
 from config.settings import settings
 
 MAX_EVENTS = 1_000_000  # of one run: they are all made before the first is sent
+COMMAND = "neverdrop"
 PERCENT = click.FloatRange(0, 100)
 STATUSES_A_MESSAGE = 3  # sent, delivered, read
 MEANINGS = {
@@ -162,7 +166,13 @@ def summary(answers: Sequence[Answer]) -> Iterator[str]:
         yield f"{count} never got one: {MEANINGS.get(status, f'status {status}')}"
     wamid = next((event.message_id for event in events.values() if event.kind == "message"), None)
     if wamid:
-        yield f"To see what became of one message: neverdrop trace {wamid}"
+        yield f"To see what became of one message: {_as_typed()} trace {wamid}"
+
+
+def _as_typed() -> str:
+    """Return the command as it was typed, so that the next one can be copied: it may not be on the PATH."""
+    typed = sys.argv[0]
+    return typed if Path(typed).name == COMMAND and shutil.which(COMMAND) is None else COMMAND
 
 
 def last(answer: Answer) -> int:

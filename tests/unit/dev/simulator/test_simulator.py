@@ -255,3 +255,19 @@ def test_each_message_comes_with_three_statuses_of_another(monkeypatch: pytest.M
     assert sorted(event.kind for event in events) == ["message", "status", "status", "status"]
     (wamid,) = [event.message_id for event in events if event.kind == "message"]
     assert result.output.splitlines()[-1].endswith(f"neverdrop trace {wamid}")
+
+
+@pytest.mark.parametrize(
+    ("typed", "on_the_path", "shown"),
+    [
+        (".venv/bin/neverdrop", None, ".venv/bin/neverdrop"),
+        ("/opt/neverdrop/bin/neverdrop", "/opt/neverdrop/bin/neverdrop", "neverdrop"),
+        ("pytest", None, "neverdrop"),
+    ],
+)
+def test_the_command_that_comes_next_can_be_copied(
+    monkeypatch: pytest.MonkeyPatch, typed: str, on_the_path: str | None, shown: str
+) -> None:
+    monkeypatch.setattr(command.sys, "argv", [typed])
+    monkeypatch.setattr(command.shutil, "which", lambda _name: on_the_path)
+    assert command._as_typed() == shown
