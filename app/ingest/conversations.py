@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
+from app import outbox
 from app.ingest.merge_plan import MergePlan, NameGroup, is_phone, plan_merges
 from app.stores import Prepared
 from config.logging import get_logger
@@ -135,7 +136,7 @@ def _move_names(connection: Connection, plan: MergePlan) -> dict[int, int]:
 
 
 def _merge(connection: Connection, loser: int, winner: int) -> bool:
-    """Merge a conversation that has no name left: its jobs go on in the winner's lanes.
+    """Merge a conversation that has no name left: its jobs go on in the winner's lanes, its sends among the winner's.
 
     Conversations are locked before events, and events before jobs, as by an ingest.
 
@@ -149,5 +150,6 @@ def _merge(connection: Connection, loser: int, winner: int) -> bool:
     connection.execute(FLATTEN_MERGES, parameters)
     connection.execute(MOVE_EVENTS, parameters)
     connection.execute(MERGE_LANES, parameters)
+    outbox.move(connection, loser, winner)
     log.info("conversation.merged", lane=loser, into=winner)
     return True

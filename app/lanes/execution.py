@@ -193,6 +193,8 @@ class Execution:
                 if len(attempt.events) > 1:
                     self.statements.finish_members(attempt.job_id, attempt.number)
                 begun = self.finish([attempt], look_ahead)
+                if has_sends:
+                    self.statements.follow_merge(attempt.head)
             self.begun |= begun
             if has_sends:
                 self.wake()

@@ -87,6 +87,9 @@ class Group:
                     ran.append(self._perform(attempt))
                     self._go_on_after(ran[-1])
                 begun = self._finish([each.attempt for each in ran if each.error is None], look_ahead)
+                for each in ran:
+                    if each.has_sends:
+                        self.execution.statements.follow_merge(each.attempt.head)
         except self.execution.must_end:
             raise
         except BaseException as error:

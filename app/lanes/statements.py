@@ -9,6 +9,7 @@ import psycopg2
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from app import outbox
 from app.handlers import DialogChange, Event
 from app.lanes import bursts, dialog_sql, sql
 from app.lanes.rows import Begun, Failure, Head
@@ -208,6 +209,11 @@ class LaneStatements:
         if not rows[0][0]:
             return None
         return {job_id: Begun(*begun) for _, job_id, *begun in rows if job_id is not None}
+
+    def follow_merge(self, head: Head) -> None:
+        """Inside the transaction of its effects, once the job is done: its sends go where its conversation went."""
+        if head.conversation is not None:
+            outbox.follow_merge(self.connection, head.lane, head.event_id, head.conversation)
 
     def fail(self, job_id: int, attempt: int, failure: Failure) -> bool:
         """Record that the attempt failed, on a new connection if this one died; False if it is a stale attempt."""

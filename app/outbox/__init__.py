@@ -15,7 +15,7 @@ from app.outbox.sender import SURE_SECONDS, OutboxSender, token_digest
 from app.outbox.settle import Settlement, of_status, settle
 from app.outbox.statements import OutboxStatements
 from app.outbox.sweep import Swept, end_leases, sweep
-from app.outbox.writer import cancel, find_conversation, write
+from app.outbox.writer import cancel, find_conversation, follow_merge, move, write
 
 __all__ = [
     "SURE_SECONDS",
@@ -32,7 +32,9 @@ __all__ = [
     "decide",
     "end_leases",
     "find_conversation",
+    "follow_merge",
     "judge",
+    "move",
     "of_item",
     "of_status",
     "parse",

@@ -33,8 +33,9 @@ FROM found LEFT JOIN stopped_numbers stopped USING (number) WHERE found.number I
 
 # The first of each conversation that holds others up, if it may leave now. A step through the index for each
 # conversation, beginning behind $2, so that those at the end of the alphabet get their turn. Two senders that are
-# at it at once skip each other's rows; a second send of a conversation is never the first. OFFSET 0 keeps the planner
-# from reading all that waits for a join.
+# at it at once skip each other's rows; a second send of a conversation is never the first. One that was committed
+# after a later one had left, or that came by a merge, waits for that one's answer. OFFSET 0 keeps the planner from
+# reading all that waits for a join.
 TAKE = f"""
 PREPARE outbox_take (text, text, int, text) AS
 WITH RECURSIVE first AS (
@@ -46,9 +47,12 @@ WITH RECURSIVE first AS (
     WHERE s.holds AND s.number = $1 AND s.conversation > first.conversation
     ORDER BY s.conversation, s.id LIMIT 1
   ) AS next
+), under_way AS MATERIALIZED (
+  SELECT conversation FROM sends WHERE held_until IS NOT NULL AND number = $1 AND state IN ('sending', 'unknown')
 ), ready AS (
   SELECT s.id FROM first CROSS JOIN LATERAL (SELECT * FROM sends WHERE id = first.id OFFSET 0) AS s
   WHERE s.state = 'queued' AND s.due_at <= clock_timestamp()
+    AND NOT EXISTS (SELECT FROM under_way u WHERE u.conversation = first.conversation)
   LIMIT $3
 ), locked AS (
   SELECT id FROM sends WHERE id = ANY (ARRAY(SELECT id FROM ready)) AND state = 'queued'

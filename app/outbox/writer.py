@@ -8,6 +8,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, text
 
 from app.outbox.rows import NewSend
+from app.stores import Prepared
 
 INSERT = text("""
 INSERT INTO sends (event_id, handler, step, number, conversation, recipient_kind, recipient, body, outside_window,
@@ -45,6 +46,26 @@ JOIN conversations root ON root.id = coalesce(c.merged_into, c.id)
 WHERE a.key = :alias
 """)
 
+# What waits in a conversation that is merged waits in the winner's from now on, in the order of all of them
+MOVE = text("""
+UPDATE sends SET conversation = (SELECT key FROM conversations WHERE id = :winner)
+WHERE holds AND (number, conversation) = (SELECT split_part(key, '/', 1), key FROM conversations WHERE id = :loser)
+""")
+
+# The merge did not see what was not committed. Whoever ends the job and whoever merges lock its lane, so one of the two
+# sees what the other has done.
+FOLLOW = """
+PREPARE outbox_follow (bigint, bigint, text) AS
+UPDATE sends s SET conversation = place.key
+FROM (
+  SELECT c.key FROM lanes own
+  JOIN lanes root ON root.id = coalesce(own.merged_into, own.id)
+  JOIN conversations c ON c.id = root.conversation_id
+  WHERE own.id = $1 AND c.key <> $3
+) AS place
+WHERE s.event_id = $2 AND s.holds AND s.conversation = $3
+"""
+
 
 def write(connection: Connection, send: NewSend) -> bool:
     """Write a send; return whether it is new: a step that was written before, by any attempt, is not sent again."""
@@ -60,6 +81,19 @@ def write(connection: Connection, send: NewSend) -> bool:
 def cancel(connection: Connection, number: str, key: str) -> int:
     """Cancel sends of this key that have not left; return how many."""
     return connection.execute(CANCEL, {"number": number, "key": key}).rowcount
+
+
+def move(connection: Connection, loser: int, winner: int) -> None:
+    """Let the sends that wait in a conversation wait in the one that it is merged into."""
+    connection.execute(MOVE, {"loser": loser, "winner": winner})
+
+
+def follow_merge(connection: Connection, lane: int, event_id: int, conversation: str) -> None:
+    """Let the sends of an event wait where its conversation was merged into, if it was since the attempt began.
+
+    In the transaction that ends the job, after its lane was locked.
+    """
+    Prepared(connection).rows(FOLLOW, lane, event_id, conversation)
 
 
 def find_conversation(

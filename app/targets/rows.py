@@ -15,6 +15,7 @@ class TargetAttempt:
     """An attempt that is committed: what is to be posted, and to whom."""
 
     target: Target
+    lane: int
     job_id: int
     number: int  # ever, the fencing token
     since_retry: int  # since the last retry by a person, from 1
@@ -73,4 +74,6 @@ class TargetHead:
             late, self.payload,
         )  # fmt: skip
         since_retry = number - self.attempts_at_retry
-        return TargetAttempt(target, self.id, number, since_retry, self.age_seconds, self.replay_id, event)
+        return TargetAttempt(
+            target, self.lane, self.id, number, since_retry, self.age_seconds, self.replay_id, event
+        )

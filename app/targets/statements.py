@@ -13,6 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Connection, Engine
 
+from app import outbox
 from app.errors import Permanent
 from app.handlers import Context
 from app.lanes import bursts
@@ -164,6 +165,10 @@ class TargetStatements:
                     replayed=attempt.replay_id is not None,
                 )  # fmt: skip
                 replies.write(ctx, list(result.replies))
+                if attempt.event.conversation is not None:
+                    outbox.follow_merge(
+                        connection, attempt.lane, attempt.event.id, attempt.event.conversation
+                    )
         except Permanent as error:
             return self._record_refused(result, str(error))
         except REFUSALS as error:

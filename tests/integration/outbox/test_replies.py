@@ -8,9 +8,11 @@ from app import replays
 from app.handlers import Context, Event
 from tests.helpers import factories as f
 from tests.helpers.core import text_body
+from tests.integration.ingest.conversations import PHONE_ONLY, USER_ONLY
 from tests.integration.outbox.conftest import Outbox, Reply
 
 HOUR = 3600
+ROOT = "SELECT key FROM conversations WHERE merged_into IS NULL"
 
 
 def say(*texts: str) -> Reply:
@@ -100,6 +102,46 @@ def test_replies_of_a_conversation_leave_in_the_order_in_which_they_were_written
         assert [
             each["message"]["text"]["body"] for each in outbox.graph.sent if each["user"] == f.phone(user)
         ] == texts
+
+
+def test_a_reply_that_waits_keeps_its_place_when_its_conversation_is_merged(outbox: Outbox) -> None:
+    outbox.graph.set_faults(no_status=True)
+    outbox.handle(say("to the user"), "a", **USER_ONLY)
+    outbox.send()
+    outbox.graph.set_faults(pair_limited=1, no_status=True)
+    outbox.handle(say("to the phone"), "b", **PHONE_ONLY)
+    outbox.send()
+    outbox.graph.set_faults(no_status=True)
+    outbox.handle(say("to both"), "c")
+    outbox.send()
+    assert outbox.graph.texts == ["to the user"]
+    outbox.make_due()
+    for _ in range(2):
+        outbox.send()
+    assert outbox.graph.texts == ["to the user", "to the phone", "to both"]
+
+
+def test_a_reply_of_an_attempt_that_runs_during_a_merge_goes_with_its_conversation(outbox: Outbox) -> None:
+    def reply_while_merged(_event: Event, ctx: Context) -> None:
+        ctx.reply("here")
+        outbox.core.ingest(text_body("both", at=f.NOW + 2))
+
+    outbox.core.ingest(text_body("user", at=f.NOW, **USER_ONLY))
+    outbox.handle(reply_while_merged, "phone", at=f.NOW + 1, **PHONE_ONLY)
+    assert {row.conversation for row in outbox.rows()} == {outbox.core.value(ROOT)}
+
+
+def test_a_send_that_was_committed_late_waits_for_one_that_has_left(outbox: Outbox) -> None:
+    outbox.handle(say("first", "second"), "hello")
+    outbox.core.execute(
+        "UPDATE sends SET state = 'sending', held_until = now() + interval '1 min' WHERE id = 2"
+    )
+    outbox.send()
+    assert outbox.graph.texts == []
+    outbox.core.execute("UPDATE sends SET state = 'queued', held_until = NULL WHERE id = 2")
+    outbox.send()
+    outbox.send()
+    assert outbox.graph.texts == ["first", "second"]
 
 
 def test_a_conversation_that_waits_delays_no_other(outbox: Outbox) -> None:
