@@ -1,6 +1,7 @@
-"""How long live messages wait beside an import or a replay: ``python -m bench.latency``.
+"""How long live messages wait beside an import, a replay, or replies that wait: ``python -m bench.latency``.
 
-Real processes with default settings: a web, an ingest, a worker, beat and both stores. Messages are posted at a steady
+Real processes with default settings: a web, an ingest, a worker, a sender, beat and both stores, and the stand-in for
+Meta. Messages are posted at a steady
 rate; measured is from the beginning of the POST to the beginning of the handler, by the clock of this machine.
 """
 
@@ -18,7 +19,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from app.broker import wake_senders
+from app.dev.stack import free_port
+from app.dev.stack import programs as pipeline
+from app.stores import redis
 from bench.subjects.cluster import Cluster, running
+from bench.subjects.sends import fill
 from bench.traffic.bodies import Traffic, body, wamid
 
 HANDLERS = "bench.subjects.handlers_of_all"
@@ -26,6 +32,7 @@ HISTORY_A_BODY = 100
 FIRST_HISTORY = 50_000_000
 FIRST_OLD = 60_000_000
 DRAIN_SECONDS = 600
+SEND_SECONDS = 1200
 WARM = 50
 
 TABLE = "CREATE TABLE bench_starts (key text, replayed boolean, started_at float8)"
@@ -34,6 +41,7 @@ HISTORY_LEFT = "SELECT count(*) FROM jobs j JOIN events e ON e.id = j.event_id W
 HISTORY = "SELECT count(*) FROM events WHERE type = 'history'"
 LEFT = "SELECT count(*) FROM jobs"
 EVENTS = "SELECT count(*) FROM events"
+SENDS_LEFT = "SELECT count(*) FROM sends WHERE holds"
 
 
 @click.command()
@@ -41,12 +49,18 @@ EVENTS = "SELECT count(*) FROM events"
 @click.option("--seconds", default=30, show_default=True, help="Of live messages on an idle machine.")
 @click.option("--history", default=12_000, show_default=True, help="Messages of an import.")
 @click.option("--replayed", default=20_000, show_default=True, help="Events that are run again.")
-def main(rate: int, seconds: int, history: int, replayed: int) -> None:
-    """Measure live messages on this machine: alone, beside an import, beside a replay."""
+@click.option("--replies", default=100_000, show_default=True, help="That wait in the outbox at once.")
+def main(rate: int, seconds: int, history: int, replayed: int, replies: int) -> None:
+    """Measure live messages on this machine: alone, and beside an import, a replay, and replies that wait."""
     table = Table("live messages", "count", "start p50", "start p99", "worst", "the other took", box=None)
+    port = free_port()
+    others = [pipeline.graph(port, "http://127.0.0.1:9/webhook"), pipeline.sender()]
+    variables = {
+        "HANDLERS": HANDLERS, "WHATSAPP_API_URL": f"http://127.0.0.1:{port}", "WHATSAPP_ACCESS_TOKEN": "bench",
+    }  # fmt: skip
     with (
         tempfile.TemporaryDirectory(prefix="neverdrop-bench-") as directory,
-        running(Path(directory), 1, lambda stores: stores.query(TABLE), HANDLERS=HANDLERS) as cluster,
+        running(Path(directory), 1, lambda stores: stores.query(TABLE), others, **variables) as cluster,
     ):
         live = _Live(cluster, rate)
         live.run(WARM / rate)
@@ -62,6 +76,10 @@ def main(rate: int, seconds: int, history: int, replayed: int) -> None:
         table.add_row(
             f"beside a replay of {replayed:,} events", *_shown(beside), f"{time.monotonic() - began:.0f} s"
         )
+        fill(replies)
+        began = time.monotonic()
+        beside = live.run_beside(lambda: _send(cluster))
+        table.add_row(f"beside {replies:,} replies", *_shown(beside), f"{time.monotonic() - began:.0f} s")
     Console(width=120).print(table)
 
 
@@ -132,6 +150,12 @@ def _store_old(cluster: Cluster, count: int) -> None:
         DRAIN_SECONDS,
         "the events",
     )
+
+
+def _send(cluster: Cluster) -> None:
+    """Wait until no reply waits any more."""
+    wake_senders(redis())
+    cluster.until(lambda: cluster.stores.query(SENDS_LEFT) == 0, SEND_SECONDS, "the replies")
 
 
 def _replay() -> None:

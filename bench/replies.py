@@ -25,20 +25,12 @@ from app.dev.stack import free_port
 from app.dev.stack import programs as pipeline
 from app.outbox import NewSend, parse, write
 from app.stores import engine, migrate, redis
+from bench.subjects.sends import NUMBERS, fill
 from bench.subjects.stores import Stores, until
 
-NUMBERS = 4  # the business's: each has a rate of its own, 750 a second
-CONVERSATIONS = 1000
 PAUSE_SECONDS = 0.02
 START_SECONDS = 60
 DRAIN_SECONDS = 1800
-FILL = text("""
-INSERT INTO sends (event_id, handler, step, number, conversation, recipient_kind, recipient, body, callback)
-SELECT i, 'bench', '1', CAST(1000 + i % :numbers AS text), 'c' || i % :conversations, 'phone',
-       CAST(15550000000 + i % :conversations AS text),
-       '{"type": "text", "text": {"body": "hello"}}', gen_random_uuid()
-FROM generate_series(:first, :last) AS i
-""")
 LEFT = text("SELECT count(*) FROM sends WHERE state <> 'accepted'")
 
 
@@ -80,15 +72,7 @@ def _latencies(count: int, graph_url: str) -> list[float]:
 
 def _drain(count: int) -> float:
     """Seconds until so many replies have left that were committed at once."""
-    with engine().begin() as connection:
-        first = 1_000_000
-        sizes = {
-            "numbers": NUMBERS,
-            "conversations": CONVERSATIONS,
-            "first": first,
-            "last": first + count - 1,
-        }
-        connection.execute(FILL, sizes)
+    fill(count)
     began = time.perf_counter()
     wake_senders(redis())
     until(lambda: _left() == 0, DRAIN_SECONDS, "the backlog's end")

@@ -2,14 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from app.dev.processes.children import Records
+from app.dev.processes.children import Program, Records
 from app.dev.processes.supervisor import Printer, Supervisor
 from app.dev.stack import free_port
 from app.dev.stack import programs as pipeline
@@ -51,9 +51,16 @@ class Cluster:
 
 @contextmanager
 def running(
-    path: Path, workers: int, prepare: Callable[[Stores], object] = id, **variables: str
+    path: Path,
+    workers: int,
+    prepare: Callable[[Stores], object] = id,
+    others: Sequence[Program] = (),
+    **variables: str,
 ) -> Iterator[Cluster]:
-    """Start all of it, with these variables in its environment and in this process's; its log is in the directory."""
+    """Start all of it, and other programs beside it; its log is in the directory.
+
+    ``variables`` are in its environment and in this process's.
+    """
     stores = Stores.start(path, DURABLE)
     os.environ |= {
         "NEVERDROP_ENV": "development", "REDIS_URL": stores.redis_url, "DATABASE_URL": stores.database_url,
@@ -69,7 +76,7 @@ def running(
         consumers = [pipeline.ingest(), *map(pipeline.worker, range(1, workers + 1))]
         cluster = Cluster(stores, supervisor, port)
         try:
-            for program in (pipeline.web(port), *consumers, pipeline.beat()):
+            for program in (pipeline.web(port), *consumers, pipeline.beat(), *others):
                 supervisor.start(program)
             cluster.until(lambda: consumers_answer(consumers, settings()), READY_SECONDS, "the workers")
             yield cluster

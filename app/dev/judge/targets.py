@@ -4,7 +4,8 @@ Relies on: what a target received, by the clock that Postgres has too. Whether i
 is judged with those of handlers; here, that each call was made while its job was under way, so that calls come in that
 order.
 
-A crash of Postgres may take back what was done within its last half second: that is posted again, under the same id.
+A crash of Postgres may take back what was done within its last half second: that is posted again, under the same id. What
+was on its way to the target at that moment arrives after it.
 A forwarder that was stopped while a request was on its way to the socket sends that when it goes on, though others may
 have posted it meanwhile: that is not judged.
 """
@@ -15,7 +16,7 @@ from app.dev.judge.facts import Facts, grouped
 from app.dev.judge.records import StoredJob
 from app.dev.judge.verdict import Violation
 
-CRASH_SECONDS = 2.0  # before a crash of Postgres
+CRASH_SECONDS = 2.0  # before a crash of Postgres, and after it
 RESUMED_SECONDS = 2.0  # after a forwarder that was stopped goes on
 STOPPED = "stop_forwarder"  # the kind of fault that stops one
 HELD_SECONDS = 60.0  # an outage of a target that lasts so long would show whether the bot waits for it
@@ -44,7 +45,9 @@ def targets_get_every_event(facts: Facts) -> Iterator[Violation | None]:
 def calls_are_those_of_their_job(facts: Facts) -> Iterator[Violation | None]:
     """Each call was made while a job of its event was under way, and an id is that of one job."""
     spared = [
-        (fault.began_at - CRASH_SECONDS, fault.began_at) for fault in facts.faults if fault.loses_commits
+        (fault.began_at - CRASH_SECONDS, fault.began_at + CRASH_SECONDS)
+        for fault in facts.faults
+        if fault.loses_commits
     ]
     spared += [
         (fault.ended_at, fault.ended_at + RESUMED_SECONDS) for fault in facts.faults if fault.kind == STOPPED

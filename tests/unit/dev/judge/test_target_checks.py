@@ -105,8 +105,9 @@ def test_what_is_broken_is_named(broken: Callable[[Facts], Facts], sentence: str
     assert sentence in violations(broken(good()))
 
 
-def test_what_a_crash_of_postgres_took_back_may_come_again() -> None:
-    crash = PastFault("kill_postgres", START + 1.0, START + 2.0, loses_commits=True)
+@pytest.mark.parametrize("at", [1.0, 0.4], ids=["before the crash", "on its way at the crash"])
+def test_what_a_crash_of_postgres_took_back_may_come_again(at: float) -> None:
+    crash = PastFault("kill_postgres", START + at, START + 2.0, loses_commits=True)
     facts = called(good(), 2, 0.5)  # its job began anew at 2.2
     assert violations(facts) != []
     assert violations(replace(facts, faults=[crash])) == []
