@@ -4,8 +4,8 @@ Relies on: what a target received, by the clock that Postgres has too. Whether i
 is judged with those of handlers; here, that each call was made while its job was under way, so that calls come in that
 order.
 
-A crash of Postgres may take back what was done within its last half second: that is posted again, under the same id. What
-was on its way to the target at that moment arrives after it.
+A crash of Postgres may take back what was done within its last half second: that is posted again, under the same id.
+What was on its way to the target at that moment arrives after it.
 A forwarder that was stopped while a request was on its way to the socket sends that when it goes on, though others may
 have posted it meanwhile: that is not judged.
 """
