@@ -24,7 +24,7 @@ demo: $(VENV)/installed ## traffic, a killed worker, and a table of what became 
 # Bytecode is kept where the environment says otherwise: each process that a test starts would compile the code anew
 test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/installed-dev $(VENV)-supply/installed ## unit, integration, acceptance and browser tests (those without a Chromium are skipped)
-	$(BIN)/python -m pytest -n auto --maxprocesses 5 --dist worksteal
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 bench: $(VENV)/installed-bench ## side by side with other ways to receive webhooks; BENCH="--quick" and other options
 	@exec $(BIN)/python -m bench $(BENCH)

@@ -4,6 +4,7 @@ Each process of the test run has servers of its own. A test gets a copy of a mig
 an empty Valkey with ``appendfsync always``.
 """
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -48,8 +49,8 @@ numbers = count(1)
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two for each core and one more: most long tests wait, for a lease to run out or a process to start."""
-    return 2 * (os.cpu_count() or 1) + 1
+    """Two for each core: most long tests wait, for a lease to run out or a process to start."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -66,6 +67,41 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         first = {item for tests in (shared, *long) for item in tests}
         rest = [item for item in items if item not in first]
         items[:] = shares(shared, long, rest, processes)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """A browser of an earlier test keeps its event loop running in this thread: nobody else is to see it."""
+    with _without_the_browsers_loop(item):
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    with _without_the_browsers_loop(item):
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    if nextitem is None:  # the browser ends now
+        yield
+        return
+    with _without_the_browsers_loop(item):
+        yield
+
+
+@contextmanager
+def _without_the_browsers_loop(item: pytest.Item) -> Iterator[None]:
+    running = None if item.get_closest_marker("browser") else asyncio._get_running_loop()
+    if running is None:
+        yield
+        return
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(running)
 
 
 @pytest.fixture(scope="session")
