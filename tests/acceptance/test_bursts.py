@@ -38,7 +38,7 @@ def test_no_message_is_lost_and_none_is_in_two_lists_whatever_dies(start_stack: 
         CLAIM_LEASE_SECONDS="2",
         SWEEP_GRACE_SECONDS="1",
         # A body whose task was lost with the queues is found by a sweep: what was accepted after it waits for that
-        ORDER_SETTLE_SECONDS="30",
+        ORDER_SETTLE_SECONDS="120",
     )
     ended = threading.Event()
     faults = threading.Thread(target=break_things, args=(stack, ended))
