@@ -151,10 +151,16 @@ def _words(error: httpx.HTTPError) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _reset() -> None:
+def _forget() -> None:
     senders.cache_clear()
     signaller.cache_clear()
 
 
-os.register_at_fork(after_in_child=_reset)
+def _reset() -> None:
+    if signaller.cache_info().currsize:
+        signaller().close()
+    _forget()
+
+
+os.register_at_fork(after_in_child=_forget)
 double.when_changed(_reset)
