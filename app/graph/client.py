@@ -151,16 +151,15 @@ def _words(error: httpx.HTTPError) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _forget() -> None:
+def _renew() -> None:
     senders.cache_clear()
     signaller.cache_clear()
 
 
 def _reset() -> None:
-    if signaller.cache_info().currsize:
-        signaller().close()
-    _forget()
+    double.open_anew(signaller)
+    senders.cache_clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=_renew)
 double.when_changed(_reset)

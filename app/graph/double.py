@@ -2,8 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import httpx
+
+if TYPE_CHECKING:
+    from functools import _lru_cache_wrapper
 
 Play = Callable[[httpx.Request], httpx.Response]
 
@@ -33,6 +37,13 @@ def transport() -> httpx.MockTransport | None:
 def when_changed(reset: Callable[[], object]) -> None:
     """Call this when another one plays Meta."""
     _double.resets.append(reset)
+
+
+def open_anew(kept: "_lru_cache_wrapper[httpx.Client]") -> None:
+    """Close the client that a cached function keeps, if there is one: the next is another."""
+    if kept.cache_info().currsize:
+        kept().close()
+    kept.cache_clear()
 
 
 @contextmanager

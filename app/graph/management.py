@@ -36,7 +36,7 @@ def _client() -> httpx.Client:
     )
 
 
-double.when_changed(_client.cache_clear)
+double.when_changed(lambda: double.open_anew(_client))
 
 
 def get(path: str, token: str, **query: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def downloader() -> httpx.Client:
     )
 
 
-double.when_changed(downloader.cache_clear)
+double.when_changed(lambda: double.open_anew(downloader))
 
 
 @contextmanager
